@@ -1,0 +1,127 @@
+// Package host says what is run on a machine, as data: a Command can be printed in a plan, hashed,
+// stored and carried out later. The interface Runner carries it out; drivers/host/process does so for
+// real, drivers/zfs/zfsfake on a model.
+//
+// It must never start a process itself, and never build a shell line.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Effect tells whether a command can change the machine.
+type Effect string
+
+const (
+	Reads  Effect = "reads"
+	Writes Effect = "writes"
+)
+
+// Command is one process to run. Argv[0] is a program name looked up in PATH; no shell is involved.
+type Command struct {
+	Argv    []string      `json:"argv"`
+	Effect  Effect        `json:"effect"`
+	Timeout time.Duration `json:"timeout,omitempty"` // 0: DefaultTimeout
+}
+
+// DefaultTimeout bounds a command that names no deadline of its own.
+const DefaultTimeout = 60 * time.Second
+
+// Read is a command that changes nothing.
+func Read(argv ...string) Command { return Command{Argv: argv, Effect: Reads} }
+
+// Write is a command that may change the machine.
+func Write(argv ...string) Command { return Command{Argv: argv, Effect: Writes} }
+
+// String is the command as a person would type it; words with other than plain characters are quoted.
+func (c Command) String() string {
+	words := make([]string, len(c.Argv))
+	for i, w := range c.Argv {
+		words[i] = quote(w)
+	}
+	return strings.Join(words, " ")
+}
+
+func quote(w string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./=:,@%+#", r)
+	}
+	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+}
+
+// Result is what a process said and how it ended.
+type Result struct {
+	Stdout, Stderr []byte
+	Code           int // exit status; -1 where a signal ended it
+}
+
+// Runner runs one command to its end. A process that ran and exited non-zero gives its Result and an
+// *ExitError; one that could not be started, or outlived its deadline, another error.
+type Runner interface {
+	Run(ctx context.Context, c Command) (Result, error)
+}
+
+// ExitError is a process that ended with a status other than 0.
+type ExitError struct {
+	Command Command
+	Code    int
+	Stderr  string
+}
+
+func (e *ExitError) Error() string {
+	msg := strings.TrimSpace(e.Stderr)
+	if msg == "" {
+		msg = "no message"
+	}
+	return fmt.Sprintf("%s: exit status %d: %s", e.Command, e.Code, msg)
+}
+
+// ErrNotFound is a program that is not installed.
+var ErrNotFound = errors.New("program not found")
+
+// ErrTimeout is a command that outlived its deadline; its process group was killed.
+var ErrTimeout = errors.New("deadline exceeded")
+
+// Expect is a read whose answer must still be the same when an action is carried out (PRODUCT.md
+// section 4, promise 4).
+type Expect struct {
+	Command Command `json:"command"`
+	Code    int     `json:"code"`             // exit status it must have
+	Output  string  `json:"output"`           // standard output it must print, to the byte
+	Stderr  string  `json:"stderr,omitempty"` // text that standard error must contain
+	Means   string  `json:"means"`            // what it proves, for people: "tank/home does not exist"
+}
+
+// Check runs the read and compares. A mismatch is an *Unexpected; other errors are the runner's.
+func (e Expect) Check(ctx context.Context, r Runner) error {
+	res, err := r.Run(ctx, e.Command)
+	var exit *ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return fmt.Errorf("check that %s: %w", e.Means, err)
+	}
+	if res.Code == e.Code && string(res.Stdout) == e.Output && strings.Contains(string(res.Stderr), e.Stderr) {
+		return nil
+	}
+	return &Unexpected{Expect: e, Got: res}
+}
+
+// Unexpected is a precondition that no longer holds: the world changed since the plan was made.
+type Unexpected struct {
+	Expect Expect
+	Got    Result
+}
+
+func (u *Unexpected) Error() string {
+	got := strings.TrimSpace(string(u.Got.Stdout))
+	if got == "" {
+		got = strings.TrimSpace(string(u.Got.Stderr))
+	}
+	return fmt.Sprintf("no longer true that %s: %s now says %q (status %d)", u.Expect.Means, u.Expect.Command, got, u.Got.Code)
+}
