@@ -1,0 +1,65 @@
+package spec
+
+import (
+	"fmt"
+	"sort"
+
+	"github.com/hashicorp/go-multierror"
+)
+
+// Problem is one thing that is wrong with the files (or, as a warning, doubtful), with its place.
+type Problem struct {
+	Pos      Pos
+	Path     string // pools.tank.vdevs[1]; "" for a whole file
+	Message  string
+	Expected string // what would be right, in words
+	Example  string // what could stand there
+}
+
+// Error is file:line:column: path: message, then what is expected.
+func (p *Problem) Error() string {
+	s := p.Pos.String() + ": "
+	if p.Path != "" {
+		s += p.Path + ": "
+	}
+	s += p.Message
+	if p.Expected != "" {
+		s += fmt.Sprintf("; expected %s", p.Expected)
+	}
+	if p.Example != "" {
+		s += fmt.Sprintf(", such as: %s", p.Example)
+	}
+	return s
+}
+
+// Problems are all problems of all files; as an error it lists them in the order of file and line.
+type Problems []*Problem
+
+// Err joins the problems, nil where there are none.
+func (ps Problems) Err() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	ps.Sort()
+	var all *multierror.Error
+	for _, p := range ps {
+		all = multierror.Append(all, p)
+	}
+	return all
+}
+
+// Sort orders by file, line, column and message.
+func (ps Problems) Sort() {
+	sort.SliceStable(ps, func(i, j int) bool {
+		a, b := ps[i], ps[j]
+		switch {
+		case a.Pos.File != b.Pos.File:
+			return a.Pos.File < b.Pos.File
+		case a.Pos.Line != b.Pos.Line:
+			return a.Pos.Line < b.Pos.Line
+		case a.Pos.Column != b.Pos.Column:
+			return a.Pos.Column < b.Pos.Column
+		}
+		return a.Message < b.Message
+	})
+}

@@ -1,0 +1,81 @@
+package spec
+
+// HA is the group of datasets that is active on one of several nodes (HA.md). It is equal on all nodes.
+type HA struct {
+	Pos Pos
+
+	Active         string
+	Datasets       []DatasetName
+	VirtualAddress *VirtualAddress
+	Hooks          []HAHook
+	MaxLag         Lag
+	Peers          map[string]*Peer
+	Heartbeat      Heartbeat
+	Fencing        map[string][]FenceLevel // per peer, in order
+	Watchdog       *Watchdog
+	StartAlone     Duration // 0: never
+	Consistency    string   // "" or group
+	Failover       Failover
+}
+
+// VirtualAddress moves with the active role.
+type VirtualAddress struct{ Address, Interface string }
+
+// HAHook is a systemd unit or a program, started on promotion and stopped on demotion.
+type HAHook struct {
+	Unit    string
+	Run     []string
+	Timeout Duration
+}
+
+// Lag bounds what an unattended failover may lose; zero means not bounded.
+type Lag struct {
+	Time  Duration
+	Bytes Size
+}
+
+// Peer is a node of the group.
+type Peer struct {
+	Name     string
+	Pos      Pos
+	Address  string // https URL
+	Identity string // sha256/...: the pinned public key
+	Remote   string
+}
+
+// Heartbeat is how peers watch each other.
+type Heartbeat struct {
+	Every  Duration
+	Misses int
+}
+
+// FenceLevel are devices that must all succeed.
+type FenceLevel []FenceDevice
+
+// FenceDevice is a fence agent with its parameters.
+type FenceDevice struct {
+	Agent      string
+	Parameters map[string]string
+	SecretFile string
+}
+
+// Watchdog is the device that resets a node that can't renew its lease.
+type Watchdog struct {
+	Device   string
+	Required bool
+}
+
+// Failover is who promotes: a person (manual), or etcd's lease (automatic).
+type Failover struct {
+	Mode     string
+	Etcd     *Etcd
+	TTL      Duration
+	Failsafe bool
+	Block    Duration
+}
+
+// Etcd is where the lease lives.
+type Etcd struct {
+	Endpoints     []string
+	CA, Cert, Key string
+}

@@ -1,0 +1,59 @@
+package spec
+
+// Remote is a machine reached over SSH.
+type Remote struct {
+	Name string
+	Pos  Pos
+
+	Host         string
+	Port         int
+	User         string
+	IdentityFile string
+	HostKey      string
+}
+
+// Replication sends snapshots from one dataset to another.
+type Replication struct {
+	Name string
+	Pos  Pos
+
+	Source    End
+	Target    End
+	Recursive bool
+	Exclude   []string // patterns: * within a component, ** any number
+	Snapshots []string // patterns of snapshot names; none: all
+	When      When
+	Objective Duration // 0: none declared
+	RateLimit Size     // bytes per second; 0: none
+	Send      Send
+	Receive   Receive
+	Keep      map[string]int // what stays on the target; nil: all
+}
+
+// End is one end of a replication: here (no remote), there, or every other HA peer (Standby).
+type End struct {
+	Remote  string
+	Dataset DatasetName
+	Standby bool
+	Pos     Pos
+}
+
+// When is what starts a replication: a recurrence, After snapshot, or a person (Manual).
+type When struct {
+	Recur  *Recur
+	After  bool
+	Manual bool
+}
+
+// Send are the options of the sending end.
+type Send struct {
+	Compressed  bool
+	Raw         string // auto, true or false
+	LargeBlocks bool
+}
+
+// Receive are the options of the receiving end.
+type Receive struct {
+	Set     map[string]Property
+	Exclude []string
+}
