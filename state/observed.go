@@ -1,0 +1,101 @@
+// Package state is what is: everything seen of a machine in one pass, and what dplane recorded of
+// its own doing. Plain data, JSON in and out.
+//
+// It must never run a command, decide anything, or hold a secret.
+package state
+
+import "time"
+
+// Observed is one pass over the machine. `dplane observe --json` prints it and `plan --observed` reads it.
+type Observed struct {
+	Version int       `json:"version"` // of this document: 1
+	At      time.Time `json:"observedAt"`
+	Host    string    `json:"host"`
+	ZFS     ZFS       `json:"zfs"`
+
+	Pools    map[string]*Pool    `json:"pools"`
+	Datasets map[string]*Dataset `json:"datasets"`
+
+	// Devices are probes of declared devices that no observed pool holds: what a create would take.
+	Devices map[string]*Device `json:"devices,omitempty"`
+	// Occupied are mountpoints of datasets that would be created, where a directory holds files.
+	Occupied []string `json:"occupied,omitempty"`
+	// Importable are pools that `zpool import` or a label on a declared device knows.
+	Importable []Importable `json:"importable,omitempty"`
+	// Recorded is the memory of pools and datasets seen before (PRODUCT.md section 4, promise 7).
+	Recorded []Recorded `json:"recorded,omitempty"`
+	// Unseen are the pools of which nothing can be said: what depends on them plans nothing.
+	Unseen []Unseen `json:"unseen,omitempty"`
+	// Role of this node in its HA group: "" without a group, else standby or active.
+	Role string `json:"role,omitempty"`
+}
+
+// NewObserved is an empty pass.
+func NewObserved(at time.Time, host string) *Observed {
+	return &Observed{Version: 1, At: at.UTC(), Host: host, Pools: map[string]*Pool{}, Datasets: map[string]*Dataset{}, Devices: map[string]*Device{}}
+}
+
+// ZFS tells which release is here, or why there is none.
+type ZFS struct {
+	Userland string `json:"userland,omitempty"` // 2.3.9-0+deb13u1
+	Kernel   string `json:"kernel,omitempty"`
+	Error    string `json:"error,omitempty"` // set: nothing was seen, and nothing is planned
+	Hint     string `json:"hint,omitempty"`
+}
+
+// Unseen is a pool that could not be observed.
+type Unseen struct {
+	Pool string `json:"pool"`
+	Why  string `json:"why"`
+}
+
+// Recorded is a pool or dataset that was seen here before.
+type Recorded struct {
+	Kind string    `json:"kind"` // pool or dataset
+	Name string    `json:"name"`
+	GUID string    `json:"guid"`
+	Seen time.Time `json:"seen"` // last
+}
+
+// Importable is a pool that is not imported but known to exist.
+type Importable struct {
+	Name string `json:"name"`
+	GUID string `json:"guid"`
+	From string `json:"from"` // the device or search that showed it
+}
+
+// Device is a read-only probe of a disk, partition or file that a create would take.
+type Device struct {
+	Path   string `json:"path"`
+	Exists bool   `json:"exists"`
+	// Used says what is on it: a signature, a partition table, a holder, a mount, a ZFS label. Empty: blank.
+	Used []string `json:"used,omitempty"`
+	// Error is a probe that could not be carried out; the device then counts as used.
+	Error string `json:"error,omitempty"`
+}
+
+// Blank tells whether dplane's own probe found the device empty.
+func (d *Device) Blank() bool { return d.Exists && d.Error == "" && len(d.Used) == 0 }
+
+// UnseenPool tells why a pool could not be observed, "" where it was.
+func (o *Observed) UnseenPool(pool string) string {
+	if o.ZFS.Error != "" {
+		return o.ZFS.Error
+	}
+	for _, u := range o.Unseen {
+		if u.Pool == pool {
+			return u.Why
+		}
+	}
+	return ""
+}
+
+// RecordedAs finds the memory of an object by kind and name.
+func (o *Observed) RecordedAs(kind, name string) (Recorded, bool) {
+	for _, r := range o.Recorded {
+		if r.Kind == kind && r.Name == name {
+			return r, true
+		}
+	}
+	return Recorded{}, false
+}
