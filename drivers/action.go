@@ -1,0 +1,74 @@
+package drivers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/spec"
+)
+
+// Verb is what an action does.
+type Verb string
+
+const (
+	Create  Verb = "create"
+	Update  Verb = "update"
+	Destroy Verb = "destroy"
+	Run     Verb = "run"
+	Blocked Verb = "blocked" // can't be done; Notes say what the operator can do
+)
+
+// The codes of reasons.
+const (
+	Missing  = "missing"  // declared and not there
+	Drift    = "drift"    // there, and different
+	Removed  = "removed"  // dplane set it, and the files no longer declare it
+	Unseen   = "unseen"   // the machine could not be asked
+	Conflict = "conflict" // something else is in the way
+)
+
+// Reason says why, for people.
+type Reason struct {
+	Code     string `json:"code"`
+	At       string `json:"at"`       // file:line
+	Observed string `json:"observed"` // what the machine said
+}
+
+// Field is one changed value.
+type Field struct {
+	Name string `json:"name"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Action is one step of a plan. It holds everything that is needed to show it, approve it, carry it
+// out and explain it.
+type Action struct {
+	ID      string         `json:"id"` // Identify gives it
+	Object  spec.Ref       `json:"object"`
+	GUID    string         `json:"guid,omitempty"` // of the object; "" where it is yet to be made
+	Verb    Verb           `json:"verb"`
+	Risk    spec.Risk      `json:"risk"`
+	Reason  Reason         `json:"reason"`
+	Fields  []Field        `json:"fields"`
+	Undo    string         `json:"undo"`
+	After   []string       `json:"after"`             // ids of what it waits for
+	Notes   []string       `json:"notes"`             // what it will not do, whom it reaches, what the operator can do
+	Steps   []host.Command `json:"steps"`             // exactly what will run
+	Guard   []host.Expect  `json:"guard"`             // what must still be true when it runs
+	Destroy []string       `json:"destroy,omitempty"` // guids of the snapshots that go
+	Waits   []spec.Ref     `json:"-"`                 // objects whose actions come first, where they have any
+}
+
+// Identify sets the id: the hash of object, guid, verb, fields and what goes. The same change keeps
+// its id, and an approval never fits another object.
+func (a *Action) Identify() {
+	b, err := json.Marshal([]any{a.Object, a.GUID, a.Verb, a.Fields, a.Destroy})
+	if err != nil {
+		panic(err) // plain data always marshals
+	}
+	sum := sha256.Sum256(b)
+	a.ID = hex.EncodeToString(sum[:6])
+}

@@ -1,0 +1,32 @@
+// Package drivers is the contract between one kind of object and the loop: how it is seen, what its
+// difference from the desired state costs, and how a change is carried out.
+//
+// It must never know a concrete kind, a database, or a real process.
+package drivers
+
+import (
+	"context"
+	"time"
+
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Driver reconciles one kind. Each fact in state.Observed has exactly one driver that fills it in.
+type Driver interface {
+	Kind() spec.Kind
+	// Observe fills in what this kind knows of the machine; it reads only. What can't be seen is
+	// marked (Observed.Unseen, ZFS.Error) and is no error.
+	Observe(ctx context.Context, want *spec.Spec, obs *state.Observed) error
+	// Diff says what must be done, and what can't be. It is pure.
+	Diff(in Input) []Action
+	// Apply carries one action out: mostly drivers.Apply with the driver's runner.
+	Apply(ctx context.Context, a Action) error
+}
+
+// Input is all that a decision may depend on.
+type Input struct {
+	Want *spec.Spec
+	Have *state.Observed
+	Now  time.Time
+}
