@@ -1,0 +1,157 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Outcome is how one action ended.
+type Outcome struct {
+	Action  Planned
+	Outcome string // state.Done, Failed, Refused, Skipped, Interrupted
+	Err     error
+}
+
+// Outcomes are those of a whole plan, in its order; actions that were held or blocked are not in it.
+type Outcomes []Outcome
+
+// Count is the number of actions that ended in one of these ways.
+func (o Outcomes) Count(outcomes ...string) int {
+	n := 0
+	for _, x := range o {
+		for _, want := range outcomes {
+			if x.Outcome == want {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// execute carries out what may run: each action is written down before and after. Independent actions
+// go on when one fails; what waited for it is skipped.
+func (l *Loop) execute(ctx context.Context, p *Plan, by string, allow map[string]bool) Outcomes {
+	var out Outcomes
+	failed := map[string]string{} // id -> what failed
+	for _, a := range p.Actions {
+		if !a.Runnable() {
+			continue
+		}
+		o := l.one(ctx, a, p.Generation, by, allow[a.ID], failed)
+		if o.Outcome != state.Done {
+			failed[a.ID] = a.Object.String()
+		}
+		if l.Progress != nil {
+			l.Progress(o)
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+func (l *Loop) one(ctx context.Context, a Planned, generation, by string, allowed bool, failed map[string]string) Outcome {
+	var because []string
+	for _, id := range a.After {
+		if what := failed[id]; what != "" {
+			because = append(because, what)
+		}
+	}
+	if len(because) > 0 {
+		err := fmt.Errorf("%s %s: skipped, it waited for %s", a.Verb, a.Object, strings.Join(because, ", "))
+		l.note(state.Skipped, err.Error(), generation)
+		return Outcome{a, state.Skipped, err}
+	}
+	if err := ctx.Err(); err != nil {
+		return Outcome{a, state.Interrupted, fmt.Errorf("%s %s: not begun: %w", a.Verb, a.Object, err)}
+	}
+	intent := l.intent(a, generation, by, allowed)
+	id, err := l.Store.Begin(context.WithoutCancel(ctx), intent)
+	if err != nil { // nothing is done that is not written down first
+		return Outcome{a, state.Failed, fmt.Errorf("%s %s: write down the intent: %w", a.Verb, a.Object, err)}
+	}
+	err = l.driver(a.Object.Kind).Apply(ctx, a.Action)
+	outcome := outcomeOf(err)
+	l.log(outcome, a, err)
+	if e := l.Store.Finish(context.WithoutCancel(ctx), id, outcome, text(err), l.Clock.Now()); e != nil && err == nil {
+		l.Log.Error("write down the outcome", "kind", a.Object.Kind, "name", a.Object.Name, "err", e)
+	}
+	return Outcome{a, outcome, err}
+}
+
+func outcomeOf(err error) string {
+	var changed *host.Unexpected
+	switch {
+	case err == nil:
+		return state.Done
+	case errors.As(err, &changed):
+		return state.Refused
+	case errors.Is(err, context.Canceled):
+		return state.Interrupted
+	}
+	return state.Failed
+}
+
+func (l *Loop) intent(a Planned, generation, by string, allowed bool) state.Event {
+	now := l.Clock.Now()
+	commands := make([][]string, len(a.Steps))
+	for i, c := range a.Steps {
+		commands[i] = c.Argv
+	}
+	return state.Event{
+		At: now, Type: "action", Level: "info", Generation: generation,
+		Message: fmt.Sprintf("%s %s: %s", a.Verb, a.Object, describe(a.Action)),
+		Action: &state.Action{
+			ID: a.ID, Kind: string(a.Object.Kind), Name: a.Object.Name, Verb: string(a.Verb), Risk: a.Risk.String(),
+			Reason: strings.TrimSpace(a.Reason.At + " " + a.Reason.Observed), Commands: commands,
+			Outcome: state.Started, Started: now, By: by, Allowed: allowed,
+		},
+	}
+}
+
+// describe says what changes in one line.
+func describe(a drivers.Action) string {
+	if len(a.Fields) == 0 {
+		return a.Reason.Code
+	}
+	parts := make([]string, len(a.Fields))
+	for i, f := range a.Fields {
+		if f.From == "" {
+			parts[i] = fmt.Sprintf("%s=%s", f.Name, f.To)
+		} else {
+			parts[i] = fmt.Sprintf("%s: %s -> %s", f.Name, f.From, f.To)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (l *Loop) log(outcome string, a Planned, err error) {
+	attrs := []any{"kind", a.Object.Kind, "name", a.Object.Name, "verb", a.Verb, "risk", a.Risk.String(), "outcome", outcome}
+	if err != nil {
+		l.Log.Error(describe(a.Action), append(attrs, "err", err)...)
+		return
+	}
+	l.Log.Info(describe(a.Action), attrs...)
+}
+
+func (l *Loop) driver(k spec.Kind) drivers.Driver {
+	for _, d := range l.Drivers {
+		if d.Kind() == k {
+			return d
+		}
+	}
+	panic("no driver for an action of kind " + string(k)) // its own Diff made it
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

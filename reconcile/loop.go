@@ -1,0 +1,168 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Loop is what a step needs. The CLI and the daemon share it.
+type Loop struct {
+	Drivers  []drivers.Driver // in the order in which they observe
+	Store    Store
+	Clock    Clock
+	Log      *slog.Logger
+	Host     string
+	Render   func(*Plan) ([]byte, error) // the plan's JSON document, as the record keeps it
+	Progress func(Outcome)               // told of each action that ended; may be nil
+}
+
+// Step is the result of one pass.
+type Step struct {
+	Plan      *Plan           // what was to be done
+	Outcomes  Outcomes        // what was done
+	Remaining *Plan           // what is still to be done, by a second look where anything was done
+	Observed  *state.Observed // by the last look
+}
+
+// Observe takes one look at the machine, and adds what is remembered of it.
+func (l *Loop) Observe(ctx context.Context, want *spec.Spec) (*state.Observed, error) {
+	obs := state.NewObserved(l.Clock.Now(), l.Host)
+	if want.HA != nil {
+		obs.Role = "standby" // nothing has promoted this node: it receives
+	}
+	recorded, err := l.Store.Recorded(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read what was recorded: %w", err)
+	}
+	obs.Recorded = recorded
+	for _, d := range l.Drivers {
+		if err := d.Observe(ctx, want, obs); err != nil {
+			return nil, fmt.Errorf("observe %ss: %w", d.Kind(), err)
+		}
+	}
+	return obs, nil
+}
+
+// Plan looks and plans; nothing is changed.
+func (l *Loop) Plan(ctx context.Context, want *spec.Spec, consent Consent) (*Plan, *state.Observed, error) {
+	obs, err := l.Observe(ctx, want)
+	if err != nil {
+		return nil, nil, err
+	}
+	return Build(l.input(want, obs), l.Drivers, consent), obs, nil
+}
+
+func (l *Loop) input(want *spec.Spec, obs *state.Observed) drivers.Input {
+	return drivers.Input{Want: want, Have: obs, Now: obs.At}
+}
+
+// Carry carries out a plan made from obs, looks again, and records both. by is who asked. Only an
+// error of the looking or the recording is returned; what became of the actions is in the Step.
+func (l *Loop) Carry(ctx context.Context, want *spec.Spec, p *Plan, obs *state.Observed, consent Consent, by string) (Step, error) {
+	s := Step{Plan: p, Remaining: p, Observed: obs}
+	s.Outcomes = l.execute(ctx, p, by, consent.Allow)
+	after := context.WithoutCancel(ctx)
+	if len(s.Outcomes) > 0 {
+		var err error
+		if s.Remaining, s.Observed, err = l.Plan(after, want, Consent{Risk: consent.Risk, Unattended: consent.Unattended, Limits: consent.Limits}); err != nil {
+			return s, err
+		}
+		l.verify(&s)
+	}
+	return s, l.record(after, want, s, by)
+}
+
+// verify turns an action that ran without an error, and is still to be done, into a failed one: done
+// means seen, never an exit status alone.
+func (l *Loop) verify(s *Step) {
+	still := map[string]bool{}
+	for _, a := range s.Remaining.Actions {
+		still[a.ID] = true
+	}
+	for i, o := range s.Outcomes {
+		if o.Outcome != state.Done || !still[o.Action.ID] {
+			continue
+		}
+		err := fmt.Errorf("%s %s: the commands succeeded, and a second look shows no change", o.Action.Verb, o.Action.Object)
+		s.Outcomes[i].Outcome, s.Outcomes[i].Err = state.Failed, err
+		l.note("unchanged", err.Error(), s.Plan.Generation)
+	}
+}
+
+func (l *Loop) record(ctx context.Context, want *spec.Spec, s Step, by string) error {
+	body, err := l.Render(s.Remaining)
+	if err != nil {
+		return fmt.Errorf("render the plan: %w", err)
+	}
+	r := state.Record{At: s.Observed.At, Generation: want.Generation, Observed: s.Observed, Plan: json.RawMessage(body)}
+	if by == ByDaemon {
+		r.Interval = want.Daemon.Interval.Std()
+	}
+	r.Errors = s.Errors()
+	if err := l.Store.SaveRecord(ctx, r); err != nil {
+		return fmt.Errorf("record the step: %w", err)
+	}
+	return nil
+}
+
+// ByDaemon is who asks for the loop's own steps.
+const ByDaemon = "daemon"
+
+// Errors are what an operator must know of this step.
+func (s *Step) Errors() []string {
+	var out []string
+	if s.Observed.ZFS.Error != "" {
+		out = append(out, s.Observed.ZFS.Error)
+	}
+	for _, u := range s.Observed.Unseen {
+		out = append(out, fmt.Sprintf("pool %s: %s", u.Pool, u.Why))
+	}
+	for _, o := range s.Outcomes {
+		if o.Err != nil {
+			out = append(out, o.Err.Error())
+		}
+	}
+	return out
+}
+
+func (l *Loop) note(kind, msg, generation string) {
+	e := state.Event{At: l.Clock.Now(), Type: kind, Level: "warn", Message: msg, Generation: generation}
+	if err := l.Store.Log(context.Background(), e); err != nil {
+		l.Log.Error("write an event", "err", err)
+	}
+}
+
+// Settle looks at intents that a killed process left behind: the next look at the machine decides what
+// they did, they are never repeated blindly.
+func (l *Loop) Settle(ctx context.Context) error {
+	open, err := l.Store.Unsettled(ctx)
+	if err != nil {
+		return fmt.Errorf("read unfinished intents: %w", err)
+	}
+	for _, e := range open {
+		const why = "dplane ended while this ran; the next look at the machine decides what is left to do"
+		if err := l.Store.Finish(ctx, e.ID, state.Interrupted, why, l.Clock.Now()); err != nil {
+			return fmt.Errorf("settle an intent: %w", err)
+		}
+	}
+	return nil
+}
+
+// Wait blocks until d is over, a poke comes, or ctx ends; it tells whether to go on.
+func (l *Loop) Wait(ctx context.Context, d time.Duration, poke <-chan struct{}) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-poke:
+		return true
+	case <-l.Clock.After(d):
+		return true
+	}
+}
