@@ -1,0 +1,151 @@
+package zfs
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers/host"
+)
+
+// The kinds of refusal that a caller may want to tell apart; Classify finds them.
+var (
+	ErrNoModule    = errors.New("zfs kernel module is not loaded")
+	ErrNoTools     = errors.New("zfs tools are not installed")
+	ErrPermission  = errors.New("permission denied")
+	ErrNotExist    = errors.New("does not exist")
+	ErrExists      = errors.New("exists already")
+	ErrBusy        = errors.New("busy")
+	ErrHasChildren = errors.New("has children")
+	ErrNoSpace     = errors.New("no space")
+	ErrBelowUsed   = errors.New("below what is used or reserved")
+	ErrReadOnly    = errors.New("read-only property")
+	ErrBadProperty = errors.New("no such property")
+	ErrBadValue    = errors.New("bad property value")
+	ErrWrongType   = errors.New("does not apply to this type of dataset")
+	ErrNoParent    = errors.New("parent does not exist")
+	ErrBadName     = errors.New("bad name")
+	ErrInUse       = errors.New("device is in use")
+	ErrBadVdev     = errors.New("bad vdev specification")
+	ErrNotEmpty    = errors.New("mountpoint is not empty")
+	ErrSuspended   = errors.New("pool is suspended")
+)
+
+// A refusal is one way in which zfs or zpool says no, under LC_ALL=C.
+type refusal struct {
+	text  string // part of standard error
+	err   error
+	proof string // the capture in testdata that holds the text, RELEASE/NAME.err
+}
+
+// refusals are tried in order: the narrow before the wide.
+var refusals = []refusal{
+	{"The ZFS modules cannot be auto-loaded", ErrNoModule, "2.3.9/no_module_zfs_list"},
+	{"The ZFS modules are not loaded", ErrNoModule, "2.1.11/zfs_list_no_module"},
+	{"/dev/zfs and /proc/self/mounts are required", ErrNoModule, "2.3.9/no_dev_zfs_list"},
+	{"the ZFS utilities must be run as root", ErrPermission, "2.3.9/as_nobody_no_dev"},
+	{"permission denied", ErrPermission, "2.3.9/as_nobody_zfs_set"},
+
+	{"parent does not exist", ErrNoParent, "2.3.9/zfs_create_tank_no_parent"},
+	{"parent is not a filesystem", ErrNoParent, "2.3.9/zfs_create_parent_volume"},
+	{"no such pool", ErrNotExist, "2.3.9/zfs_create_nosuch_x"},
+	{"is not a pool", ErrNotExist, "2.3.9/zpool_set_nosuch"},
+	{"dataset does not exist", ErrNotExist, "2.3.9/zfs_list_tank_nosuch"},
+	{"cannot resolve path", ErrNotExist, "2.3.9/zpool_create_missing_device"},
+	{"could not find any snapshots to destroy", ErrNotExist, "2.3.9/zfs_destroy_tank_data@nosuch"},
+	{"dataset already exists", ErrExists, "2.3.9/zfs_create_tank_data"},
+	{"pool already exists", ErrExists, "2.3.9/zpool_create_exists"},
+
+	{"has dependent clones", ErrHasChildren, "2.3.9/zfs_destroy_-r_tank_data_db"},
+	{"has children", ErrHasChildren, "2.3.9/zfs_destroy_tank_data"},
+	{"it's being held", ErrBusy, "2.3.9/zfs_destroy_tank_data@s1"},
+	{"pool or dataset is busy", ErrBusy, "2.3.9/zfs_unmount_tank_data"},
+
+	{"size is less than current used or reserved space", ErrBelowUsed, "2.3.9/zfs_set_quota=1K_tank_data"},
+	{"size is greater than available space", ErrNoSpace, "2.3.9/zfs_set_reservation"},
+	{"out of space", ErrNoSpace, "2.3.9/zfs_create_outofspace"},
+	{"space quota exceeded", ErrNoSpace, "2.3.9/zfs_recv_quota"},
+
+	{"can only be set at import time", ErrReadOnly, "2.3.9/zpool_set_import"},
+	{"is readonly", ErrReadOnly, "2.3.9/zfs_set_used=1_tank"},
+	{"property is read-only", ErrReadOnly, "2.3.9/zfs_inherit_used"},
+	{"property cannot be inherited", ErrReadOnly, "2.3.9/zfs_inherit_quota"},
+	{"does not apply to datasets of this type", ErrWrongType, "2.3.9/zfs_create_type"},
+	{"invalid property", ErrBadProperty, "2.3.9/zfs_create_-o_nosuch=1_tank_x"},
+	{"is not a valid pool or vdev property", ErrBadProperty, "2.3.9/zpool_create_bad_prop"},
+	{"is not a valid pool property", ErrBadProperty, "2.1.11/zpool_create_bad_prop"},
+	{"must be one of", ErrBadValue, "2.3.9/zfs_set_compression=bogus_tank"},
+	{"must be power of 2", ErrBadValue, "2.3.9/zfs_create_-o_recordsize=3K_tank_x"},
+	{"must be a multiple of volume block size", ErrBadValue, "2.3.9/zfs_set_volsize=1_tank_vol"},
+	{"has an invalid user/group name", ErrBadValue, "2.3.9/zfs_set_user_unknown"},
+
+	{"invalid character", ErrBadName, "2.3.9/zfs_create_tank_bad_name"},
+	{"name is reserved", ErrBadName, "2.3.9/zpool_create_bad_name"},
+
+	{"is part of active pool", ErrInUse, "2.3.9/zpool_create_device_in_use"},
+	{"is part of exported pool", ErrInUse, "2.3.9/zpool_create_exported"},
+	{"is reserved as a hot spare", ErrInUse, "2.3.9/zpool_create_spare_in_use"},
+	{"mismatched replication level", ErrBadVdev, "2.3.9/zpool_create_mismatched"},
+	{"less than the minimum size", ErrBadVdev, "2.3.9/zpool_create_too_small"},
+	{"exists and is not empty", ErrNotEmpty, "2.3.9/zpool_create_mountpoint"},
+}
+
+// hints say what an operator can do about each kind.
+var hints = map[error]string{
+	ErrNoModule:    "load it with `modprobe zfs`; if that fails, install the module for this kernel (zfs-dkms or zfs-modules) and see `dkms status`",
+	ErrNoTools:     "install the package zfsutils-linux",
+	ErrPermission:  "run dplane as root",
+	ErrNotExist:    "it was destroyed, exported or renamed meanwhile: plan again",
+	ErrExists:      "it was created meanwhile: plan again",
+	ErrBusy:        "see what uses it with `fuser -vm MOUNTPOINT` and `zfs holds`, end that, and apply again",
+	ErrHasChildren: "children, snapshots or clones stand below it: see `zfs list -r -t all NAME`",
+	ErrNoSpace:     "free space or raise the quota above it: see `zfs list -o space` and `zfs get -r quota,reservation`",
+	ErrBelowUsed:   "free space in it first, or choose a value above what is used: see `zfs list -o space NAME`",
+	ErrReadOnly:    "ZFS does not let this property be changed here: remove it from the files, or create the dataset anew",
+	ErrBadProperty: "this release of ZFS does not know the property: see `zfs version`, and zfsprops(7)",
+	ErrBadValue:    "this release of ZFS does not take the value: see zfsprops(7)",
+	ErrWrongType:   "remove the property from this dataset: it is one of file systems or of volumes only",
+	ErrNoParent:    "declare the parent file system as well: dplane makes no parents unasked",
+	ErrBadName:     "names hold letters, digits and _ . : - and spaces; a pool's name begins with a letter",
+	ErrInUse:       "the device belongs to another pool: see `zpool status` and `zdb -l DEVICE`, and choose another one",
+	ErrBadVdev:     "see zpoolconcepts(7): the vdevs of a pool have the same redundancy, and a device has 64 MiB at least",
+	ErrNotEmpty:    "empty the directory, or choose another mountpoint",
+	ErrSuspended:   "bring the devices back and run `zpool clear POOL`; see `zpool status`",
+}
+
+// Refused is an error of zfs or zpool with the kind found for it.
+type Refused struct {
+	Kind error
+	Err  error
+}
+
+func (r *Refused) Error() string   { return r.Err.Error() }
+func (r *Refused) Unwrap() []error { return []error{r.Kind, r.Err} }
+
+// Classify wraps err so that errors.Is finds its kind. What is not known stays as it is.
+func Classify(err error) error {
+	if errors.Is(err, host.ErrNotFound) {
+		return &Refused{Kind: ErrNoTools, Err: err}
+	}
+	var exit *host.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	for _, r := range refusals {
+		if strings.Contains(exit.Stderr, r.text) {
+			return &Refused{Kind: r.err, Err: err}
+		}
+	}
+	return err
+}
+
+// Hint says what an operator can do about an error, "" where nothing is known.
+func Hint(err error) string {
+	var refused *Refused
+	if !errors.As(Classify(err), &refused) {
+		if errors.Is(err, host.ErrTimeout) {
+			return "zfs did not answer in time: the pool may be suspended or a device hang; see `zpool status` and the kernel log"
+		}
+		return ""
+	}
+	return hints[refused.Kind]
+}
