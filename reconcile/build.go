@@ -13,6 +13,7 @@ func Build(in drivers.Input, ds []drivers.Driver, consent Consent) *Plan {
 		ObservedAt:   in.Have.At,
 		ReceivedOnly: receivedOnly(in),
 		ZFSError:     in.Have.ZFS.Error,
+		ZFSHint:      in.Have.ZFS.Hint,
 	}
 	if p.ZFSError != "" {
 		return p // unseen is not absent: nothing can be planned

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -21,6 +20,7 @@ type Loop struct {
 	Host     string
 	Render   func(*Plan) ([]byte, error) // the plan's JSON document, as the record keeps it
 	Progress func(Outcome)               // told of each action that ended; may be nil
+	Invalid  string                      // why newer files are not in force; recorded for status
 }
 
 // Step is the result of one pass.
@@ -101,7 +101,7 @@ func (l *Loop) record(ctx context.Context, want *spec.Spec, s Step, by string) e
 	if err != nil {
 		return fmt.Errorf("render the plan: %w", err)
 	}
-	r := state.Record{At: s.Observed.At, Generation: want.Generation, Observed: s.Observed, Plan: json.RawMessage(body)}
+	r := state.Record{At: s.Observed.At, Generation: want.Generation, Observed: s.Observed, Plan: body, Invalid: l.Invalid}
 	if by == ByDaemon {
 		r.Interval = want.Daemon.Interval.Std()
 	}

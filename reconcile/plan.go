@@ -20,6 +20,7 @@ type Plan struct {
 	ReceivedOnly []Received     // declared here, written by another machine
 	Unseen       []state.Unseen // of which nothing could be planned
 	ZFSError     string         // nothing could be seen at all
+	ZFSHint      string         // what the operator can do about it
 	Notices      []string       // what changed nothing and an operator should know
 	Limit        string         // why the limits hold the whole plan, "" where they don't
 }

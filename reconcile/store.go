@@ -30,6 +30,10 @@ type Store interface {
 	// SaveRecord keeps the result of a reconcile for status, and remembers what was observed.
 	SaveRecord(ctx context.Context, r state.Record) error
 
+	// Forget ends the memory of the pool or dataset of this name, and of what is below it; it gives the
+	// number of memories that ended.
+	Forget(ctx context.Context, name string) (int, error)
+
 	// UsePlan marks a saved plan as used; used tells whether it was already.
 	UsePlan(ctx context.Context, hash string, at time.Time) (used bool, err error)
 }

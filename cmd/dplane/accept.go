@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/host/process"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// accept records a configuration that is about to be in force. What the one before declared and this
+// one does not is left alone, and listed once.
+func (a *app) accept(ctx context.Context, l *reconcile.Loop, want *spec.Spec, by string) error {
+	last, found, err := l.Store.LastGeneration(ctx)
+	if err != nil {
+		return fmt.Errorf("read the last generation: %w", err)
+	}
+	if found && last.Hash == want.Generation {
+		return nil
+	}
+	g := state.Generation{Hash: want.Generation, At: l.Clock.Now(), Who: by, Files: map[string]string{}}
+	for name, b := range want.Files {
+		g.Files[name] = string(b)
+	}
+	g.Commit, g.Dirty = commit(ctx, a.config)
+	number, err := l.Store.SaveGeneration(ctx, g)
+	if err != nil {
+		return fmt.Errorf("record the generation: %w", err)
+	}
+	msg := fmt.Sprintf("generation %d (%.12s) is in force", number, want.Generation)
+	if found {
+		if gone := released(last, want); len(gone) > 0 {
+			msg += "; no longer declared, released and left alone: " + strings.Join(gone, ", ")
+		}
+	}
+	return l.Store.Log(ctx, state.Event{At: l.Clock.Now(), Type: "configuration", Level: "info", Generation: want.Generation, Message: msg})
+}
+
+// released are the pools and datasets that an earlier generation declared and this one does not.
+func released(last state.Generation, want *spec.Spec) []string {
+	before, err := reload(last)
+	if err != nil {
+		return nil // written by another release, whose files this one can't read
+	}
+	var gone []string
+	for _, n := range before.PoolNames() {
+		if want.Pools[n] == nil {
+			gone = append(gone, "pool "+string(n))
+		}
+	}
+	for _, n := range before.DatasetNames() {
+		if want.Datasets[n] == nil {
+			gone = append(gone, "dataset "+string(n))
+		}
+	}
+	return gone
+}
+
+// reload makes the configuration of a recorded generation again, from its files as they were.
+func reload(g state.Generation) (*spec.Spec, error) {
+	return spec.Load(recorded(g.Files), spec.LoadOptions{Hostname: hostname()})
+}
+
+// commit asks git which commit the files are from; "" where they are in no work tree.
+func commit(ctx context.Context, dir string) (hash string, dirty bool) {
+	r := host.ReadOnly{Runner: process.New()}
+	res, err := r.Run(ctx, host.Read("git", "-C", dir, "rev-parse", "HEAD"))
+	if err != nil {
+		return "", false
+	}
+	hash = strings.TrimSpace(string(res.Stdout))
+	res, err = r.Run(ctx, host.Read("git", "-C", dir, "status", "--porcelain", "--", "."))
+	return hash, err == nil && len(res.Stdout) > 0
+}

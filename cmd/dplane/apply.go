@@ -1,0 +1,306 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dplaneos/dplane/cmd/internal/render"
+	"github.com/dplaneos/dplane/cmd/internal/watch"
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+	"github.com/dplaneos/dplane/state/sqlite"
+)
+
+// The exit codes that only apply has.
+const (
+	exitStale  = 4
+	exitSome   = 5
+	exitLocked = 6
+)
+
+type applyFlags struct {
+	yes, dryRun bool
+	allow       []string
+	plan        string // a saved plan
+}
+
+func (a *app) apply() *cobra.Command {
+	var f applyFlags
+	c := &cobra.Command{
+		Use:   "apply [PLAN]",
+		Short: "Plan, ask, and carry the plan out",
+		Long: `Carries out what ` + "`dplane plan`" + ` shows, or exactly the plan in a file that ` + "`dplane plan --out`" + ` saved.
+What destroys data is never covered by --yes: --allow names each such action by its id.
+
+Exit status, the first that fits: 6 another apply holds the lock, 4 the saved plan no longer fits, 1 failed and
+nothing done, 5 some failed or were interrupted, 3 all else done but something is held, blocked or refused, 0.`,
+		Example: `  dplane apply
+  dplane apply --yes
+  dplane apply --dry-run
+  dplane plan --out p.json && dplane apply p.json --yes`,
+		Args: args(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				f.plan = args[0]
+			}
+			return a.runApply(c.Context(), f)
+		},
+	}
+	c.Flags().BoolVar(&f.yes, "yes", false, "carry out without asking, up to what can't be taken back; never what destroys data")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the exact command lines and change nothing")
+	c.Flags().StringSliceVar(&f.allow, "allow", nil, "approve the action with this `id`, also where it destroys data")
+	return c
+}
+
+func (a *app) runApply(ctx context.Context, f applyFlags) error {
+	want, err := a.load()
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return a.dryRun(ctx, want, f)
+	}
+	if err := watch.CheckOwner(a.config); err != nil {
+		return failf("chown root and chmod go-w what it names", "the configuration is not safe to act on: %w", err)
+	}
+	lock, err := reconcile.Acquire(want.Daemon.Runtime, "dplane apply")
+	var held *reconcile.LockedError
+	switch {
+	case errors.As(err, &held):
+		return &exitError{code: exitLocked, err: err, hint: "wait for it to end, or look at it with: ps -p PID"}
+	case err != nil:
+		return failf("run dplane apply as root", "%w", err)
+	}
+	defer lock.Release()
+	db, err := a.openStore(want.Daemon.Database)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return a.applyUnderLock(ctx, want, db, f)
+}
+
+// openStore opens the database for writing, and says where a broken one was put aside.
+func (a *app) openStore(path string) (*sqlite.Store, error) {
+	db, err := sqlite.Open(path)
+	if err != nil {
+		return nil, failf("is the directory writable, and the disk not full? daemon.database names another file", "open the database: %w", err)
+	}
+	if db.HistoryLost != "" {
+		a.logger().Warn("the database was broken and a new one was begun", "why", db.HistoryLost)
+	}
+	return db, nil
+}
+
+func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, f applyFlags) error {
+	l := a.loop(db, true)
+	l.Progress = a.progress
+	if err := l.Settle(ctx); err != nil {
+		return err
+	}
+	if err := a.accept(ctx, l, want, who()); err != nil {
+		return err
+	}
+	consent := reconcile.ByHand(allowed(f.allow))
+	p, obs, err := l.Plan(ctx, want, consent)
+	if err != nil {
+		return err
+	}
+	if p.ZFSError != "" {
+		return failf(p.ZFSHint, "nothing can be done: %s", p.ZFSError)
+	}
+	if err := knownIDs(p, f.allow); err != nil {
+		return err
+	}
+	if f.plan != "" {
+		if err := a.claim(ctx, db, p, f.plan, l.Clock); err != nil {
+			return err
+		}
+	}
+	if go_, err := a.ask(p, f.yes); !go_ {
+		return err
+	}
+	s, err := l.Carry(ctx, want, p, obs, consent, who())
+	if err != nil {
+		return errors.Join(err, exit(applyCode(s, f.plan != "")))
+	}
+	return a.finish(s, f.plan != "")
+}
+
+// claim checks that a saved plan is still what is to be done, and uses it up.
+func (a *app) claim(ctx context.Context, db *sqlite.Store, p *reconcile.Plan, path string, clock reconcile.Clock) error {
+	b, err := readPlan(path)
+	if err != nil {
+		return err
+	}
+	stale := func(why string) error {
+		return &exitError{code: exitStale, err: fmt.Errorf("the saved plan %s no longer fits: %s; nothing was done", path, why), hint: "dplane plan --out " + path + " makes a new one"}
+	}
+	if why := b.fits(p); why != "" {
+		return stale(why)
+	}
+	used, err := db.UsePlan(ctx, b.Hash, clock.Now())
+	if err != nil {
+		return fmt.Errorf("mark the plan as used: %w", err)
+	}
+	if used {
+		return stale("it was carried out before")
+	}
+	return nil
+}
+
+// ask shows the plan and asks for leave. Where there is nothing to carry out it says so, and ends.
+func (a *app) ask(p *reconcile.Plan, yes bool) (bool, error) {
+	if !a.json {
+		if err := render.PlanText(a.stdout, p, render.TextOptions{Color: a.colorOn(a.stdout)}); err != nil {
+			return false, err
+		}
+	}
+	runnable := 0
+	for _, x := range p.Actions {
+		if x.Runnable() {
+			runnable++
+		}
+	}
+	if yes || runnable == 0 {
+		return true, nil
+	}
+	if !isTerminal(a.stdin) {
+		return false, &exitError{code: exitHeld, err: errors.New("standard input is no terminal, so nobody can be asked; nothing was done"), hint: "dplane apply --yes carries it out"}
+	}
+	fmt.Fprintf(a.stderr, "Carry out %d action(s)? Only \"yes\" is taken for a yes: ", runnable)
+	line, _ := bufio.NewReader(a.stdin).ReadString('\n')
+	if strings.TrimSpace(line) != "yes" {
+		return false, &exitError{code: exitHeld, err: errors.New("not approved; nothing was done")}
+	}
+	return true, nil
+}
+
+func (a *app) progress(o reconcile.Outcome) {
+	if a.json {
+		return
+	}
+	fmt.Fprintf(a.stderr, "%s: %s %s\n", o.Outcome, o.Action.Verb, o.Action.Object)
+	if o.Err != nil {
+		fmt.Fprintf(a.stderr, "  %v\n", o.Err)
+	}
+}
+
+// finish tells how it ended.
+func (a *app) finish(s reconcile.Step, saved bool) error {
+	if a.json {
+		if err := a.print(render.OutcomesJSON(s)); err != nil {
+			return err
+		}
+	} else if err := render.OutcomesText(a.stdout, s); err != nil {
+		return err
+	}
+	return exit(applyCode(s, saved))
+}
+
+// applyCode is the exit code of PRODUCT.md section 3: the first that fits.
+func applyCode(s reconcile.Step, saved bool) int {
+	done := s.Outcomes.Count(state.Done)
+	failed := s.Outcomes.Count(state.Failed, state.Skipped, state.Interrupted)
+	refused := s.Outcomes.Count(state.Refused)
+	switch {
+	case saved && refused > 0 && done == 0:
+		return exitStale
+	case failed > 0 && done == 0:
+		return exitFailed
+	case failed > 0:
+		return exitSome
+	case refused > 0 || len(s.Remaining.Actions) > 0 || len(s.Remaining.Unseen) > 0:
+		return exitHeld
+	}
+	return 0
+}
+
+func (a *app) dryRun(ctx context.Context, want *spec.Spec, f applyFlags) error {
+	store, done, err := memory(want.Daemon.Database)
+	if err != nil {
+		return err
+	}
+	defer done()
+	p, _, err := a.loop(store, false).Plan(ctx, want, reconcile.ByHand(allowed(f.allow)))
+	if err != nil {
+		return err
+	}
+	if p.ZFSError != "" {
+		return failf(p.ZFSHint, "nothing can be planned: %s", p.ZFSError)
+	}
+	if f.plan != "" {
+		b, err := readPlan(f.plan)
+		if err != nil {
+			return err
+		}
+		if why := b.fits(p); why != "" {
+			return &exitError{code: exitStale, err: fmt.Errorf("the saved plan %s no longer fits: %s", f.plan, why), hint: "dplane plan --out " + f.plan + " makes a new one"}
+		}
+	}
+	if a.json {
+		return a.print(render.PlanJSON(p))
+	}
+	return a.printCommands(p)
+}
+
+func (a *app) printCommands(p *reconcile.Plan) error {
+	for _, x := range p.Actions {
+		if !x.Runnable() {
+			why := x.Held
+			if x.Verb == drivers.Blocked {
+				why = "blocked"
+			}
+			fmt.Fprintf(a.stderr, "not run: %s %s: %s\n", x.Verb, x.Object, why)
+			continue
+		}
+		for _, c := range x.Steps {
+			if _, err := fmt.Fprintln(a.stdout, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func allowed(ids []string) map[string]bool {
+	m := map[string]bool{}
+	for _, id := range ids {
+		m[id] = true
+	}
+	return m
+}
+
+// knownIDs refuses an approval that fits nothing: it was meant for another plan.
+func knownIDs(p *reconcile.Plan, ids []string) error {
+	known := map[string]bool{}
+	for _, a := range p.Actions {
+		known[a.ID] = true
+	}
+	for _, id := range ids {
+		if !known[id] {
+			return failf("dplane plan shows the ids of today", "--allow %s: the plan has no such action; nothing was done", id)
+		}
+	}
+	return nil
+}
+
+// who is the person behind this run, for the journal.
+func who() string {
+	if u := os.Getenv("SUDO_USER"); u != "" {
+		return u
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return fmt.Sprintf("uid %d", os.Getuid())
+}

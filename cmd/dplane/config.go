@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/dplaneos/dplane/cmd/internal/render"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state/sqlite"
+)
+
+// load reads the configuration; an invalid one is shown whole and ends the run with status 1.
+func (a *app) load() (*spec.Spec, error) {
+	s, err := spec.LoadDir(a.config, spec.LoadOptions{Hostname: hostname()})
+	if err == nil {
+		return s, nil
+	}
+	if a.json {
+		a.print(render.ValidateJSON(nil, err))
+	} else {
+		render.ValidateText(a.stderr, nil, err)
+	}
+	return nil, exit(exitFailed)
+}
+
+// memory opens the database for reading; a machine without one has no memory.
+func memory(path string) (reconcile.Store, func(), error) {
+	db, err := sqlite.OpenReadOnly(path)
+	switch {
+	case errors.Is(err, sqlite.ErrNoDatabase), errors.Is(err, os.ErrPermission):
+		return forgetful{}, func() {}, nil
+	case err != nil:
+		return nil, nil, failf("dplane daemon and dplane apply rename a database that can't be read and start a new one", "open the database: %w", err)
+	}
+	return db, func() { db.Close() }, nil
+}
+
+// journal opens the database of the configuration for reading. An invalid configuration is no reason
+// not to tell what was recorded, so only the one key that is needed is read then.
+func (a *app) journal() (*sqlite.Store, error) {
+	path := defaultDatabase
+	if s, err := spec.LoadDir(a.config, spec.LoadOptions{Hostname: hostname()}); err == nil {
+		path = s.Daemon.Database
+	} else if p := databaseKey(a.config); p != "" {
+		path = p
+	}
+	return sqlite.OpenReadOnly(path)
+}
+
+const defaultDatabase = "/var/lib/dplaneos/dplaneos.db"
+
+func databaseKey(dir string) string {
+	for _, pattern := range []string{"*.yaml", "*.yml"} {
+		files, _ := filepath.Glob(filepath.Join(dir, pattern))
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				continue
+			}
+			var doc struct{ Daemon struct{ Database string } }
+			if yaml.Unmarshal(b, &doc) == nil && doc.Daemon.Database != "" {
+				return doc.Daemon.Database
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dplaneos/dplane/cmd/internal/watch"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+	"github.com/dplaneos/dplane/state/sqlite"
+)
+
+func (a *app) daemon() *cobra.Command {
+	return &cobra.Command{
+		Use:   "daemon",
+		Short: "Observe, plan, apply what the files allow, and record, in a loop",
+		Long: `The loop that dplaned.service runs: at daemon.interval, and when the files change. What is above daemon.apply
+waits for a person. Invalid files change nothing: the last good configuration stays in force.`,
+		Example: "  dplane daemon\n  dplane daemon --config ./nas-a --log-level info",
+		Args:    args(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !c.Flags().Changed("log-level") {
+				a.logLevel = "info"
+			}
+			return a.runDaemon(c.Context())
+		},
+	}
+}
+
+// daemon is one run of the loop.
+type daemon struct {
+	*app
+	db    *sqlite.Store
+	loop  *reconcile.Loop
+	log   *slog.Logger
+	web   *endpoint
+	cache *spec.Cache
+
+	want    *spec.Spec // in force; nil until a valid configuration was ever seen
+	invalid string     // why the newest files are not in force
+	seen    string     // what was last said of the files, so that it is said once
+}
+
+func (a *app) runDaemon(ctx context.Context) error {
+	d := &daemon{app: a, log: a.logger(), cache: spec.NewCache()}
+	if err := d.open(ctx); err != nil {
+		return err
+	}
+	defer d.db.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	poke, done := watch.Dir(ctx, a.config, d.log)
+	defer func() { cancel(); <-done }()
+	defer d.web.stop()
+
+	d.event(ctx, "daemon", "info", "daemon started")
+	for {
+		d.pass(ctx)
+		if !d.loop.Wait(ctx, d.interval(), poke) {
+			break
+		}
+	}
+	d.event(context.WithoutCancel(ctx), "daemon", "info", "daemon stopped")
+	return nil
+}
+
+// open gets the database and the last good configuration, which tells where the database is: without
+// a valid one now, the place of the default or of the one key that can be read.
+func (d *daemon) open(ctx context.Context) error {
+	path := defaultDatabase
+	if s, err := spec.LoadDir(d.config, d.options()); err == nil {
+		path = s.Daemon.Database
+	} else if p := databaseKey(d.config); p != "" {
+		path = p
+	}
+	db, err := d.openStore(path)
+	if err != nil {
+		return err
+	}
+	d.db, d.loop = db, d.app.loop(db, true)
+	d.web = newEndpoint(db, d.log)
+	if db.HistoryLost != "" {
+		d.event(ctx, "daemon", "warn", "history lost: "+db.HistoryLost)
+	}
+	if err := d.loop.Settle(ctx); err != nil {
+		return err
+	}
+	last, found, err := db.LastGeneration(ctx)
+	if err != nil {
+		return fmt.Errorf("read the last generation: %w", err)
+	}
+	if found {
+		if d.want, err = reload(last); err != nil {
+			d.log.Warn("the recorded generation can't be read by this release", "generation", last.Number, "err", err)
+		}
+	}
+	return nil
+}
+
+func (d *daemon) options() spec.LoadOptions {
+	return spec.LoadOptions{Hostname: hostname(), Cache: d.cache}
+}
+
+func (d *daemon) interval() time.Duration {
+	if d.want == nil {
+		return 60 * time.Second
+	}
+	return d.want.Daemon.Interval.Std()
+}
+
+// pass is one round: read the files, look, plan, apply what is allowed, record.
+func (d *daemon) pass(ctx context.Context) {
+	started := d.loop.Clock.Now()
+	d.reload(ctx)
+	d.web.serve(d.want)
+	if d.want != nil {
+		if err := d.step(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error("reconcile", "err", err)
+			d.event(ctx, "daemon", "error", err.Error())
+			return // not on time: /health says so when it lasts
+		}
+	} else {
+		d.recordNothing(ctx)
+	}
+	if ctx.Err() == nil {
+		d.web.alive(started, d.interval())
+	}
+	debug.FreeOSMemory() // the load and the look leave garbage that an idle daemon need not hold
+}
+
+// reload puts newly read files in force if they are valid.
+func (d *daemon) reload(ctx context.Context) {
+	files, err := watch.Stable(ctx, d.config)
+	if ctx.Err() != nil {
+		return
+	}
+	if err == nil {
+		err = watch.CheckOwner(d.config)
+	}
+	var s *spec.Spec
+	if err == nil {
+		s, err = spec.LoadFiles(files, d.options())
+	}
+	if err != nil {
+		d.reject(ctx, err)
+		return
+	}
+	d.invalid, d.seen = "", ""
+	if err := d.accept(ctx, d.loop, s, reconcile.ByDaemon); err != nil {
+		d.log.Error("record the configuration", "err", err)
+		return // what can't be recorded is not put in force
+	}
+	if d.want == nil || d.want.Generation != s.Generation {
+		d.log.Info("configuration in force", "generation", s.Generation[:12])
+	}
+	d.want = s
+}
+
+// reject keeps the last good configuration and says so, once for each different error.
+func (d *daemon) reject(ctx context.Context, err error) {
+	d.invalid = err.Error()
+	if d.seen == d.invalid {
+		return
+	}
+	d.seen = d.invalid
+	kept := "no good configuration is known: nothing is done"
+	if d.want != nil {
+		kept = fmt.Sprintf("generation %.12s stays in force", d.want.Generation)
+	}
+	d.log.Error("the configuration is invalid", "kept", kept, "err", err)
+	d.event(ctx, "configuration", "error", "invalid configuration, "+kept+": "+err.Error())
+}
+
+func (d *daemon) step(ctx context.Context) error {
+	lock, err := reconcile.Acquire(d.want.Daemon.Runtime, "dplane daemon")
+	var held *reconcile.LockedError
+	if errors.As(err, &held) {
+		d.log.Info("an apply is at work: this round is left out", "holder", held.Holder)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer lock.Release()
+	d.loop.Invalid = d.invalid
+	consent := reconcile.Daemon(d.want.Daemon)
+	p, obs, err := d.loop.Plan(ctx, d.want, consent)
+	if err != nil {
+		return err
+	}
+	_, err = d.loop.Carry(ctx, d.want, p, obs, consent, reconcile.ByDaemon)
+	return err
+}
+
+// recordNothing keeps status and the endpoint honest while there is no configuration at all.
+func (d *daemon) recordNothing(ctx context.Context) {
+	r := state.Record{At: d.loop.Clock.Now(), Interval: d.interval(), Invalid: d.invalid, Errors: []string{"no valid configuration was ever in force"}}
+	if err := d.db.SaveRecord(ctx, r); err != nil && ctx.Err() == nil {
+		d.log.Error("record", "err", err)
+	}
+}
+
+func (d *daemon) event(ctx context.Context, kind, level, msg string) {
+	e := state.Event{At: d.loop.Clock.Now(), Type: kind, Level: level, Message: msg}
+	if err := d.db.Log(ctx, e); err != nil && ctx.Err() == nil {
+		d.log.Error("write an event", "err", err)
+	}
+}

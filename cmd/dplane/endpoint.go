@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dplaneos/dplane/cmd/internal/web"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state/sqlite"
+)
+
+// endpoint is the read-only listener, which follows daemon.listen as the configuration changes.
+type endpoint struct {
+	db  *sqlite.Store
+	log *slog.Logger
+
+	listen string
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu       sync.Mutex
+	last     time.Time // when the last pass that was on time began
+	interval time.Duration
+}
+
+// defaultListen is where the endpoint answers while no configuration says otherwise.
+const defaultListen = "127.0.0.1:9000"
+
+func newEndpoint(db *sqlite.Store, log *slog.Logger) *endpoint {
+	return &endpoint{db: db, log: log}
+}
+
+// serve listens where the configuration says; a listener that is there already stays.
+func (e *endpoint) serve(want *spec.Spec) {
+	listen := defaultListen
+	if want != nil {
+		listen = want.Daemon.Listen
+	}
+	if listen == e.listen {
+		return
+	}
+	e.stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	e.listen, e.cancel, e.done = listen, cancel, make(chan struct{})
+	go func(done chan struct{}) {
+		defer close(done)
+		if err := web.Serve(ctx, listen, web.New(e.db, e.loop)); err != nil {
+			e.log.Error("the status endpoint does not answer", "listen", listen, "err", err)
+		}
+	}(e.done)
+}
+
+func (e *endpoint) stop() {
+	if e.cancel != nil {
+		e.cancel()
+		<-e.done
+	}
+	e.cancel, e.listen = nil, ""
+}
+
+// alive notes that a pass ended.
+func (e *endpoint) alive(at time.Time, interval time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.last, e.interval = at, interval
+}
+
+// loop tells the endpoint when the last pass was, and how often there should be one.
+func (e *endpoint) loop() (time.Time, time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last, e.interval
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/dplaneos/dplane/cmd/internal/render"
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/dataset"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/host/process"
+	"github.com/dplaneos/dplane/drivers/pool"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/state"
+)
+
+// kinds are the drivers, in the order in which they observe: what an earlier one saw a later one reads.
+func kinds(r host.Runner) []drivers.Driver {
+	return []drivers.Driver{&pool.Driver{Runner: r}, &dataset.Driver{Runner: r}}
+}
+
+// loop joins the drivers, the store and the clock. Without leave to write, nothing can be changed by
+// what it runs.
+func (a *app) loop(store reconcile.Store, mayWrite bool) *reconcile.Loop {
+	var r host.Runner = process.New()
+	if !mayWrite {
+		r = host.ReadOnly{Runner: r}
+	}
+	return &reconcile.Loop{
+		Drivers: kinds(r), Store: store, Clock: reconcile.Wall{}, Log: a.logger(), Host: hostname(),
+		Render: render.PlanJSON,
+	}
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return name
+}
+
+// forgetful is the memory of a machine that has none: planning needs no database.
+type forgetful struct{ reconcile.Store }
+
+func (forgetful) Recorded(context.Context) ([]state.Recorded, error) { return nil, nil }
