@@ -53,7 +53,6 @@ type datasetParser struct {
 	texts    interned
 	done     map[string]bool
 	datasets []*state.Dataset
-	last     *column
 }
 
 func (p *datasetParser) column(name []byte) *column {
