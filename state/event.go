@@ -6,8 +6,8 @@ import "time"
 type Event struct {
 	ID         int64     `json:"id"`
 	At         time.Time `json:"at"`
-	Type       string    `json:"type"` // action, configuration, daemon, zfs, drift, approval
-	Level      string    `json:"level"`
+	Type       string    `json:"type"`  // action, configuration, daemon, zfs, drift, approval
+	Level      string    `json:"level"` // info, warn or error; "" is info
 	Generation string    `json:"generation,omitempty"`
 	Message    string    `json:"message"`
 	Action     *Action   `json:"action,omitempty"`
@@ -29,6 +29,13 @@ type Action struct {
 	By       string     `json:"by"` // daemon, or the user who ran apply
 	Allowed  bool       `json:"allowed,omitempty"`
 }
+
+// The levels of an event.
+const (
+	Info  = "info"
+	Warn  = "warn"
+	Error = "error"
+)
 
 // The outcomes of an action.
 const (
@@ -66,7 +73,8 @@ type Record struct {
 	Generation string        `json:"generation"`
 	Interval   time.Duration `json:"interval"` // of the daemon; 0: a single apply
 	Observed   *Observed     `json:"observed"`
-	Plan       []byte        `json:"plan"`              // JSON document, as /api/plan serves it
-	Errors     []string      `json:"errors,omitempty"`  // configuration, ZFS, failed actions
-	Invalid    string        `json:"invalid,omitempty"` // why the newest files are not in force
+	Declared   *Declared     `json:"declared,omitempty"` // Declare(the configuration in force)
+	Plan       []byte        `json:"plan"`               // JSON document, as /api/plan serves it
+	Errors     []string      `json:"errors,omitempty"`   // configuration, ZFS, failed actions
+	Invalid    string        `json:"invalid,omitempty"`  // why the newest files are not in force
 }

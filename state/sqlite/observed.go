@@ -1,0 +1,150 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"github.com/dplaneos/dplane/state"
+)
+
+// object is one row to be: an observed pool or dataset.
+type object struct{ kind, name, guid, hash, body string }
+
+// saveObserved writes the objects that are new, changed or back, and marks those that went missing
+// with the time of the pass that saw them last.
+func saveObserved(ctx context.Context, tx *sql.Tx, o *state.Observed) error {
+	objects, err := objectsOf(o)
+	if err != nil {
+		return err
+	}
+	known, err := knownHashes(ctx, tx)
+	if err != nil {
+		return err
+	}
+	// A guid stays as it was first known: another object under a known name is not taken for it
+	// before the operator says so.
+	put, err := tx.PrepareContext(ctx, `INSERT INTO observed VALUES (?, ?, ?, ?, ?, ?, NULL)
+		ON CONFLICT (kind, name) DO UPDATE SET hash = excluded.hash, body = excluded.body, missing = NULL`)
+	if err != nil {
+		return err
+	}
+	defer put.Close()
+	for _, x := range objects {
+		key := [2]string{x.kind, x.name}
+		if hash, ok := known[key]; !ok || hash != x.hash {
+			if _, err := put.ExecContext(ctx, x.kind, x.name, x.guid, x.hash, x.body, nanos(o.At)); err != nil {
+				return fmt.Errorf("%s %s: %w", x.kind, x.name, err)
+			}
+		}
+		delete(known, key)
+	}
+	if err := markMissing(ctx, tx, known); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO pass VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET at = excluded.at", nanos(o.At))
+	return err
+}
+
+func objectsOf(o *state.Observed) ([]object, error) {
+	var list []object
+	add := func(kind, name, guid string, body any) error {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", kind, name, err)
+		}
+		list = append(list, object{kind, name, guid, hashOf(b), string(b)})
+		return nil
+	}
+	for name, p := range o.Pools {
+		if err := add("pool", name, p.GUID, p); err != nil {
+			return nil, err
+		}
+	}
+	for name, d := range o.Datasets {
+		if err := add("dataset", name, d.GUID, d); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// knownHashes are the bodies' hashes of all objects that are not already marked as missing; a missing
+// one counts with no hash, so that it is written when it is back.
+func knownHashes(ctx context.Context, tx *sql.Tx) (map[[2]string]string, error) {
+	rows, err := tx.QueryContext(ctx, "SELECT kind, name, CASE WHEN missing IS NULL THEN hash ELSE '' END FROM observed")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	known := map[[2]string]string{}
+	for rows.Next() {
+		var kind, name, hash string
+		if err := rows.Scan(&kind, &name, &hash); err != nil {
+			return nil, err
+		}
+		known[[2]string{kind, name}] = hash
+	}
+	return known, rows.Err()
+}
+
+func markMissing(ctx context.Context, tx *sql.Tx, gone map[[2]string]string) error {
+	for key, hash := range gone {
+		if hash == "" {
+			continue // marked by an earlier pass
+		}
+		_, err := tx.ExecContext(ctx, "UPDATE observed SET missing = (SELECT at FROM pass) WHERE kind = ? AND name = ?", key[0], key[1])
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", key[0], key[1], err)
+		}
+	}
+	return nil
+}
+
+// Recorded are the pools and datasets seen before, by kind and name.
+func (r *Reader) Recorded(ctx context.Context) ([]state.Recorded, error) {
+	rows, err := r.db.QueryContext(ctx, `SELECT kind, name, guid, coalesce(missing, (SELECT at FROM pass)) FROM observed ORDER BY kind, name`)
+	if err != nil {
+		return nil, fmt.Errorf("read memory of objects: %w", err)
+	}
+	defer rows.Close()
+	list := []state.Recorded{}
+	for rows.Next() {
+		var o state.Recorded
+		var seen int64
+		if err := rows.Scan(&o.Kind, &o.Name, &o.GUID, &seen); err != nil {
+			return nil, fmt.Errorf("read memory of objects: %w", err)
+		}
+		o.Seen = fromNanos(seen)
+		list = append(list, o)
+	}
+	return list, rows.Err()
+}
+
+// readObserved fills in the objects that the last pass saw.
+func readObserved(ctx context.Context, tx *sql.Tx, o *state.Observed) error {
+	o.Pools, o.Datasets = map[string]*state.Pool{}, map[string]*state.Dataset{}
+	rows, err := tx.QueryContext(ctx, "SELECT kind, name, body FROM observed WHERE missing IS NULL")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var kind, name, body string
+		if err := rows.Scan(&kind, &name, &body); err != nil {
+			return err
+		}
+		if kind == "pool" {
+			o.Pools[name] = new(state.Pool)
+			err = json.Unmarshal([]byte(body), o.Pools[name])
+		} else {
+			o.Datasets[name] = new(state.Dataset)
+			err = json.Unmarshal([]byte(body), o.Datasets[name])
+		}
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", kind, name, err)
+		}
+	}
+	return rows.Err()
+}
