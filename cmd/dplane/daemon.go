@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"time"
 
@@ -43,9 +45,11 @@ type daemon struct {
 	web   *endpoint
 	cache *spec.Cache
 
-	want    *spec.Spec // in force; nil until a valid configuration was ever seen
-	invalid string     // why the newest files are not in force
-	seen    string     // what was last said of the files, so that it is said once
+	want    *spec.Spec        // in force; nil until a valid configuration was ever seen
+	invalid string            // why the newest files are not in force
+	seen    string            // what was last said of the files, so that it is said once
+	files   map[string][]byte // as last read: unchanged bytes are not loaded again
+	broken  string            // what was last said of ZFS
 }
 
 func (a *app) runDaemon(ctx context.Context) error {
@@ -144,10 +148,14 @@ func (d *daemon) reload(ctx context.Context) {
 	if err == nil {
 		err = watch.CheckOwner(d.config)
 	}
+	if err == nil && d.files != nil && maps.EqualFunc(files, d.files, bytes.Equal) {
+		return
+	}
 	var s *spec.Spec
 	if err == nil {
 		s, err = spec.LoadFiles(files, d.options())
 	}
+	d.files = files
 	if err != nil {
 		d.reject(ctx, err)
 		return
@@ -155,7 +163,8 @@ func (d *daemon) reload(ctx context.Context) {
 	d.invalid, d.seen = "", ""
 	if err := d.accept(ctx, d.loop, s, reconcile.ByDaemon); err != nil {
 		d.log.Error("record the configuration", "err", err)
-		return // what can't be recorded is not put in force
+		d.files = nil // tried again: what can't be recorded is not put in force
+		return
 	}
 	if d.want == nil || d.want.Generation != s.Generation {
 		d.log.Info("configuration in force", "generation", s.Generation[:12])
@@ -194,8 +203,24 @@ func (d *daemon) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.tellZFS(ctx, obs.ZFS)
 	_, err = d.loop.Carry(ctx, d.want, p, obs, consent, reconcile.ByDaemon)
 	return err
+}
+
+// tellZFS says once that ZFS is missing or broken, and once that it is back.
+func (d *daemon) tellZFS(ctx context.Context, z state.ZFS) {
+	if z.Error == d.broken {
+		return
+	}
+	d.broken = z.Error
+	if z.Error == "" {
+		d.log.Info("ZFS answers again")
+		d.event(ctx, "zfs", "info", "ZFS answers again")
+		return
+	}
+	d.log.Error("ZFS does not answer: nothing is planned", "err", z.Error, "hint", z.Hint)
+	d.event(ctx, "zfs", "error", "ZFS does not answer, nothing is planned: "+z.Error)
 }
 
 // recordNothing keeps status and the endpoint honest while there is no configuration at all.

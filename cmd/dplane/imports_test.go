@@ -1,0 +1,143 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/dplaneos/dplane/"
+
+// rooms says which of the project's packages each package may import directly; a trailing /... covers
+// what is below. Tests may import more: they are not looked at.
+var rooms = []struct{ room, may, why string }{
+	{"schema", "", "what may be said depends on nothing"},
+	{"spec", "schema", "what should be knows no ZFS command and no SQL"},
+	{"state", "spec", "what is, is plain data"},
+	{"state/sqlite", "state spec", "memory knows data, not who decides"},
+	{"drivers", "drivers/host state spec", "the contract knows no kind"},
+	{"drivers/host", "spec", "commands are data"},
+	{"drivers/host/process", "drivers/host", "an edge"},
+	{"drivers/zfs", "drivers/host state spec", "the language decides nothing"},
+	{"drivers/zfs/zfsfake", "drivers/host drivers/zfs state spec", "a model behind the runner"},
+	{"drivers/*", "drivers drivers/host drivers/zfs state spec", "no kind imports another, a process or SQL"},
+	{"reconcile", "drivers drivers/host state spec", "order and consent know no kind"},
+	{"reconcile/sim", "...", "tests only: it joins everything"},
+	{"cmd/internal/render", "reconcile drivers drivers/host state spec", "pure"},
+	{"cmd/internal/web", "cmd/internal/render reconcile state spec", "reads the store, never a driver"},
+	{"cmd/internal/*", "reconcile drivers drivers/host state spec", "rooms of the command"},
+	{"cmd/dplane", "...", "joins everything"},
+	{"cmd/dplane/*", "...", "tests on the real thing"},
+}
+
+// homes are the effects that have one home each.
+var homes = []struct{ pkg, home, why string }{
+	{"os/exec", "drivers/host/process", "commands run in one place"},
+	{"database/sql", "state/sqlite", "SQL has one room"},
+	{"github.com/mattn/go-sqlite3", "state/sqlite", "SQL has one room"},
+	{"net/http", "cmd/internal/web", "one listener"},
+	{"cuelang.org/go", "spec", "the schema is evaluated by the loader alone"},
+	{"github.com/spf13/cobra", "cmd/dplane", "the command line is one way to reach the rooms"},
+	{"github.com/fsnotify/fsnotify", "cmd/internal/watch", "files are watched in one place"},
+}
+
+// TestImports holds each package's direct imports against the rules of the house.
+func TestImports(t *testing.T) {
+	found := directImports(t, "../..")
+	if len(found) < 10 {
+		t.Fatalf("only %d packages were found: the test looks in the wrong place", len(found))
+	}
+	for pkg, imports := range found {
+		for imp, file := range imports {
+			if inner, ok := strings.CutPrefix(imp, module); ok {
+				checkRoom(t, pkg, inner, file)
+				continue
+			}
+			for _, h := range homes {
+				if (imp == h.pkg || strings.HasPrefix(imp, h.pkg+"/")) && pkg != h.home {
+					t.Errorf("%s imports %s, whose home is %s: %s", file, imp, h.home, h.why)
+				}
+			}
+		}
+	}
+}
+
+func checkRoom(t *testing.T, pkg, imp, file string) {
+	for _, r := range rooms {
+		if !covers(r.room, pkg) {
+			continue
+		}
+		for _, may := range strings.Fields(r.may) {
+			if may == "..." || may == imp {
+				return
+			}
+		}
+		t.Errorf("%s (package %s) imports %s: %s; it may import: %s", file, pkg, imp, r.why, r.may)
+		return
+	}
+	t.Errorf("package %s is no room of the house: add it to the rules with a reason", pkg)
+}
+
+func covers(room, pkg string) bool {
+	if base, ok := strings.CutSuffix(room, "/*"); ok {
+		return strings.HasPrefix(pkg, base+"/")
+	}
+	return room == pkg
+}
+
+// directImports maps package -> import -> a file that has it.
+func directImports(t *testing.T, root string) map[string]map[string]string {
+	found := map[string]map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && len(d.Name()) > 2) {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		pkg := filepath.ToSlash(rel)
+		if found[pkg] == nil {
+			found[pkg] = map[string]string{}
+		}
+		for _, i := range f.Imports {
+			found[pkg][strings.Trim(i.Path.Value, `"`)] = path
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestTopLevel: the top level is closed.
+func TestTopLevel(t *testing.T) {
+	allowed := strings.Fields("cmd reconcile spec drivers state examples schema go.mod go.sum Makefile README.md bin")
+	entries, err := os.ReadDir("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sort.Strings(allowed)
+	for _, e := range entries {
+		i := sort.SearchStrings(allowed, e.Name())
+		if !strings.HasPrefix(e.Name(), ".") && (i == len(allowed) || allowed[i] != e.Name()) {
+			t.Errorf("%s does not belong at the top level", e.Name())
+		}
+	}
+}
