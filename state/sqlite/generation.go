@@ -11,6 +11,9 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
+// ErrNoGeneration is a number that no recorded generation has.
+var ErrNoGeneration = errors.New("no generation of that number is recorded")
+
 // keptFiles is the number of generations whose files are kept; older ones keep their line in history.
 const keptFiles = 200
 
@@ -61,18 +64,23 @@ func (s *Store) saveGeneration(ctx context.Context, g state.Generation) (int64, 
 }
 
 // LastGeneration is the newest accepted configuration, with its files.
-func (r *Reader) LastGeneration(ctx context.Context) (g state.Generation, found bool, err error) {
-	return r.generation(ctx, "ORDER BY number DESC LIMIT 1")
+func (s *Store) LastGeneration(ctx context.Context) (g state.Generation, found bool, err error) {
+	return s.generation(ctx, "ORDER BY number DESC LIMIT 1")
 }
 
-// Generation is an accepted configuration by its number, with its files (none where it is very old).
-func (r *Reader) Generation(ctx context.Context, number int64) (g state.Generation, found bool, err error) {
-	return r.generation(ctx, "WHERE number = ?", number)
+// Generation is an accepted configuration by its number, with its files (none where it is very old);
+// ErrNoGeneration where there is none of that number.
+func (s *Store) Generation(ctx context.Context, number int64) (state.Generation, error) {
+	g, found, err := s.generation(ctx, "WHERE number = ?", number)
+	if err == nil && !found {
+		err = ErrNoGeneration
+	}
+	return g, err
 }
 
 // Generations are all accepted configurations, newest first, without their files.
-func (r *Reader) Generations(ctx context.Context) ([]state.Generation, error) {
-	rows, err := r.db.QueryContext(ctx, "SELECT "+generationColumns+", '{}' FROM generation ORDER BY number DESC")
+func (s *Store) Generations(ctx context.Context) ([]state.Generation, error) {
+	rows, err := s.r.QueryContext(ctx, "SELECT "+generationColumns+", '{}' FROM generation ORDER BY number DESC")
 	if err != nil {
 		return nil, fmt.Errorf("read generations: %w", err)
 	}
@@ -100,8 +108,8 @@ func (s *Store) UsePlan(ctx context.Context, hash string, at time.Time) (used bo
 
 const generationColumns = "number, hash, at, who, commit_id, dirty"
 
-func (r *Reader) generation(ctx context.Context, where string, args ...any) (g state.Generation, found bool, err error) {
-	g, err = scanGeneration(r.db.QueryRowContext(ctx, "SELECT "+generationColumns+", files FROM generation "+where, args...).Scan)
+func (s *Store) generation(ctx context.Context, where string, args ...any) (g state.Generation, found bool, err error) {
+	g, err = scanGeneration(s.r.QueryRowContext(ctx, "SELECT "+generationColumns+", files FROM generation "+where, args...).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return state.Generation{}, false, nil
 	}

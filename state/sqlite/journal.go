@@ -48,32 +48,27 @@ func (s *Store) Finish(ctx context.Context, id int64, outcome, errText string, a
 }
 
 // Unsettled are intents that were never finished, oldest first.
-func (r *Reader) Unsettled(ctx context.Context) ([]state.Event, error) {
-	return r.events(ctx, "unsettled intents", "FROM event WHERE outcome = 'started' ORDER BY id")
-}
-
-// Failed are the newest actions that did not end well, newest first.
-func (r *Reader) Failed(ctx context.Context, limit int) ([]state.Event, error) {
-	return r.events(ctx, "failed actions", "FROM event WHERE outcome IN ('failed', 'refused', 'interrupted') ORDER BY id DESC LIMIT ?", limit)
+func (s *Store) Unsettled(ctx context.Context) ([]state.Event, error) {
+	return s.events(ctx, "unsettled intents", "FROM event WHERE outcome = 'started' ORDER BY id")
 }
 
 // Events are the newest events, newest first; with a search, those that hold each of its words, or
 // words that begin so, in the message, the object's name, the verb or the error.
-func (r *Reader) Events(ctx context.Context, search string, limit int) ([]state.Event, error) {
+func (s *Store) Events(ctx context.Context, search string, limit int) ([]state.Event, error) {
 	if strings.TrimSpace(search) == "" {
-		return r.events(ctx, "events", "FROM event ORDER BY id DESC LIMIT ?", limit)
+		return s.events(ctx, "events", "FROM event ORDER BY id DESC LIMIT ?", limit)
 	}
 	match := matchAll(search)
 	if match == "" {
 		return []state.Event{}, nil
 	}
-	return r.events(ctx, "events", `FROM event WHERE id IN (SELECT rowid FROM event_text WHERE event_text MATCH ?)
+	return s.events(ctx, "events", `FROM event WHERE id IN (SELECT rowid FROM event_text WHERE event_text MATCH ?)
 		ORDER BY id DESC LIMIT ?`, match, limit)
 }
 
 // Outcomes counts all actions that ever ended, by outcome; pruning does not lower it.
-func (r *Reader) Outcomes(ctx context.Context) (map[string]int64, error) {
-	rows, err := r.db.QueryContext(ctx, "SELECT outcome, n FROM outcome_total")
+func (s *Store) Outcomes(ctx context.Context) (map[string]int64, error) {
+	rows, err := s.r.QueryContext(ctx, "SELECT outcome, n FROM outcome_total")
 	if err != nil {
 		return nil, fmt.Errorf("read outcomes: %w", err)
 	}
@@ -135,8 +130,8 @@ func (s *Store) insert(ctx context.Context, e state.Event) (int64, error) {
 	return res.LastInsertId()
 }
 
-func (r *Reader) events(ctx context.Context, what, from string, args ...any) ([]state.Event, error) {
-	rows, err := r.db.QueryContext(ctx, "SELECT "+eventColumns+" "+from, args...)
+func (s *Store) events(ctx context.Context, what, from string, args ...any) ([]state.Event, error) {
+	rows, err := s.r.QueryContext(ctx, "SELECT "+eventColumns+" "+from, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}

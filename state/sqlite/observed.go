@@ -103,8 +103,8 @@ func markMissing(ctx context.Context, tx *sql.Tx, gone map[[2]string]string) err
 }
 
 // Recorded are the pools and datasets seen before, by kind and name.
-func (r *Reader) Recorded(ctx context.Context) ([]state.Recorded, error) {
-	rows, err := r.db.QueryContext(ctx, `SELECT kind, name, guid, coalesce(missing, (SELECT at FROM pass)) FROM observed ORDER BY kind, name`)
+func (s *Store) Recorded(ctx context.Context) ([]state.Recorded, error) {
+	rows, err := s.r.QueryContext(ctx, `SELECT kind, name, guid, coalesce(missing, (SELECT at FROM pass)) FROM observed ORDER BY kind, name`)
 	if err != nil {
 		return nil, fmt.Errorf("read memory of objects: %w", err)
 	}
@@ -120,6 +120,17 @@ func (r *Reader) Recorded(ctx context.Context) ([]state.Recorded, error) {
 		list = append(list, o)
 	}
 	return list, rows.Err()
+}
+
+// Forget ends the memory of the pool or dataset of this name, and of what is below it; it gives the
+// number of memories that ended.
+func (s *Store) Forget(ctx context.Context, name string) (int, error) {
+	res, err := s.w.ExecContext(ctx, "DELETE FROM observed WHERE name = ?1 OR substr(name, 1, length(?1) + 1) = ?1 || '/'", name)
+	if err != nil {
+		return 0, fmt.Errorf("forget %s: %w", name, err)
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
 }
 
 // readObserved fills in the objects that the last pass saw.

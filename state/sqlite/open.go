@@ -18,13 +18,17 @@ import (
 // ErrNoDatabase is a database that was never made here, or was deleted.
 var ErrNoDatabase = errors.New("no database yet: run `dplane apply` or start the daemon")
 
-// Reader reads the memory; it never waits for a writer.
-type Reader struct{ db *sql.DB }
+// LibraryVersion is that of the SQLite that is built in.
+func LibraryVersion() string {
+	v, _, _ := sqlite3.Version()
+	return v
+}
 
-// Store reads and writes the memory. Every writing method is durable when it returns.
+// Store is the open database. Every writing method is durable when it returns; reading never waits for
+// a writer.
 type Store struct {
-	Reader
-	w *sql.DB
+	r *sql.DB // several connections that can only read
+	w *sql.DB // the one that writes; r where the database was opened for reading
 
 	// HistoryLost says that the file was corrupt, and where it was put aside; "" where it was well.
 	HistoryLost string
@@ -64,32 +68,48 @@ func Open(path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenReadOnly opens an existing database. It never makes one: ErrNoDatabase says that there is none.
-func OpenReadOnly(path string) (*Reader, error) {
+// OpenReadOnly opens an existing database; the writing methods of what it gives are errors. It never
+// makes one: ErrNoDatabase says that there is none, os.ErrPermission that it is not the caller's to read.
+func OpenReadOnly(path string) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
-		return nil, fmt.Errorf("open database %s: %w", path, ErrNoDatabase)
-	} else if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	r := Reader{db: readers(path)}
-	if err := checkVersion(r.db); err != nil {
-		_ = r.db.Close() // the first error is the one that tells
+	if err := readable(path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	return &r, nil
+	db := readers(path)
+	if err := checkVersion(db); err != nil {
+		_ = db.Close() // the first error is the one that tells
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	return &Store{r: db, w: db}, nil
 }
 
-// Close ends reading.
-func (r *Reader) Close() error { return r.db.Close() }
+// readable tells what SQLite's own error doesn't: no file, no right, or no content yet.
+func readable(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNoDatabase
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && info.Size() == 0 {
+		return ErrNoDatabase
+	}
+	return err
+}
 
 // Close folds the write-ahead log into the file and closes it.
 func (s *Store) Close() error {
+	if s.r == s.w {
+		return s.r.Close()
+	}
 	err := s.checkpoint(context.Background())
-	return errors.Join(err, s.db.Close(), s.w.Close())
+	return errors.Join(err, s.r.Close(), s.w.Close())
 }
 
 // checkpoint keeps the log short: one pass over thousands of objects can leave megabytes of it. A reader
@@ -112,7 +132,7 @@ func openFile(path string) (*Store, error) {
 		_ = w.Close()
 		return nil, err
 	}
-	return &Store{Reader: Reader{db: readers(path)}, w: w}, nil
+	return &Store{r: readers(path), w: w}, nil
 }
 
 // readers are a few connections that can only read; the driver's own cache is 2 MB for each.

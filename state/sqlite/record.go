@@ -99,8 +99,8 @@ func (s *Store) tidy(ctx context.Context, now time.Time) error {
 }
 
 // Record is the result of the latest reconcile; nil where there was none.
-func (r *Reader) Record(ctx context.Context) (*state.Record, error) {
-	rec, err := r.record(ctx)
+func (s *Store) Record(ctx context.Context) (*state.Record, error) {
+	rec, err := s.record(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read record of reconcile: %w", err)
 	}
@@ -108,8 +108,8 @@ func (r *Reader) Record(ctx context.Context) (*state.Record, error) {
 }
 
 // record reads in one transaction, so that all of it is of the same reconcile.
-func (r *Reader) record(ctx context.Context) (*state.Record, error) {
-	tx, err := r.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+func (s *Store) record(ctx context.Context) (*state.Record, error) {
+	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}

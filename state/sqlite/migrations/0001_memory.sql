@@ -37,7 +37,6 @@ CREATE TABLE event (
 ) STRICT;
 CREATE INDEX event_at ON event (at);
 CREATE INDEX event_unsettled ON event (id) WHERE outcome = 'started';
-CREATE INDEX event_failed ON event (id) WHERE outcome IN ('failed', 'refused', 'interrupted');
 
 -- What people search for. The text itself stays in event; the triggers keep the index in step.
 CREATE VIRTUAL TABLE event_text USING fts5 (
