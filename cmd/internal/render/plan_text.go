@@ -1,0 +1,192 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+)
+
+// symbols and colours of the verbs.
+var verbLook = map[string]struct{ symbol, color string }{
+	string(drivers.Create):  {"+", green},
+	string(drivers.Update):  {"~", yellow},
+	string(drivers.Destroy): {"-", red},
+	string(drivers.Run):     {">", cyan},
+	string(drivers.Blocked): {"!", magenta},
+}
+
+var riskColor = map[string]string{"safe": dim, "disruptive": yellow, "irreversible": magenta, "destructive": bold + ";" + red}
+
+// PlanText writes a plan for people, in the order in which it would be carried out.
+func PlanText(w io.Writer, p *reconcile.Plan, opt TextOptions) error { return newPlan(p).text(w, opt) }
+
+// RecordedPlanText writes the plan of a record, a document that PlanJSON made.
+func RecordedPlanText(w io.Writer, doc []byte, opt TextOptions) error {
+	p, err := parsePlan(doc)
+	if err != nil {
+		return err
+	}
+	return p.text(w, opt)
+}
+
+func (p *plan) text(w io.Writer, opt TextOptions) error {
+	t := &text{opt: opt}
+	t.printf("Generation %s, observed %s.\n", t.in(bold, short(p.Generation)), timeText(p.ObservedAt))
+	named := map[string]string{}
+	for _, a := range p.Actions {
+		named[a.ID] = a.Verb + " " + a.Object.String()
+	}
+	for i, a := range p.Actions {
+		if i == 0 || p.Actions[i-1].Object != a.Object {
+			t.printf("\n")
+		}
+		t.action(a, named)
+	}
+	p.asides(t)
+	t.printf("\n%s\n", p.summary(t))
+	return t.writeTo(w)
+}
+
+// action writes one action: a headline that grep finds whole, then what changes, why, and at what price.
+func (t *text) action(a action, named map[string]string) {
+	look := verbLook[a.Verb]
+	t.printf("%s  %s  %s\n", t.in(look.color+";"+bold, clean(look.symbol+" "+a.Verb+" "+a.Object.String())),
+		t.in(riskColor[a.Risk], "risk "+clean(a.Risk)), t.in(dim, "id "+clean(a.ID)))
+	t.fields(a.Fields)
+	t.lines("    ", "why: ", why(a.Reason))
+	if a.Undo != "" {
+		t.lines("    ", "undo:", a.Undo)
+	}
+	for _, id := range a.After {
+		if n, ok := named[id]; ok {
+			id = n
+		}
+		t.lines("    ", "after:", id)
+	}
+	for _, n := range a.Notes {
+		t.lines("    ", "note:", n)
+	}
+	if a.Held != "" {
+		t.lines("    ", t.in(yellow, "held:"), a.Held)
+	}
+	if t.opt.Commands {
+		for _, argv := range a.Commands {
+			t.printf("    $ %s\n", clean(host.Command{Argv: argv}.String()))
+		}
+	}
+}
+
+func (t *text) fields(fields []drivers.Field) {
+	var rows [][]string
+	for _, f := range fields {
+		name := clean(f.Name)
+		if f.From == "" {
+			rows = append(rows, []string{name, valueText(f.Name, f.To)})
+		} else {
+			rows = append(rows, []string{name, valueText(f.Name, f.From), "-> " + valueText(f.Name, f.To)})
+		}
+	}
+	t.table("    ", rows, nil)
+}
+
+// valueText shows a size with its unit where that is exact, and an empty value as such.
+func valueText(property, v string) string {
+	if v == "" {
+		return `""`
+	}
+	for _, on := range []spec.DatasetType{spec.Filesystems | spec.Volumes, spec.PoolProps} {
+		info, ok := spec.LookupProperty(property, on)
+		if n, err := strconv.ParseUint(v, 10, 64); ok && err == nil && info.Shape == spec.Bytes {
+			return spec.Size(n).String()
+		}
+	}
+	return clean(v)
+}
+
+func why(r drivers.Reason) string {
+	s := r.Code
+	if r.At != "" {
+		s = r.At + ": " + s
+	}
+	if r.Observed != "" {
+		s += "; observed: " + r.Observed
+	}
+	return s
+}
+
+// asides are what is in the plan and is no action.
+func (p *plan) asides(t *text) {
+	if len(p.ReceivedOnly) > 0 {
+		t.printf("\nReceived only, not changed here:\n")
+		for _, r := range p.ReceivedOnly {
+			t.printf("  %s (%s)\n", clean(r.Name), clean(r.Why))
+		}
+	}
+	if len(p.Unseen) > 0 {
+		t.printf("\n%s\n", t.in(yellow, "Could not be observed, so nothing is planned for:"))
+		for _, u := range p.Unseen {
+			t.lines("  ", "pool "+clean(u.Pool)+":", u.Why)
+		}
+	}
+	if len(p.Notices) > 0 {
+		t.printf("\nTo know:\n")
+		for _, n := range p.Notices {
+			t.lines("  ", "-", n)
+		}
+	}
+	if p.Limit != "" {
+		t.printf("\n")
+		t.lines("", t.in(yellow, "Limits hold the whole plan:"), p.Limit)
+	}
+	if p.ZFSError != "" {
+		t.printf("\n")
+		t.lines("", t.in(red, "ZFS could not be asked:"), p.ZFSError)
+		if p.ZFSHint != "" {
+			t.lines("", "hint:", p.ZFSHint)
+		}
+	}
+}
+
+// summary is the last line.
+func (p *plan) summary(t *text) string {
+	var parts []string
+	for _, v := range []struct{ verb, word string }{
+		{"create", "to create"}, {"update", "to update"}, {"destroy", "to destroy"}, {"run", "to run"}, {"blocked", "blocked"},
+	} {
+		if n := p.Summary[v.verb]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, v.word))
+		}
+	}
+	switch {
+	case p.ZFSError != "":
+		return t.in(bold, "Nothing is planned: ZFS could not be asked.")
+	case len(parts) == 0 && len(p.Unseen) > 0:
+		return t.in(bold, "No changes where the machine could be observed.")
+	case len(parts) == 0:
+		return t.in(bold+";"+green, "No changes: the machine is as declared.")
+	}
+	s := "Plan: " + strings.Join(parts, ", ")
+	if n := p.waiting(); n == 1 {
+		s += "; 1 waits for approval"
+	} else if n > 1 {
+		s += fmt.Sprintf("; %d wait for approval", n)
+	}
+	return t.in(bold, s+".")
+}
+
+// waiting counts the actions that would run if somebody said so.
+func (p *plan) waiting() int {
+	n := 0
+	for _, a := range p.Actions {
+		if a.Held != "" && a.Verb != string(drivers.Blocked) {
+			n++
+		}
+	}
+	return n
+}
