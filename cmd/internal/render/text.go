@@ -161,3 +161,12 @@ func count(n int, word string) string {
 	}
 	return strconv.Itoa(n) + " " + word + "s"
 }
+
+// splitLines are the lines of a text, clean.
+func splitLines(s string) []string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	for i := range lines {
+		lines[i] = clean(lines[i])
+	}
+	return lines
+}
