@@ -65,7 +65,7 @@ func (l *Loop) one(ctx context.Context, a Planned, generation, by string, allowe
 	}
 	if len(because) > 0 {
 		err := fmt.Errorf("%s %s: skipped, it waited for %s", a.Verb, a.Object, strings.Join(because, ", "))
-		l.note(state.Skipped, err.Error(), generation)
+		l.note(err.Error(), generation)
 		return Outcome{a, state.Skipped, err}
 	}
 	if err := ctx.Err(); err != nil {

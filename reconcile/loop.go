@@ -92,7 +92,7 @@ func (l *Loop) verify(s *Step) {
 		}
 		err := fmt.Errorf("%s %s: the commands succeeded, and a second look shows no change", o.Action.Verb, o.Action.Object)
 		s.Outcomes[i].Outcome, s.Outcomes[i].Err = state.Failed, err
-		l.note("unchanged", err.Error(), s.Plan.Generation)
+		l.note(err.Error(), s.Plan.Generation)
 	}
 }
 
@@ -101,7 +101,7 @@ func (l *Loop) record(ctx context.Context, want *spec.Spec, s Step, by string) e
 	if err != nil {
 		return fmt.Errorf("render the plan: %w", err)
 	}
-	r := state.Record{At: s.Observed.At, Generation: want.Generation, Observed: s.Observed, Plan: body, Invalid: l.Invalid}
+	r := state.Record{At: s.Observed.At, Generation: want.Generation, Observed: s.Observed, Plan: body, Invalid: l.Invalid, Declared: state.Declare(want)}
 	if by == ByDaemon {
 		r.Interval = want.Daemon.Interval.Std()
 	}
@@ -132,8 +132,8 @@ func (s *Step) Errors() []string {
 	return out
 }
 
-func (l *Loop) note(kind, msg, generation string) {
-	e := state.Event{At: l.Clock.Now(), Type: kind, Level: "warn", Message: msg, Generation: generation}
+func (l *Loop) note(msg, generation string) {
+	e := state.Event{At: l.Clock.Now(), Type: "action", Level: state.Warn, Message: msg, Generation: generation}
 	if err := l.Store.Log(context.Background(), e); err != nil {
 		l.Log.Error("write an event", "err", err)
 	}
