@@ -93,10 +93,11 @@ var ErrTimeout = errors.New("deadline exceeded")
 // section 4, promise 4).
 type Expect struct {
 	Command Command `json:"command"`
-	Code    int     `json:"code"`             // exit status it must have
-	Output  string  `json:"output"`           // standard output it must print, to the byte
-	Stderr  string  `json:"stderr,omitempty"` // text that standard error must contain
-	Means   string  `json:"means"`            // what it proves, for people: "tank/home does not exist"
+	Code    int     `json:"code"`              // exit status it must have
+	AnyCode bool    `json:"anyCode,omitempty"` // the exit status says nothing: find ends with 1 where a path is not there
+	Output  string  `json:"output"`            // standard output it must print, to the byte
+	Stderr  string  `json:"stderr,omitempty"`  // text that standard error must contain
+	Means   string  `json:"means"`             // what it proves, for people: "tank/home does not exist"
 }
 
 // Check runs the read and compares. A mismatch is an *Unexpected; other errors are the runner's.
@@ -106,7 +107,7 @@ func (e Expect) Check(ctx context.Context, r Runner) error {
 	if err != nil && !errors.As(err, &exit) {
 		return fmt.Errorf("check that %s: %w", e.Means, err)
 	}
-	if res.Code == e.Code && string(res.Stdout) == e.Output && strings.Contains(string(res.Stderr), e.Stderr) {
+	if (e.AnyCode || res.Code == e.Code) && string(res.Stdout) == e.Output && strings.Contains(string(res.Stderr), e.Stderr) {
 		return nil
 	}
 	return &Unexpected{Expect: e, Got: res}

@@ -1,0 +1,32 @@
+package zfs
+
+import (
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// AtCreation parts declared properties into those that a create command takes (now) and those that can only be
+// set once the dataset is there (later): `zfs create -o userquota@anna=1G` and `zpool create -O` ignore quotas
+// of users without a word (seen on 2.3.9). Both carry the mark dplane:applied as it is to be after them; a
+// map is empty where there is nothing to set.
+func AtCreation(props map[string]spec.Property) (now, later map[string]string) {
+	now, later = map[string]string{}, map[string]string{}
+	marked := map[string]bool{}
+	for name, p := range props {
+		if !spec.IsUserQuota(name) {
+			now[name], marked[name] = p.Value, true
+		}
+	}
+	if len(now) > 0 {
+		now[state.AppliedProperty] = state.EncodeApplied(marked)
+	}
+	for name, p := range props {
+		if spec.IsUserQuota(name) {
+			later[name], marked[name] = p.Value, true
+		}
+	}
+	if len(later) > 0 {
+		later[state.AppliedProperty] = state.EncodeApplied(marked)
+	}
+	return now, later
+}

@@ -1,0 +1,101 @@
+package zfs
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers/host"
+)
+
+// searchTimeout bounds a search for pools: it reads the labels of every device in the folders, and a disk that
+// spins up or fails takes its time.
+const searchTimeout = 3 * time.Minute
+
+// Found is a pool that a search for importable pools lists.
+type Found struct{ Name, GUID, State string }
+
+// SearchPools looks in folders for pools that are not imported; it imports none. A folder that does not exist
+// is no error.
+func SearchPools(folders []string) host.Command {
+	argv := []string{"zpool", "import"}
+	for _, f := range folders {
+		argv = append(argv, "-d", f)
+	}
+	c := host.Read(argv...)
+	c.Timeout = searchTimeout
+	return c
+}
+
+// ParseSearch reads what SearchPools prints; nothing found is no output.
+func ParseSearch(out []byte) ([]Found, error) {
+	var found []Found
+	for line := range bytes.Lines(out) {
+		text := strings.TrimRight(string(line), "\n")
+		key, value, ok := strings.Cut(strings.TrimLeft(text, " "), ": ")
+		if !ok || strings.HasPrefix(text, "\t") {
+			continue
+		}
+		switch last := len(found) - 1; {
+		case key == "pool":
+			found = append(found, Found{Name: value})
+		case last < 0:
+			return nil, &ParseError{What: "zpool import", Text: text}
+		case key == "id" && found[last].GUID == "":
+			found[last].GUID = strings.TrimSpace(value)
+		case key == "state" && found[last].State == "":
+			found[last].State = value
+		}
+	}
+	for _, f := range found {
+		if f.Name == "" || f.GUID == "" || strings.Trim(f.GUID, "0123456789") != "" {
+			return nil, &ParseError{What: "zpool import", Text: "no name or id in " + string(out)}
+		}
+	}
+	return found, nil
+}
+
+// Label is what a device's ZFS label says. Spares and cache devices name no pool.
+type Label struct {
+	Pool  string // "" where it names none
+	GUID  string // of the pool
+	State string // active, exported, destroyed, spare, cache; "" for another number
+}
+
+// labelStates are the numbers of pool_state_t in sys/fs/zfs.h.
+var labelStates = map[string]string{"0": "active", "1": "exported", "2": "destroyed", "3": "spare", "4": "cache"}
+
+// ReadLabel prints the labels of a device or file, of any state. It exits 0 where there is one, else 2.
+func ReadLabel(device string) host.Command { return host.Read("zdb", "-l", device) }
+
+// ExpectNoLabel holds while a device has no ZFS label of any state.
+func ExpectNoLabel(device string) host.Expect {
+	return host.Expect{
+		Command: host.Read("zdb", "-l", "-q", device), // quiet: the words differ with the cause
+		Code:    2,
+		Means:   device + " has no ZFS label",
+	}
+}
+
+// ParseLabel reads what ReadLabel prints; found is false where there is no label.
+func ParseLabel(out []byte) (l Label, found bool) {
+	for line := range bytes.Lines(out) {
+		text := strings.TrimRight(string(line), "\n")
+		if strings.HasPrefix(text, "LABEL ") {
+			found = true
+		}
+		key, value, ok := strings.Cut(strings.TrimPrefix(text, "    "), ": ")
+		if !ok || !strings.HasPrefix(text, "    ") || strings.HasPrefix(key, " ") {
+			continue // what is deeper belongs to the vdev tree
+		}
+		switch key {
+		case "name":
+			l.Pool = strings.Trim(value, "'")
+		case "pool_guid":
+			l.GUID = value
+		case "state":
+			l.State = labelStates[value]
+		}
+	}
+	return l, found
+}

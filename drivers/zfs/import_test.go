@@ -1,0 +1,119 @@
+package zfs
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/dplaneos/dplane/spec"
+)
+
+// Captured on 2.3.9: two file pools, one of which has continued lines of text.
+const searched = `  pool: rz
+    id: 11671978868016318394
+ state: DEGRADED
+status: One or more devices are missing from the system.
+action: The pool can be imported despite missing or damaged devices.  The
+	fault tolerance of the pool may be compromised if imported.
+   see: https://openzfs.github.io/openzfs-docs/msg/ZFS-8000-2Q
+config:
+
+	rz               DEGRADED
+	  raidz1-0       DEGRADED
+	    /pool/d.img  UNAVAIL  cannot open
+	    /pool/e.img  ONLINE
+
+  pool: my pool
+    id: 2749963865025900126
+ state: ONLINE
+action: The pool can be imported using its name or numeric identifier.
+config:
+
+	my pool         ONLINE
+	  /pool/x1.img  ONLINE
+`
+
+func TestParseSearch(t *testing.T) {
+	got, err := ParseSearch([]byte(searched))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Found{{"rz", "11671978868016318394", "DEGRADED"}, {"my pool", "2749963865025900126", "ONLINE"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got, err := ParseSearch(nil); len(got) != 0 || err != nil {
+		t.Errorf("nothing found gives %v, %v", got, err)
+	}
+	for _, bad := range []string{"  pool: tank\n state: ONLINE\n", "    id: 5\n", "  pool: tank\n    id: x5\n"} {
+		if got, err := ParseSearch([]byte(bad)); err == nil {
+			t.Errorf("%q gives %v", bad, got)
+		}
+	}
+}
+
+// Captured on 2.3.9, shortened in the tree.
+const exported = `------------------------------------
+LABEL 0 
+------------------------------------
+    version: 5000
+    name: 'exp'
+    state: 1
+    txg: 18
+    pool_guid: 13000141758594625930
+    hostname: 'zfsvm'
+    vdev_tree:
+        type: 'file'
+        name: 'other'
+        state: 0
+        path: '/pool/exp'
+    features_for_read:
+        com.delphix:hole_birth
+    labels = 0 1 2 3 
+`
+
+func TestParseLabel(t *testing.T) {
+	none := "failed to unpack label 0\nfailed to unpack label 1\nfailed to unpack label 2\nfailed to unpack label 3\n"
+	for out, want := range map[string]struct {
+		l     Label
+		found bool
+	}{
+		exported: {Label{"exp", "13000141758594625930", "exported"}, true},
+		none:     {},
+		"":       {},
+		"------------------------------------\nLABEL 0 \n------------------------------------\n    version: 5000\n    state: 3\n    guid: 5\n": {Label{State: "spare"}, true},
+	} {
+		if l, found := ParseLabel([]byte(out)); l != want.l || found != want.found {
+			t.Errorf("%q gives %+v %v, want %+v %v", out, l, found, want.l, want.found)
+		}
+	}
+}
+
+func TestAtCreation(t *testing.T) {
+	now, later := AtCreation(map[string]spec.Property{"compression": {Value: "zstd"}, "userquota@anna": {Value: "5"}, "com.example:a": {Value: ""}})
+	if want := map[string]string{"compression": "zstd", "com.example:a": "", "dplane:applied": "com.example:a,compression"}; !reflect.DeepEqual(now, want) {
+		t.Errorf("now %v, want %v", now, want)
+	}
+	if want := map[string]string{"userquota@anna": "5", "dplane:applied": "com.example:a,compression,userquota@anna"}; !reflect.DeepEqual(later, want) {
+		t.Errorf("later %v, want %v", later, want)
+	}
+	if now, later := AtCreation(nil); len(now)+len(later) > 0 {
+		t.Errorf("nothing declared sets %v, %v", now, later)
+	}
+}
+
+func FuzzParseSearch(f *testing.F) {
+	f.Add([]byte(searched))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		found, err := ParseSearch(out)
+		for _, p := range found {
+			if err == nil && (p.Name == "" || p.GUID == "") {
+				t.Errorf("a pool without name or guid: %+v", p)
+			}
+		}
+	})
+}
+
+func FuzzParseLabel(f *testing.F) {
+	f.Add([]byte(exported))
+	f.Fuzz(func(_ *testing.T, out []byte) { ParseLabel(out) })
+}
