@@ -1,0 +1,157 @@
+package dataset
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+)
+
+// missing is what a declared dataset needs that is not there.
+func (v *view) missing(want *spec.Dataset) []drivers.Action {
+	name := string(want.Name)
+	if want.Absent || want.Name.IsRoot() { // a pool's root comes with the pool, its properties too
+		return nil
+	}
+	if note := v.notYet(want); note != "" {
+		return []drivers.Action{block(want, "", drivers.Missing, want.Pos.At(), name+" does not exist", note)}
+	}
+	if code, note := v.obstacle(want); note != "" {
+		return []drivers.Action{block(want, "", code, want.Pos.At(), name+" does not exist", note)}
+	}
+	return []drivers.Action{v.create(want)}
+}
+
+// notYet says what this version of dplane does not do, and how it is done by hand.
+func (v *view) notYet(want *spec.Dataset) string {
+	name := string(want.Name)
+	switch {
+	case want.Renamed != "":
+		return fmt.Sprintf("renaming is not in this version of dplane: by hand: zfs rename %s %s", want.Renamed, name)
+	case want.Origin != "":
+		return fmt.Sprintf("making clones is not in this version of dplane: by hand: zfs clone %s %s", want.Origin, name)
+	case want.Encryption != nil:
+		return "making encrypted datasets is not in this version of dplane: create it by hand (zfs create -o encryption=on -o keyformat=" +
+			want.Encryption.Format + " ...), and its properties are managed from then on"
+	}
+	return ""
+}
+
+// obstacle says what stands in the way of a create, with the reason's code; note is "" where nothing does.
+func (v *view) obstacle(want *spec.Dataset) (code, note string) {
+	name := string(want.Name)
+	if r, known := v.Have.RecordedAs("dataset", name); known {
+		return drivers.Missing, fmt.Sprintf("it was here before (guid %s, last seen %s): what is missing is not what never was. Bring it back, or, if it was destroyed on purpose: dplane forget %s",
+			r.GUID, r.Seen.UTC().Format("2006-01-02 15:04 MST"), name)
+	}
+	if code, note := v.parentObstacle(want.Name.Parent()); note != "" {
+		return code, note
+	}
+	if prop := v.unknownProperty(want); prop != "" {
+		return drivers.Conflict, prop + ": this release of ZFS does not know the property: take it out of the files, or upgrade ZFS"
+	}
+	for _, at := range v.mountpoints(want.Name) {
+		if slices.Contains(v.Have.Occupied, at) {
+			return drivers.Conflict, fmt.Sprintf("%s, where it would be mounted, holds files, and mounting would hide them: move them away, or declare another mountpoint", at)
+		}
+		if other := v.mounted[at]; other != "" {
+			return drivers.Conflict, fmt.Sprintf("%s, where it would be mounted, is the mountpoint of %s: declare another mountpoint", at, other)
+		}
+	}
+	return "", ""
+}
+
+func (v *view) parentObstacle(parent spec.DatasetName) (code, note string) {
+	if have := v.have(parent); have != nil {
+		switch {
+		case have.Type == "volume":
+			return drivers.Conflict, string(parent) + " is a volume, and nothing can be below one"
+		case have.KeyStatus == "unavailable":
+			return drivers.Conflict, fmt.Sprintf("the key of %s is not loaded: zfs load-key %s", parent, have.EncryptionRoot)
+		}
+		return "", ""
+	}
+	if v.Have.Pools[string(parent)] == nil && parent.IsRoot() { // comes with its pool
+		return "", ""
+	}
+	if v.ours(parent) && !v.Want.Datasets[parent].Absent {
+		return "", "" // its own action says whether it will be there
+	}
+	return drivers.Missing, fmt.Sprintf("its parent %s is neither declared nor there, and dplane makes no parents: declare it too", parent)
+}
+
+// unknownProperty is a declared property that this release lacks: `zfs get all` of the pool's root lists
+// every one that file systems have. Of a pool that is yet to be made nothing is known.
+func (v *view) unknownProperty(want *spec.Dataset) string {
+	root := v.have(spec.DatasetName(want.Name.Pool()))
+	if root == nil {
+		return ""
+	}
+	for _, name := range sortedKeys(want.Properties) {
+		_, native := spec.LookupProperty(name, spec.Filesystems)
+		if _, known := root.Properties[name]; native && !known && !spec.IsUserQuota(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// create makes a dataset with its properties and the mark in one transaction.
+func (v *view) create(want *spec.Dataset) drivers.Action {
+	name := string(want.Name)
+	a := drivers.Action{
+		Object: ref(want.Name), Verb: drivers.Create, Risk: spec.Safe,
+		Reason: drivers.Reason{Code: drivers.Missing, At: want.Pos.At(), Observed: name + " does not exist"},
+		Undo:   "zfs destroy " + host.Read(name).String() + ", by hand, while it holds nothing",
+		Waits:  []spec.Ref{{Kind: spec.KindPool, Name: string(want.Name.Pool())}, ref(want.Name.Parent())},
+		Guard:  []host.Expect{zfs.ExpectMissingDataset(name)},
+	}
+	now, later := zfs.AtCreation(want.Properties)
+	a.Steps = []host.Command{createCommand(want, now)}
+	if len(later) > 0 {
+		a.Steps = append(a.Steps, zfs.Set(name, later))
+	}
+	a.Fields = createFields(want)
+	for _, at := range v.mountpoints(want.Name) {
+		a.Guard = append(a.Guard, expectFree(at))
+	}
+	return a
+}
+
+// createCommand leaves refreservation=auto to zfs, which reserves for a volume that is not sparse, and would
+// take the word for the largest number there is ("out of space").
+func createCommand(want *spec.Dataset, props map[string]string) host.Command {
+	if want.Volume == nil {
+		return zfs.CreateFilesystem(string(want.Name), props)
+	}
+	sparse := want.Volume.Sparse
+	if props["refreservation"] == "auto" {
+		delete(props, "refreservation")
+		sparse = false
+	}
+	if b := want.Volume.BlockSize; b != 0 {
+		props["volblocksize"] = strconv.FormatUint(uint64(b), 10)
+	}
+	return zfs.CreateVolume(string(want.Name), uint64(want.Volume.Size), sparse, props)
+}
+
+func createFields(want *spec.Dataset) []drivers.Field {
+	fields := []drivers.Field{{Name: "type", To: want.Type().String()}}
+	if vol := want.Volume; vol != nil {
+		fields = append(fields, drivers.Field{Name: "volsize", To: strconv.FormatUint(uint64(vol.Size), 10)})
+		if vol.BlockSize != 0 {
+			fields = append(fields, drivers.Field{Name: "volblocksize", To: strconv.FormatUint(uint64(vol.BlockSize), 10)})
+		}
+		if vol.Sparse {
+			fields = append(fields, drivers.Field{Name: "sparse", To: "on"})
+		}
+	}
+	for _, n := range sortedKeys(want.Properties) {
+		fields = append(fields, drivers.Field{Name: n, To: want.Properties[n].Value})
+	}
+	return fields
+}

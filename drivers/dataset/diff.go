@@ -1,0 +1,92 @@
+package dataset
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Diff gives what must be done to the declared datasets and what can't be, in the order of their names.
+func (d *Driver) Diff(in drivers.Input) []drivers.Action {
+	if in.Have.ZFS.Error != "" {
+		return nil
+	}
+	v := newView(in)
+	actions := map[spec.DatasetName][]drivers.Action{}
+	var present []spec.DatasetName
+	for _, name := range in.Want.DatasetNames() {
+		switch want, have := in.Want.Datasets[name], v.have(name); {
+		case !v.reachable(name):
+		case have == nil:
+			actions[name] = v.missing(want)
+		case v.conflict(want, have) != nil:
+			actions[name] = v.conflict(want, have)
+		default:
+			v.changes[string(name)] = v.compare(want, have)
+			present = append(present, name)
+		}
+	}
+	v.pin(present)
+	// The last names first: what a parent's change would alter below it is pinned there before.
+	for _, name := range slices.Backward(present) {
+		actions[name] = v.actionsFor(in.Want.Datasets[name], v.have(name))
+	}
+	var all []drivers.Action
+	for _, name := range in.Want.DatasetNames() {
+		all = append(all, actions[name]...)
+	}
+	return all
+}
+
+// reachable tells whether anything may be planned for a dataset: it is not received only, and its pool is
+// seen, is the known one, or is about to be made.
+func (v *view) reachable(name spec.DatasetName) bool {
+	pool := string(name.Pool())
+	if v.Want.ReceivedOnly(name, v.Have.Role) != "" || v.Have.UnseenPool(pool) != "" {
+		return false
+	}
+	p := v.Have.Pools[pool]
+	if p == nil {
+		return v.poolMayCome(name.Pool())
+	}
+	return !v.foreign("pool", pool, p.GUID)
+}
+
+// conflict is the one blocked action of a dataset that is there and can't become what is declared, or nil.
+func (v *view) conflict(want *spec.Dataset, have *state.Dataset) []drivers.Action {
+	blocked := func(code, observed string, notes ...string) []drivers.Action {
+		a := block(want, have.GUID, code, want.Pos.At(), observed, notes...)
+		return []drivers.Action{a}
+	}
+	name := string(want.Name)
+	switch {
+	case want.Absent:
+		return blocked(drivers.Drift, name+" exists",
+			"destroying is not in this version of dplane: nothing is done; by hand: look at `zfs list -r -t all "+name+"` first, then `zfs destroy`")
+	case v.foreign("dataset", name, have.GUID):
+		known, _ := v.Have.RecordedAs("dataset", name)
+		return blocked(drivers.Conflict, fmt.Sprintf("%s has the guid %s; the one known by that name had %s", name, have.GUID, known.GUID),
+			"another dataset took a known name: it is left as it is; if it is the right one: dplane adopt "+name)
+	case want.Type() != ofType(have):
+		return blocked(drivers.Conflict, fmt.Sprintf("%s is a %s, declared is a %s", name, have.Type, want.Type()),
+			"a dataset can't change its type: declare it as it is, or copy its data to a new one")
+	}
+	return nil
+}
+
+// block is an action that says what can't be done and what the operator can do.
+func block(want *spec.Dataset, guid, code, at, observed string, notes ...string) drivers.Action {
+	a := drivers.Action{
+		Object: ref(want.Name), GUID: guid, Verb: drivers.Blocked, Risk: spec.Safe,
+		Reason: drivers.Reason{Code: code, At: at, Observed: observed},
+		Undo:   "nothing is done", Notes: notes,
+	}
+	return a
+}
+
+func ref(name spec.DatasetName) spec.Ref {
+	return spec.Ref{Kind: spec.KindDataset, Name: string(name)}
+}

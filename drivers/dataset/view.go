@@ -1,0 +1,90 @@
+package dataset
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// view is one pass with its indexes, and the plan as it grows.
+type view struct {
+	drivers.Input
+	names   []string                      // of all observed datasets, sorted: those below one stand together
+	mounted map[string]string             // mountpoint -> the dataset mounted there
+	changes map[string]map[string]*change // dataset -> property -> what is planned
+}
+
+func newView(in drivers.Input) *view {
+	v := &view{Input: in, mounted: map[string]string{}, changes: map[string]map[string]*change{}}
+	v.names = make([]string, 0, len(in.Have.Datasets))
+	for n, d := range in.Have.Datasets {
+		v.names = append(v.names, n)
+		if at := d.Properties["mountpoint"].Value; d.Mounted && path.IsAbs(at) {
+			v.mounted[at] = n
+		}
+	}
+	slices.Sort(v.names)
+	return v
+}
+
+// have is the observed dataset, nil where there is none.
+func (v *view) have(name spec.DatasetName) *state.Dataset { return v.Have.Datasets[string(name)] }
+
+// altroot is where the pool is imported, "" for /.
+func (v *view) altroot(name spec.DatasetName) string {
+	if p := v.Have.Pools[string(name.Pool())]; p != nil {
+		if at := p.Properties["altroot"].Value; path.IsAbs(at) {
+			return at
+		}
+	}
+	return ""
+}
+
+// below are the observed datasets under one, itself not among them.
+func (v *view) below(name string) []string {
+	from, _ := slices.BinarySearch(v.names, name+"/")
+	to := from
+	for to < len(v.names) && strings.HasPrefix(v.names[to], name+"/") {
+		to++
+	}
+	return v.names[from:to]
+}
+
+// ours tells whether dplane may change the dataset: declared, and not received only.
+func (v *view) ours(name spec.DatasetName) bool {
+	return v.Want.Datasets[name] != nil && v.Want.ReceivedOnly(name, v.Have.Role) == ""
+}
+
+// foreign are the pools and datasets that took a known name: another guid than the recorded one. They are
+// held until `dplane adopt NAME` (PRODUCT.md section 4, promise 7).
+func (v *view) foreign(kind, name, guid string) bool {
+	r, ok := v.Have.RecordedAs(kind, name)
+	return ok && guid != "" && r.GUID != "" && r.GUID != guid
+}
+
+// poolMayCome tells whether the pool driver, of the same facts, plans to create a missing pool. Where it does
+// not, its own action says why, and the datasets plan nothing.
+func (v *view) poolMayCome(name spec.PoolName) bool {
+	p := v.Want.Pools[name]
+	if p == nil || len(p.Vdevs) == 0 {
+		return false
+	}
+	if _, known := v.Have.RecordedAs("pool", string(name)); known {
+		return false
+	}
+	for _, i := range v.Have.Importable {
+		if i.Name == string(name) {
+			return false
+		}
+	}
+	for _, d := range p.Devices() {
+		if seen := v.Have.Devices[d.Path]; seen == nil || !seen.Blank() {
+			return false
+		}
+	}
+	return true
+}
