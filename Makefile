@@ -1,0 +1,91 @@
+# Everything that is done to this tree by hand or by CI. `make help` lists it.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+SHELL := /bin/bash
+
+# Go stands outside root's PATH on many machines. An older Go (1.21 at least) fetches the one that go.mod
+# names, unless somebody set GOTOOLCHAIN=local in the environment; Debian's own Go does so in a file.
+GO := $(or $(shell command -v go 2>/dev/null || ls /usr/local/go/bin/go /usr/lib/go/bin/go 2>/dev/null | head -1),go)
+export GOTOOLCHAIN ?= auto
+# One set of flags everywhere, so that the slow part (SQLite in C) is compiled once.
+# -buildvcs=false: the checkout may be another user's; the version is given below instead.
+export GOFLAGS := $(GOFLAGS) -tags=sqlite_fts5 -trimpath -buildvcs=false
+export CGO_ENABLED := 1
+
+git      := git -c safe.directory='*'
+VERSION  ?= $(shell $(git) describe --tags --exact-match 2>/dev/null || echo dev)
+REVISION ?= $(shell $(git) describe --always --dirty --exclude '*' 2>/dev/null || echo unknown)
+LDFLAGS  := -X main.version=$(VERSION) -X main.revision=$(REVISION)
+
+e2e := cmd/dplane/e2e
+# What goes into the guest is static: the guest's libc may be older than this machine's.
+static_tags := sqlite_fts5,netgo,osusergo
+static := -linkmode=external -extldflags '-static -Wl,--no-warnings'
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: RUN=REGEXP of test-zfs; ZFSVM_SUITE=trixie|bookworm; FUZZTIME=20s; DPLANE_HOST_ZFS=yes: this machine's ZFS"
+
+.PHONY: build
+build: ## bin/dplane
+	$(GO) build -ldflags "$(LDFLAGS)" -o bin/dplane ./cmd/dplane
+
+.PHONY: tools
+tools: ## install the C compiler where it is missing (root)
+	@$(e2e)/zfsvm/install compiler
+	@$(GO) version || { echo "no Go found: install Go 1.21 or newer (https://go.dev/dl)" >&2; exit 1; }
+
+.PHONY: check
+check: ## gofmt, vet, staticcheck, tidy go.mod, all tests with -race; no root, no ZFS
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l cmd drivers examples reconcile schema spec state); \
+	  [ -z "$$unformatted" ] || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet -tags=sqlite_fts5,e2e ./...
+	$(GO) tool staticcheck -tags=sqlite_fts5,e2e ./...
+	$(GO) mod tidy -diff
+	$(GO) test -race ./...
+
+.PHONY: test
+test: tools check test-zfs ## install what is missing, check, then test-zfs: this is what CI runs
+
+.PHONY: e2e-binaries
+e2e-binaries:
+	@rm -rf bin/e2e && mkdir -p bin/e2e
+	$(GO) build -tags=$(static_tags) -ldflags "$(LDFLAGS) $(static)" -o bin/e2e/dplane ./cmd/dplane
+	$(GO) test -c -tags=$(static_tags) -ldflags "$(static)" -o bin/e2e/zfs.test ./drivers/zfs
+	$(GO) test -c -tags=$(static_tags),e2e -ldflags "$(static)" -o bin/e2e/e2e.test ./$(e2e)
+	@cp $(e2e)/suite $(e2e)/demo bin/e2e/
+
+.PHONY: test-zfs
+test-zfs: e2e-binaries ## the suites on a real OpenZFS, in a guest; with DPLANE_HOST_ZFS=yes on this machine
+	@$(e2e)/on-zfs --timeout 1500 bin/e2e "RUN='$(RUN)' ./suite"
+
+.PHONY: demo
+demo: tools e2e-binaries ## reconcile a real pool on file vdevs and show each step
+	@$(e2e)/on-zfs --timeout 600 bin/e2e ./demo
+
+.PHONY: bench
+bench: build ## start-to-end validate, plans of 10,000 datasets, the daemon's memory
+	DPLANE_BIN=$(CURDIR)/bin/dplane $(GO) test -run '^$$' -bench . ./...
+
+.PHONY: golden
+golden: ## rewrite the golden files; review the diff
+	$(GO) test -run Golden $$(grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . | xargs -n1 dirname | sort -u) -update
+
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## each fuzz test for FUZZTIME
+	@set -e; grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | sort | \
+	  while read -r file name; do \
+	    echo "== $$(dirname "$$file") $$name"; \
+	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
+	  done
+
+.PHONY: test-full
+test-full: test fuzz ## everything: test, fuzz, and the suites on OpenZFS 2.1 as well
+	@ZFSVM_SUITE=bookworm $(MAKE) test-zfs
+
+.PHONY: clean
+clean: ## remove bin/
+	rm -rf bin
