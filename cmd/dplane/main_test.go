@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
+)
+
+// The test binary is also dplane, and the programs of a model machine whose state is the file that
+// DPLANE_FAKE_STATE names.
+func TestMain(m *testing.M) {
+	commands := map[string]func(){
+		"dplane": func() {
+			os.Exit(run(context.Background(), os.Args[1:], edges{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
+		},
+	}
+	for _, name := range zfsfake.Programs {
+		commands[name] = func() {
+			os.Exit(zfsfake.Main(name, os.Args[1:], os.Stdout, os.Stderr))
+		}
+	}
+	testscript.Main(m, commands)
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("DPLANE_FAKE_STATE", filepath.Join(e.WorkDir, "machine.json"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+// exits runs a program and checks its exit status: exits 2 dplane plan --detailed-exitcode.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
