@@ -14,7 +14,7 @@ import (
 type plan struct {
 	Version      int                  `json:"version"`
 	Generation   string               `json:"generation"`
-	ObservedAt   time.Time            `json:"observedAt"`
+	ObservedAt   *time.Time           `json:"observedAt"` // null: never
 	Actions      []action             `json:"actions"`
 	Summary      map[string]int       `json:"summary"`
 	ReceivedOnly []reconcile.Received `json:"receivedOnly"`
@@ -51,9 +51,12 @@ func PlanJSON(p *reconcile.Plan) ([]byte, error) { return document(newPlan(p)) }
 
 func newPlan(p *reconcile.Plan) *plan {
 	d := &plan{
-		Version: 1, Generation: p.Generation, ObservedAt: p.ObservedAt.UTC(), Actions: []action{}, Summary: map[string]int{},
+		Version: 1, Generation: p.Generation, Actions: []action{}, Summary: map[string]int{},
 		ReceivedOnly: list(p.ReceivedOnly), Unseen: list(p.Unseen), Notices: list(p.Notices),
 		Limit: p.Limit, ZFSError: p.ZFSError, ZFSHint: p.ZFSHint,
+	}
+	if at := p.ObservedAt.UTC(); !at.IsZero() {
+		d.ObservedAt = &at
 	}
 	for _, a := range p.Actions {
 		d.Actions = append(d.Actions, newAction(a))

@@ -37,7 +37,9 @@ func RecordedPlanText(w io.Writer, doc []byte, opt TextOptions) error {
 
 func (p *plan) text(w io.Writer, opt TextOptions) error {
 	t := &text{opt: opt}
-	t.printf("Generation %s, observed %s.\n", t.in(bold, short(p.Generation)), timeText(p.ObservedAt))
+	if p.ObservedAt != nil {
+		t.printf("Generation %s, observed %s.\n", t.in(bold, short(p.Generation)), timeText(*p.ObservedAt))
+	}
 	named := map[string]string{}
 	for _, a := range p.Actions {
 		named[a.ID] = a.Verb + " " + a.Object.String()

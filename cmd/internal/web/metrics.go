@@ -1,0 +1,125 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"runtime"
+	"sort"
+	"strings"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/dplaneos/dplane/cmd/internal/render"
+)
+
+// metrics answers in the text format of Prometheus.
+func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
+	outcomes, err := h.store.Outcomes(r.Context())
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error(), "look at the daemon's log")
+		return
+	}
+	_, up := h.healthy()
+	st := h.readStatus(r.Context())
+	m := &exposition{}
+	m.family("dplane_up", "gauge", "Whether the loop runs on time.")
+	m.gauge("dplane_up", "", flag(up))
+	m.family("dplane_build_info", "gauge", "The running build.")
+	m.gauge("dplane_build_info", labels("version", h.Version, "go", runtime.Version()), 1)
+	m.status(st)
+	m.pools(st.Pools)
+	m.outcomes(outcomes)
+	metrics.WriteProcessMetrics(m)
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	_, _ = w.Write(m.Bytes())
+}
+
+// exposition is the text that is being written.
+type exposition struct{ bytes.Buffer }
+
+func (m *exposition) family(name, kind, help string) {
+	fmt.Fprintf(m, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+}
+
+func (m *exposition) gauge(name, labels string, v float64) {
+	metrics.WriteGaugeFloat64(m, name+labels, v)
+}
+
+func (m *exposition) status(st *render.Status) {
+	m.family("dplane_state", "gauge", "The state of the machine: 1 for the one it is in.")
+	for _, s := range []string{render.OK, render.Degraded, render.Critical, render.Unknown} {
+		m.gauge("dplane_state", labels("state", s), flag(st.State == s))
+	}
+	m.family("dplane_drift", "gauge", "Creates and updates that are yet to be made.")
+	m.gauge("dplane_drift", "", float64(st.Drift))
+	m.family("dplane_held", "gauge", "Actions that wait for a person.")
+	m.gauge("dplane_held", "", float64(st.Held))
+	m.family("dplane_datasets", "gauge", "Declared datasets by state.")
+	n := map[string]int{}
+	for _, d := range st.Datasets {
+		n[d.State]++
+	}
+	for _, s := range sortedKeys(n) {
+		m.gauge("dplane_datasets", labels("state", s), float64(n[s]))
+	}
+	if st.ObservedAt != nil {
+		m.family("dplane_last_reconcile_timestamp_seconds", "gauge", "When the machine was last observed.")
+		m.gauge("dplane_last_reconcile_timestamp_seconds", "", float64(st.ObservedAt.UnixMilli())/1000)
+	}
+}
+
+func (m *exposition) pools(pools []render.PoolStatus) {
+	for _, f := range []struct {
+		name, help string
+		value      func(render.PoolStatus) float64
+	}{
+		{"dplane_pool_healthy", "Whether the pool is ONLINE.", func(p render.PoolStatus) float64 { return flag(p.Health == "ONLINE") }},
+		{"dplane_pool_size_bytes", "Size of the pool.", func(p render.PoolStatus) float64 { return float64(p.Size) }},
+		{"dplane_pool_allocated_bytes", "Allocated bytes of the pool.", func(p render.PoolStatus) float64 { return float64(p.Allocated) }},
+		{"dplane_pool_free_bytes", "Free bytes of the pool.", func(p render.PoolStatus) float64 { return float64(p.Free) }},
+		{"dplane_pool_capacity_ratio", "How full the pool is, from 0 to 1.", func(p render.PoolStatus) float64 { return float64(p.Capacity) / 100 }},
+	} {
+		m.family(f.name, "gauge", f.help)
+		for _, p := range pools {
+			m.gauge(f.name, labels("pool", p.Name), f.value(p))
+		}
+	}
+	m.family("dplane_pool_health", "gauge", "The health of the pool, as ZFS names it, and its state.")
+	for _, p := range pools {
+		m.gauge("dplane_pool_health", labels("pool", p.Name, "health", strings.ToLower(p.Health), "state", p.State), 1)
+	}
+}
+
+func (m *exposition) outcomes(n map[string]int64) {
+	m.family("dplane_actions_total", "counter", "Actions that ended, by outcome.")
+	for _, o := range sortedKeys(n) {
+		metrics.WriteCounterUint64(m, "dplane_actions_total"+labels("outcome", o), uint64(n[o]))
+	}
+}
+
+// labels makes {name="value",...} of pairs; what would end a value early is escaped.
+func labels(pairs ...string) string {
+	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+	var list []string
+	for i := 0; i < len(pairs); i += 2 {
+		list = append(list, pairs[i]+`="`+escape.Replace(pairs[i+1])+`"`)
+	}
+	return "{" + strings.Join(list, ",") + "}"
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
