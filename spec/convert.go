@@ -1,0 +1,226 @@
+package spec
+
+import (
+	"fmt"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// converter turns the parser's nodes of one document into ours: aliases and merge keys are resolved
+// (within bounds), duplicate keys and odd tags reported.
+type converter struct {
+	file     string
+	anchors  map[*yaml.Node]*node // what stands behind an anchor; nil while it is being read
+	problems Problems
+	merged   int // keys that merges copied
+	stop     bool
+}
+
+func (c *converter) add(pos Pos, format string, args ...any) *Problem {
+	p := &Problem{Pos: pos, Message: fmt.Sprintf(format, args...)}
+	c.problems = append(c.problems, p)
+	return p
+}
+
+// abort ends the reading of a document that is out of bounds.
+func (c *converter) abort(pos Pos, format string, args ...any) {
+	if !c.stop {
+		c.add(pos, format, args...)
+	}
+	c.stop = true
+}
+
+// document is nil where it is empty or out of bounds.
+func (c *converter) document(doc *yaml.Node) *node {
+	if len(doc.Content) == 0 {
+		return nil
+	}
+	n := c.node(doc.Content[0], 0)
+	if c.stop || n == nil || n.is(tagNull) {
+		return nil
+	}
+	return n
+}
+
+func (c *converter) node(y *yaml.Node, depth int) *node {
+	pos := Pos{c.file, y.Line, y.Column}
+	if depth > maxDepth {
+		c.abort(pos, "is nested deeper than %d levels", maxDepth)
+	}
+	if c.stop {
+		return nil
+	}
+	if y.Kind == yaml.AliasNode {
+		return c.alias(y, pos, depth)
+	}
+	if y.Anchor != "" {
+		c.anchors[y] = nil
+	}
+	n := &node{pos: pos, size: 1}
+	switch y.Kind {
+	case yaml.MappingNode:
+		n.kind = mapNode
+		c.mapping(n, y, depth)
+	case yaml.SequenceNode:
+		n.kind = listNode
+		c.sequence(n, y, depth)
+	default:
+		c.scalar(n, y)
+	}
+	if n.size > maxNodes {
+		c.abort(pos, "unfolds to more than %d values with its aliases", maxNodes)
+		return nil
+	}
+	if y.Anchor != "" {
+		c.anchors[y] = n
+	}
+	return n
+}
+
+// alias is the node behind it, shared. The place of the anchor is kept: there the mistake stands.
+func (c *converter) alias(y *yaml.Node, pos Pos, depth int) *node {
+	n, seen := c.anchors[y.Alias]
+	switch {
+	case seen && n == nil:
+		c.abort(pos, "the anchor &%s holds itself", y.Value)
+	case !seen: // behind a part that was refused
+		return c.node(y.Alias, depth)
+	}
+	return n
+}
+
+func (c *converter) sequence(n *node, y *yaml.Node, depth int) {
+	n.items = make([]*node, 0, len(y.Content))
+	for _, v := range y.Content {
+		item := c.node(v, depth+1)
+		if item == nil {
+			return
+		}
+		n.items = append(n.items, item)
+		n.size = min(n.size+item.size, maxNodes+1)
+	}
+}
+
+func (c *converter) mapping(n *node, y *yaml.Node, depth int) {
+	n.keys = make([]entry, 0, len(y.Content)/2)
+	seen := newKeySet(len(y.Content) / 2)
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		e, ok := c.key(y.Content[i])
+		if !ok {
+			continue
+		}
+		if first, dup := seen.add(e); dup {
+			c.add(e.pos, "the key %s stands twice in this map, first at %s", quote(e.key), first)
+			continue
+		}
+		if y.Content[i].Tag == "!!merge" {
+			merges = append(merges, y.Content[i+1])
+			continue
+		}
+		if e.val = c.node(y.Content[i+1], depth+1); e.val == nil {
+			return
+		}
+		n.size = min(n.size+e.val.size+1, maxNodes+1)
+		n.keys = append(n.keys, e)
+	}
+	for _, m := range merges {
+		c.merge(n, seen, m, depth)
+	}
+}
+
+func (c *converter) key(y *yaml.Node) (entry, bool) {
+	pos := Pos{c.file, y.Line, y.Column}
+	for y.Kind == yaml.AliasNode {
+		y = y.Alias
+	}
+	if y.Kind != yaml.ScalarNode {
+		c.add(pos, "a key is a map or a list").Expected = "a single word as the key"
+		return entry{}, false
+	}
+	return entry{key: y.Value, pos: pos}, true
+}
+
+// merge copies the keys of one map, or of several of which the first counts, that n itself has not.
+func (c *converter) merge(n *node, seen *keySet, y *yaml.Node, depth int) {
+	from := c.node(y, depth+1)
+	if from == nil {
+		return
+	}
+	maps := []*node{from}
+	if from.kind == listNode {
+		maps = from.items
+	}
+	for _, m := range maps {
+		if m.kind != mapNode {
+			c.add(Pos{c.file, y.Line, y.Column}, "<< merges what is no map").Expected = "an alias of a map, or a list of such"
+			continue
+		}
+		if c.merged += len(m.keys); c.merged > maxNodes {
+			c.abort(n.pos, "merges more than %d keys", maxNodes)
+			return
+		}
+		for _, e := range m.keys {
+			if _, dup := seen.add(e); dup {
+				continue
+			}
+			n.keys = append(n.keys, e)
+			n.size = min(n.size+e.val.size+1, maxNodes+1)
+		}
+	}
+}
+
+func (c *converter) scalar(n *node, y *yaml.Node) {
+	n.text = y.Value
+	switch t := y.ShortTag(); t {
+	case "!!str", "!!timestamp", "!!merge":
+	case "!!int":
+		n.tag = tagInt
+	case "!!float":
+		n.tag = tagFloat
+	case "!!bool":
+		n.tag = tagBool
+		n.text = strings.ToLower(n.text)
+	case "!!null":
+		n.tag = tagNull
+	default:
+		c.add(n.pos, "the tag %s is not known here", quote(t)).Expected = "a plain value"
+	}
+}
+
+// keySet finds a key that stands twice: by looking through the few keys of a small map, by hash else.
+type keySet struct {
+	list []entry
+	hash map[string]Pos
+}
+
+func newKeySet(n int) *keySet {
+	s := &keySet{}
+	if n > 12 {
+		s.hash = make(map[string]Pos, n)
+	}
+	return s
+}
+
+// add gives the place of the first one where the key was there.
+func (s *keySet) add(e entry) (first Pos, dup bool) {
+	if s.hash != nil {
+		if first, dup = s.hash[e.key]; !dup {
+			s.hash[e.key] = e.pos
+		}
+		return first, dup
+	}
+	for i := range s.list {
+		if s.list[i].key == e.key {
+			return s.list[i].pos, true
+		}
+	}
+	if s.list = append(s.list, entry{key: e.key, pos: e.pos}); len(s.list) > 12 {
+		s.hash = make(map[string]Pos, 2*len(s.list))
+		for _, e := range s.list {
+			s.hash[e.key] = e.pos
+		}
+	}
+	return Pos{}, false
+}

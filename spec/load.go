@@ -1,0 +1,198 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxFile bounds one file; what people write by hand has kilobytes.
+const maxFile = 32 << 20
+
+// LoadOptions are what the files don't say.
+type LoadOptions struct {
+	Hostname string // node.name where the files leave it out
+	Dir      string // absolute path of the directory: a key file inside it is refused; "": not checked
+	Cache    *Cache // keeps the compiled schema between the loads of a daemon; nil: compiled for this load
+}
+
+// LoadDir loads the configuration of a real directory; symbolic links are followed. Errors as Load's.
+func LoadDir(dir string, opts LoadOptions) (*Spec, error) {
+	at := func(format string, args ...any) error {
+		return Problems{{Pos: Pos{dir, 1, 1}, Message: fmt.Sprintf(format, args...),
+			Expected: "a directory with *.yaml files"}}.Err()
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return nil, at("the configuration directory can't be read: %v", cause(err))
+	case !info.IsDir():
+		return nil, at("is not a directory")
+	}
+	if opts.Dir == "" {
+		if abs, err := filepath.Abs(dir); err == nil {
+			opts.Dir = abs
+		}
+	}
+	return Load(os.DirFS(dir), opts)
+}
+
+// Load reads all *.yaml and *.yml files of the top level as one configuration. An error is a
+// *multierror.Error of *Problem: everything that is wrong in all files, in the order of the files.
+func Load(fsys fs.FS, opts LoadOptions) (*Spec, error) {
+	l := &loader{opts: opts, spec: &Spec{Files: map[string][]byte{}}, taken: map[Pos]bool{}}
+	l.load(fsys)
+	if err := l.problems.Err(); err != nil {
+		return nil, err
+	}
+	l.spec.Generation = l.spec.generation()
+	return l.spec, nil
+}
+
+// LoadFiles loads files that were read before, by their base names.
+func LoadFiles(files map[string][]byte, opts LoadOptions) (*Spec, error) {
+	return Load(memoryFiles(files), opts)
+}
+
+// loader is one load: what was read so far and what is wrong with it.
+type loader struct {
+	opts     LoadOptions
+	root     *node // all files joined
+	shape    *shape
+	spec     *Spec
+	problems Problems
+	taken    map[Pos]bool               // places with a problem: later rules don't pile up on them
+	suggests int                        // suggestions made so far
+	names    map[string]map[string]bool // what each section declares
+}
+
+// load runs the phases. Each reports all it finds; the rules that look across files run only where every file
+// could be read, since what is missing there may stand in the broken one.
+func (l *loader) load(fsys fs.FS) {
+	var err error
+	if l.shape, err = l.opts.Cache.shape(); err != nil {
+		l.problem(Pos{}, "", "the built-in schema is broken: %v", err)
+		return
+	}
+	docs, whole := l.read(fsys)
+	l.join(docs)
+	l.check(l.shape, l.root, spot{})
+	l.settle()
+	l.decode()
+	if whole {
+		l.rules()
+	}
+	l.problems.Sort()
+}
+
+// read parses every file; whole tells whether all could be.
+func (l *loader) read(fsys fs.FS) (docs []*node, whole bool) {
+	names, err := configFiles(fsys)
+	if err != nil {
+		l.problem(Pos{".", 1, 1}, "", "the configuration directory can't be read: %v", cause(err))
+		return nil, false
+	}
+	if len(names) == 0 {
+		dir := l.opts.Dir
+		if dir == "" {
+			dir = "."
+		}
+		l.problem(Pos{dir, 1, 1}, "", "there is no *.yaml file in this directory").Expected = "at least one, if only an empty one"
+		return nil, false
+	}
+	whole = true
+	for _, name := range names {
+		data, err := readFile(fsys, name)
+		if err != nil {
+			l.problem(Pos{name, 1, 1}, "", "%v", cause(err)).Expected = "a readable file"
+			whole = false
+			continue
+		}
+		l.spec.Files[name] = data
+		found, problems := parseFile(name, data)
+		l.problems = append(l.problems, problems...)
+		docs = append(docs, found...)
+		whole = whole && len(problems) == 0
+	}
+	return docs, whole
+}
+
+// configFiles are the files of the directory that count, in lexical order: no dotfiles, no editor's debris.
+func configFiles(fsys fs.FS) ([]string, error) {
+	all, err := fs.ReadDir(fsys, ".")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range all {
+		n := e.Name()
+		yaml := strings.HasSuffix(n, ".yaml") || strings.HasSuffix(n, ".yml")
+		if yaml && !strings.HasPrefix(n, ".") && !strings.HasPrefix(n, "#") {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
+// readFile refuses what is no regular file before it opens it: a pipe would block.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("is a directory")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("is not a regular file")
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("is larger than %s", Size(maxFile))
+	}
+	return data, err
+}
+
+// cause leaves out the path, which the place of the problem says already.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return fmt.Errorf("can't %s it: %w", p.Op, p.Err)
+	}
+	return err
+}
+
+// problem reports one.
+func (l *loader) problem(pos Pos, path, format string, args ...any) *Problem {
+	p := &Problem{Pos: pos, Path: path, Message: fmt.Sprintf(format, args...)}
+	l.problems = append(l.problems, p)
+	return p
+}
+
+// settle marks the places that have a problem: a rule of a later phase is silent about them.
+func (l *loader) settle() {
+	for _, p := range l.problems {
+		l.taken[p.Pos] = true
+	}
+}
+
+// rule reports a mistake found after the shape was checked, unless the place has one already.
+func (l *loader) rule(pos Pos, path, format string, args ...any) *Problem {
+	if l.taken[pos] {
+		return &Problem{}
+	}
+	return l.problem(pos, path, format, args...)
+}
+
+// warn notes what is doubtful but valid.
+func (l *loader) warn(pos Pos, path, format string, args ...any) {
+	l.spec.Warnings = append(l.spec.Warnings, Problem{Pos: pos, Path: path, Message: fmt.Sprintf(format, args...)})
+}

@@ -1,0 +1,180 @@
+package spec
+
+import (
+	"sort"
+	"strings"
+)
+
+func (l *loader) replicationRules() {
+	names := sortedKeys(l.spec.Replications)
+	targets := map[End]*Replication{}
+	for _, name := range names {
+		r := l.spec.Replications[name]
+		path := join("replications", name)
+		l.endRules(r.Source, join(path, "source"))
+		l.endRules(r.Target, join(path, "target"))
+		l.pairRules(r, path)
+		l.oneWriter(r, path, targets)
+	}
+	l.standbyOverlap(names)
+	l.cycles(names)
+}
+
+func (l *loader) endRules(e End, path string) {
+	if e.Remote != "" {
+		l.refer(e.Pos, join(path, "remote"), "remote", "remotes", e.Remote)
+	} else if e.Dataset != "" {
+		l.refer(e.Pos, path, "pool", "pools", string(e.Dataset.Pool()))
+	}
+}
+
+func (l *loader) pairRules(r *Replication, path string) {
+	s, t := r.Source, r.Target
+	switch {
+	case s.Remote != "" && (t.Remote != "" || t.Standby):
+		l.rule(t.Pos, join(path, "target"), "both ends are remote").Expected = "one end here: run it on one of the two machines"
+	case t.Standby && l.spec.HA == nil:
+		l.rule(t.Pos, join(path, "target"), "standby without ha: there are no peers").Expected = "a section ha, or a dataset"
+	case s.Remote == t.Remote && s.Dataset != "" && t.Dataset != "" && t.Dataset.Under(s.Dataset):
+		l.rule(t.Pos, join(path, "target"), "the target %s is inside its own source %s", t.Dataset, s.Dataset).Expected = "a dataset outside of the source"
+	}
+}
+
+// oneWriter: two replications into one target would undo each other's work.
+func (l *loader) oneWriter(r *Replication, path string, targets map[End]*Replication) {
+	key := End{Remote: r.Target.Remote, Dataset: r.Target.Dataset, Standby: r.Target.Standby}
+	if key.Standby {
+		key.Dataset = r.Source.Dataset
+	}
+	if key.Dataset == "" {
+		return
+	}
+	if other := targets[key]; other != nil {
+		l.rule(r.Target.Pos, join(path, "target"), "%s sends into the same target already (%s)", other.Name, other.Target.Pos).Expected = "a target of its own"
+		return
+	}
+	targets[key] = r
+}
+
+// standbyOverlap: names are the same on the peers, so a recursive one writes to what another source below it writes to.
+func (l *loader) standbyOverlap(names []string) {
+	for _, a := range names {
+		outer := l.spec.Replications[a]
+		if !outer.Target.Standby || !outer.Recursive {
+			continue
+		}
+		for _, b := range names {
+			r := l.spec.Replications[b]
+			below := r.Source.Dataset != outer.Source.Dataset && r.Source.Dataset.Under(outer.Source.Dataset)
+			if r.Target.Standby && below && len(outer.Exclude) == 0 {
+				l.rule(r.Target.Pos, join(join("replications", b), "target"), "%s sends %s to the standby already, with what is below (%s)",
+					a, outer.Source.Dataset, outer.Target.Pos).Expected = "one of the two"
+			}
+		}
+	}
+}
+
+// feeds tells whether what a received is sent on by b.
+func feeds(a, b *Replication) bool {
+	t, s := a.Target, b.Source
+	if t.Standby || t.Dataset == "" || s.Dataset == "" || t.Remote != s.Remote {
+		return false
+	}
+	return t.Dataset == s.Dataset || a.Recursive && s.Dataset.Under(t.Dataset) || b.Recursive && t.Dataset.Under(s.Dataset)
+}
+
+// cycles finds replications that, followed along, come back to where they began.
+func (l *loader) cycles(names []string) {
+	next := map[string][]string{}
+	bySource := map[string][]string{} // what could be fed, by machine and pool
+	at := func(e End) string { return e.Remote + "\x00" + string(e.Dataset.Pool()) }
+	for _, b := range names {
+		k := at(l.spec.Replications[b].Source)
+		bySource[k] = append(bySource[k], b)
+	}
+	for _, a := range names {
+		for _, b := range bySource[at(l.spec.Replications[a].Target)] {
+			if a != b && feeds(l.spec.Replications[a], l.spec.Replications[b]) {
+				next[a] = append(next[a], b)
+			}
+		}
+	}
+	state := map[string]int{} // 1: on the way, 2: done
+	for _, n := range names {
+		l.follow(n, nil, next, state)
+	}
+}
+
+func (l *loader) follow(n string, way []string, next map[string][]string, state map[string]int) {
+	if state[n] == 2 {
+		return
+	}
+	if state[n] == 1 {
+		for way[0] != n {
+			way = way[1:]
+		}
+		sort.Strings(way)
+		r := l.spec.Replications[way[0]]
+		l.rule(r.Pos, join("replications", way[0]), "goes round in a circle with %s", strings.Join(way[1:], ", ")).Expected = "a target that is sent on to none of its sources"
+		return
+	}
+	state[n] = 1
+	for _, b := range next[n] {
+		l.follow(b, append(append([]string(nil), way...), n), next, state)
+	}
+	state[n] = 2
+}
+
+// periods are the lengths of the kept periods, shortest first.
+var periods = []struct {
+	name string
+	d    Duration
+}{
+	{"frequently", 0}, {"hourly", 3600 * second}, {"daily", 24 * 3600 * second},
+	{"weekly", 7 * 24 * 3600 * second}, {"monthly", 31 * 24 * 3600 * second}, {"yearly", 366 * 24 * 3600 * second},
+}
+
+// Period is the longest time between two snapshots of the schedule; 0 where it takes none.
+func (s *Schedule) Period() Duration {
+	for _, p := range periods {
+		if s.Keep[p.name] > 0 {
+			if p.name == "frequently" {
+				return s.FrequentPeriod
+			}
+			return p.d
+		}
+	}
+	return 0
+}
+
+// Schedule is the schedule that covers a dataset, nil if none does.
+func (s *Spec) Schedule(name DatasetName) *Schedule {
+	for ; name != ""; name = name.Parent() {
+		if d := s.Datasets[name]; d != nil && d.Snapshots != nil {
+			return s.Schedules[d.Snapshots.Schedule]
+		}
+	}
+	return nil
+}
+
+// warnings: a replication sends what is there, so its source needs a schedule that is quick enough.
+func (l *loader) warnings() {
+	for _, name := range sortedKeys(l.spec.Replications) {
+		r := l.spec.Replications[name]
+		path := join("replications", name)
+		if r.Source.Remote != "" || r.Source.Dataset == "" {
+			continue
+		}
+		switch s := l.spec.Schedule(r.Source.Dataset); {
+		case s == nil:
+			l.warn(r.Source.Pos, join(path, "source"), "no schedule covers %s: nothing takes the snapshots that are to be sent", r.Source.Dataset)
+		case r.Objective != 0 && s.Period() > r.Objective:
+			l.warn(r.Pos, join(path, "objective"), "the objective is %s, but schedule %s takes a snapshot every %s", r.Objective, s.Name, s.Period())
+		case r.Objective != 0 && r.When.Recur != nil && r.When.Recur.Every > r.Objective:
+			l.warn(r.Pos, join(path, "objective"), "the objective is %s, but it is sent every %s", r.Objective, r.When.Recur.Every)
+		}
+	}
+	if h := l.spec.HA; h != nil && h.StartAlone != 0 {
+		l.warn(h.Pos, "ha.startAlone", "a node that is cut off at its start becomes active after %s: two nodes may then write at once", h.StartAlone)
+	}
+}
