@@ -134,3 +134,10 @@ func (c cursor) duration(def, least Duration) Duration {
 	}
 	return d
 }
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
