@@ -68,6 +68,7 @@ type Importable struct {
 type Device struct {
 	Path   string `json:"path"`
 	Exists bool   `json:"exists"`
+	File   bool   `json:"file,omitempty"` // a regular file, no block device
 	// Used says what is on it: a signature, a partition table, a holder, a mount, a ZFS label. Empty: blank.
 	Used []string `json:"used,omitempty"`
 	// Error is a probe that could not be carried out; the device then counts as used.

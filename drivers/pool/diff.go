@@ -1,0 +1,200 @@
+package pool
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Diff gives what must be done to the declared pools and what can't be, in the order of their names.
+func (d *Driver) Diff(in drivers.Input) []drivers.Action {
+	if in.Have.ZFS.Error != "" {
+		return nil
+	}
+	var all []drivers.Action
+	for _, name := range in.Want.PoolNames() {
+		want, have := in.Want.Pools[name], in.Have.Pools[string(name)]
+		switch {
+		case in.Have.UnseenPool(string(name)) != "":
+		case have == nil:
+			all = append(all, missing(in, want)...)
+		case foreign(in.Have, have):
+			all = append(all, adopt(in.Have, want, have))
+		default:
+			all = append(all, properties(want, have)...)
+		}
+	}
+	return all
+}
+
+// foreign tells whether another pool took a known name: it is held whole (PRODUCT.md section 4, promise 7).
+func foreign(obs *state.Observed, have *state.Pool) bool {
+	r, known := obs.RecordedAs(string(spec.KindPool), have.Name)
+	return known && r.GUID != "" && have.GUID != "" && r.GUID != have.GUID
+}
+
+func adopt(obs *state.Observed, want *spec.Pool, have *state.Pool) drivers.Action {
+	r, _ := obs.RecordedAs(string(spec.KindPool), have.Name)
+	a := block(want, drivers.Conflict, fmt.Sprintf("the pool %s has the guid %s; the one known by that name had %s", have.Name, have.GUID, r.GUID),
+		"another pool took a known name: nothing of it is touched; if it is the right one: dplane adopt "+have.Name)
+	a.GUID = have.GUID
+	return a
+}
+
+func ref(name spec.PoolName) spec.Ref { return spec.Ref{Kind: spec.KindPool, Name: string(name)} }
+
+// block is an action that says what can't be done and what the operator can do.
+func block(want *spec.Pool, code, observed string, notes ...string) drivers.Action {
+	return drivers.Action{
+		Object: ref(want.Name), Verb: drivers.Blocked, Risk: spec.Safe,
+		Reason: drivers.Reason{Code: code, At: want.Pos.At(), Observed: observed},
+		Undo:   "nothing is done", Notes: notes,
+	}
+}
+
+// missing is what a declared pool needs that is not imported: a create where everything shows that it never
+// was and that its devices are blank, else what stands in the way.
+func missing(in drivers.Input, want *spec.Pool) []drivers.Action {
+	name := string(want.Name)
+	if want.Removable && away(in.Have, want) {
+		return nil // no fault
+	}
+	observed := "no pool " + name + " is imported"
+	if len(want.Vdevs) == 0 {
+		return []drivers.Action{block(want, drivers.Missing, observed,
+			"it is declared without vdevs, so it must exist: import it (zpool import "+name+"), or declare its vdevs")}
+	}
+	if notes := known(in.Have, want); len(notes) > 0 {
+		return []drivers.Action{block(want, drivers.Missing, observed, notes...)}
+	}
+	if notes := obstacles(in, want); len(notes) > 0 {
+		return []drivers.Action{block(want, drivers.Conflict, observed, notes...)}
+	}
+	return []drivers.Action{create(in, want)}
+}
+
+// away tells whether a removable pool is merely not here: it is known, or a device of it is missing.
+func away(obs *state.Observed, want *spec.Pool) bool {
+	if len(want.Vdevs) == 0 || len(known(obs, want)) > 0 {
+		return true
+	}
+	for _, d := range want.Devices() {
+		if seen := obs.Devices[d.Path]; seen == nil || !seen.Exists {
+			return true
+		}
+	}
+	return false
+}
+
+// known are the reasons to believe that the pool was here before. Import is offered, never a create.
+func known(obs *state.Observed, want *spec.Pool) []string {
+	var notes []string
+	name := string(want.Name)
+	if r, ok := obs.RecordedAs(string(spec.KindPool), name); ok {
+		notes = append(notes, fmt.Sprintf("it was here before (guid %s, last seen %s): what is missing is not what never was. Connect its devices and run: %s; or, if it was destroyed on purpose: dplane forget %s",
+			r.GUID, r.Seen.UTC().Format("2006-01-02 15:04 MST"), importCommand(want, r.GUID, ""), name))
+	}
+	for _, i := range obs.Importable {
+		if i.Name == name {
+			notes = append(notes, fmt.Sprintf("a pool of this name exists (%s, guid %s) and is not imported: %s", i.From, i.GUID, importCommand(want, i.GUID, i.From)))
+		}
+	}
+	return notes
+}
+
+// importCommand is what a person would type.
+func importCommand(want *spec.Pool, guid, from string) string {
+	argv := []string{"zpool", "import"}
+	if strings.Contains(from, "destroyed") {
+		argv = append(argv, "-D")
+	}
+	for _, f := range folders([]*spec.Pool{want}) {
+		argv = append(argv, "-d", f)
+	}
+	if guid == "" {
+		guid = string(want.Name)
+	}
+	return host.Write(append(argv, guid)...).String()
+}
+
+// obstacles are devices that are not blank, a mountpoint that is not empty, and what this version does not do.
+func obstacles(in drivers.Input, want *spec.Pool) []string {
+	var notes []string
+	for _, dev := range want.Devices() {
+		if note := notBlank(dev.Path, in.Have.Devices[dev.Path]); note != "" {
+			notes = append(notes, note)
+		}
+	}
+	root := in.Want.Datasets[spec.DatasetName(want.Name)]
+	if root != nil && root.Encryption != nil {
+		notes = append(notes, "its root dataset is declared encrypted, and making encrypted datasets is not in this version of dplane: create the pool by hand")
+	}
+	at := "/" + string(want.Name)
+	if root != nil {
+		if p, ok := root.Properties["mountpoint"]; ok {
+			at = p.Value
+		}
+	}
+	for _, o := range in.Have.Occupied {
+		if path.IsAbs(at) && o == at {
+			notes = append(notes, at+", where it would be mounted, holds files: move them away, or declare another mountpoint for "+string(want.Name))
+		}
+	}
+	return notes
+}
+
+func notBlank(device string, seen *state.Device) string {
+	switch {
+	case seen == nil:
+		return device + " was not looked at"
+	case seen.Error != "":
+		return device + " could not be looked at, so it counts as used: " + seen.Error
+	case !seen.Exists:
+		return device + " does not exist"
+	case len(seen.Used) > 0:
+		return fmt.Sprintf("%s is used: %s. dplane takes blank devices only: if nothing on it is needed, clear it by hand (wipefs -a, zpool labelclear)", device, strings.Join(seen.Used, "; "))
+	}
+	return ""
+}
+
+// properties are the declared properties that differ, one action for each: zpool set takes one at a time.
+func properties(want *spec.Pool, have *state.Pool) []drivers.Action {
+	var all []drivers.Action
+	declared := declaredProperties(want)
+	for _, name := range sortedKeys(declared) {
+		p := declared[name]
+		observed, known := have.Properties[name]
+		switch {
+		case known && same(name, p.Value, observed.Value):
+		case !known:
+			a := block(want, drivers.Drift, "the pool has no property "+name, "this release of ZFS does not know the property: take it out of the files, or upgrade ZFS")
+			a.GUID, a.Reason.At, a.Fields = have.GUID, p.Pos.At(), []drivers.Field{{Name: name, To: p.Value}}
+			all = append(all, a)
+		default:
+			all = append(all, update(want, have, name, p))
+		}
+	}
+	return all
+}
+
+func update(want *spec.Pool, have *state.Pool, name string, p spec.Property) drivers.Action {
+	from := have.Properties[name]
+	a := drivers.Action{
+		Object: ref(want.Name), GUID: have.GUID, Verb: drivers.Update, Risk: riskOf(name),
+		Reason: drivers.Reason{Code: drivers.Drift, At: p.Pos.At(), Observed: fmt.Sprintf("%s is %s (%s)", name, from.Value, from.Source)},
+		Fields: []drivers.Field{{Name: name, From: from.Value, To: p.Value}},
+		Undo:   zfs.SetPool(have.Name, name, undoValue(from.Value)).String(),
+		Steps:  []host.Command{zfs.SetPool(have.Name, name, p.Value)},
+		Guard:  []host.Expect{zfs.ExpectPoolProps(have.Name, map[string]state.Property{"guid": {Value: have.GUID, Source: "-"}, name: from})},
+	}
+	if note := notes[name]; note != "" {
+		a.Notes = []string{note}
+	}
+	return a
+}
