@@ -123,9 +123,11 @@ func (b *box) close() {
 		}
 		if stray := strayVdevs(b.t, name, b.dir); stray != "" {
 			b.t.Errorf("pool %s has vdevs outside %s and is left alone: %s", name, b.dir, stray)
-			continue
+			return
 		}
-		destroyPool(b.t, name)
+		if !destroyPool(b.t, name) {
+			return // the directory holds its disks
+		}
 	}
 	if err := os.RemoveAll(b.dir); err != nil {
 		b.t.Errorf("remove the box: %v", err)
@@ -144,15 +146,16 @@ func strayVdevs(t *testing.T, pool, dir string) string {
 }
 
 // destroyPool tries a few times: a process that just ended may keep a mount busy a moment longer.
-func destroyPool(t *testing.T, name string) {
+func destroyPool(t *testing.T, name string) bool {
 	var r result
 	for range 10 {
 		if r = run(t, "zpool", "destroy", name); r.Code == 0 {
-			return
+			return true
 		}
 		time.Sleep(200 * time.Millisecond) // waits on the real kernel, which has no clock to fake
 	}
 	t.Errorf("destroy %s: %s", name, r.Stderr)
+	return false
 }
 
 // run runs a program to its end. A program that cannot be started fails the test.
