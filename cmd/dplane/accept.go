@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/dplaneos/dplane/drivers/host"
@@ -63,7 +62,11 @@ func released(last state.Generation, want *spec.Spec) []string {
 
 // reload makes the configuration of a recorded generation again, from its files as they were.
 func reload(g state.Generation) (*spec.Spec, error) {
-	return spec.Load(recorded(g.Files), spec.LoadOptions{Hostname: hostname()})
+	files := map[string][]byte{}
+	for name, text := range g.Files {
+		files[name] = []byte(text)
+	}
+	return spec.LoadFiles(files, spec.LoadOptions{Hostname: hostname()})
 }
 
 // commit asks git which commit the files are from; "" where they are in no work tree.

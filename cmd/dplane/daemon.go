@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -109,7 +110,11 @@ func (d *daemon) open(ctx context.Context) error {
 }
 
 func (d *daemon) options() spec.LoadOptions {
-	return spec.LoadOptions{Hostname: hostname(), Cache: d.cache}
+	dir, err := filepath.Abs(d.config)
+	if err != nil {
+		dir = d.config
+	}
+	return spec.LoadOptions{Hostname: hostname(), Dir: dir, Cache: d.cache}
 }
 
 func (d *daemon) interval() time.Duration {
@@ -141,7 +146,7 @@ func (d *daemon) pass(ctx context.Context) {
 
 // reload puts newly read files in force if they are valid.
 func (d *daemon) reload(ctx context.Context) {
-	files, err := watch.Stable(ctx, d.config)
+	files, err := watch.Stable(ctx, d.config, d.lastRead())
 	if ctx.Err() != nil {
 		return
 	}
@@ -170,6 +175,14 @@ func (d *daemon) reload(ctx context.Context) {
 		d.log.Info("configuration in force", "generation", s.Generation[:12])
 	}
 	d.want = s
+}
+
+// lastRead are the files as they were last: one that is gone now is looked for twice.
+func (d *daemon) lastRead() map[string][]byte {
+	if d.files == nil && d.want != nil {
+		return d.want.Files
+	}
+	return d.files
 }
 
 // reject keeps the last good configuration and says so, once for each different error.

@@ -46,7 +46,9 @@ func (e *endpoint) serve(want *spec.Spec) {
 	e.listen, e.cancel, e.done = listen, cancel, make(chan struct{})
 	go func(done chan struct{}) {
 		defer close(done)
-		if err := web.Serve(ctx, listen, web.New(e.db, e.loop)); err != nil {
+		h := web.New(e.db, e.loop)
+		h.Version = version
+		if err := web.Serve(ctx, listen, h); err != nil {
 			e.log.Error("the status endpoint does not answer", "listen", listen, "err", err)
 		}
 	}(e.done)

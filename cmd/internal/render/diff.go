@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/dplaneos/dplane/spec"
 )
 
 // Change is one difference between two generations. A whole map that is new or gone is one change; a
@@ -121,3 +123,6 @@ func pathKey(k string) string {
 	}
 	return strconv.Quote(k)
 }
+
+// DiffSpecs is the difference of what two generations declare, by their canonical forms.
+func DiffSpecs(a, b *spec.Spec) ([]Change, error) { return diffYAML(a.Encode(), b.Encode()) }
