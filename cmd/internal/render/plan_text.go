@@ -61,9 +61,9 @@ func (t *text) action(a action, named map[string]string) {
 	t.printf("%s  %s  %s\n", t.in(look.color+";"+bold, clean(look.symbol+" "+a.Verb+" "+a.Object.String())),
 		t.in(riskColor[a.Risk], "risk "+clean(a.Risk)), t.in(dim, "id "+clean(a.ID)))
 	t.fields(a.Fields)
-	t.lines("    ", "why: ", why(a.Reason))
+	t.lines("    ", "why:  ", why(a.Reason))
 	if a.Undo != "" {
-		t.lines("    ", "undo:", a.Undo)
+		t.lines("    ", "undo: ", a.Undo)
 	}
 	for _, id := range a.After {
 		if n, ok := named[id]; ok {
@@ -72,10 +72,10 @@ func (t *text) action(a action, named map[string]string) {
 		t.lines("    ", "after:", id)
 	}
 	for _, n := range a.Notes {
-		t.lines("    ", "note:", n)
+		t.lines("    ", "note: ", n)
 	}
 	if a.Held != "" {
-		t.lines("    ", t.in(yellow, "held:"), a.Held)
+		t.colored("    ", yellow, "held: ", a.Held)
 	}
 	if t.opt.Commands {
 		for _, argv := range a.Commands {
@@ -144,11 +144,11 @@ func (p *plan) asides(t *text) {
 	}
 	if p.Limit != "" {
 		t.printf("\n")
-		t.lines("", t.in(yellow, "Limits hold the whole plan:"), p.Limit)
+		t.colored("", yellow, "Limits hold the whole plan:", p.Limit)
 	}
 	if p.ZFSError != "" {
 		t.printf("\n")
-		t.lines("", t.in(red, "ZFS could not be asked:"), p.ZFSError)
+		t.colored("", red, "ZFS could not be asked:", p.ZFSError)
 		if p.ZFSHint != "" {
 			t.lines("", "hint:", p.ZFSHint)
 		}

@@ -56,8 +56,8 @@ type PoolStatus struct {
 	State         string `json:"state"` // ok, degraded, critical, missing, away (a removable pool), unknown
 	Reason        string `json:"reason"`
 	Managed       bool   `json:"managed"`
-	Health        string `json:"health"`
-	Size          uint64 `json:"size"` // bytes
+	Health        string `json:"health"` // online, degraded, ...; "" where it is not here
+	Size          uint64 `json:"size"`   // bytes
 	Allocated     uint64 `json:"allocated"`
 	Free          uint64 `json:"free"`
 	Capacity      int    `json:"capacity"`      // percent
@@ -254,9 +254,9 @@ func reasonOf(a action) string {
 	var fields []string
 	for _, f := range a.Fields {
 		if f.From == "" {
-			fields = append(fields, f.Name+" "+f.To)
+			fields = append(fields, f.Name+" "+valueText(f.Name, f.To))
 		} else {
-			fields = append(fields, f.Name+" "+f.From+" -> "+f.To)
+			fields = append(fields, f.Name+" "+valueText(f.Name, f.From)+" -> "+valueText(f.Name, f.To))
 		}
 	}
 	s := a.Verb

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/dplaneos/dplane/state"
 )
@@ -36,7 +37,7 @@ func newPoolStatus(name string, have *state.Pool) PoolStatus {
 		return PoolStatus{Name: name, Fragmentation: -1}
 	}
 	return PoolStatus{
-		Name: name, Health: have.Health, Size: have.Size, Allocated: have.Allocated, Free: have.Free,
+		Name: name, Health: strings.ToLower(have.Health), Size: have.Size, Allocated: have.Allocated, Free: have.Free,
 		Capacity: have.Capacity, Fragmentation: have.Fragmentation, Scan: have.Scan,
 	}
 }

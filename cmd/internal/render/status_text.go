@@ -63,11 +63,11 @@ func (t *text) statusPools(pools []PoolStatus) {
 	for _, p := range pools {
 		row := []string{clean(p.Name), p.State, "-", "-", "-"}
 		if p.Health != "" {
-			row = []string{clean(p.Name), p.State, clean(strings.ToLower(p.Health)), bytesText(p.Allocated) + " of " + bytesText(p.Size), fmt.Sprintf("%d%%", p.Capacity)}
+			row = []string{clean(p.Name), p.State, clean(p.Health), bytesText(p.Allocated) + " of " + bytesText(p.Size), fmt.Sprintf("%d%%", p.Capacity)}
 		}
 		why := clean(firstLine(p.Reason))
 		if !p.Managed {
-			why = strings.TrimSpace("not declared " + why)
+			why = strings.TrimSuffix("not declared; "+why, "; ")
 		}
 		rows = append(rows, append(row, why))
 	}

@@ -52,16 +52,20 @@ func (t *text) in(code, s string) string {
 }
 
 // lines writes a label and a text of one or several lines, the further ones below the first.
-func (t *text) lines(indent, label, s string) {
-	for i, line := range strings.Split(strings.TrimRight(s, "\n"), "\n") {
-		if i > 0 {
-			label = strings.Repeat(" ", utf8.RuneCountInString(label))
+func (t *text) lines(indent, label, s string) { t.colored(indent, dim, label, s) }
+
+func (t *text) colored(indent, color, label, s string) {
+	for i, line := range splitLines(s) {
+		if i == 0 {
+			t.printf("%s%s %s\n", indent, t.in(color, label), line)
+		} else {
+			t.printf("%s%s %s\n", indent, pad("", utf8.RuneCountInString(label)), line)
 		}
-		t.printf("%s%s %s\n", indent, t.in(dim, label), clean(line))
 	}
 }
 
-// table writes rows in columns that line up; paint, where given, colours a cell that was padded.
+// table writes rows in columns that line up; paint, where given, colours a cell that was padded. Empty
+// cells at the end of a row leave no blanks.
 func (t *text) table(indent string, rows [][]string, paint func(row, col int, cell string) string) {
 	var width []int
 	for _, row := range rows {
@@ -73,6 +77,9 @@ func (t *text) table(indent string, rows [][]string, paint func(row, col int, ce
 		}
 	}
 	for r, row := range rows {
+		for len(row) > 0 && row[len(row)-1] == "" {
+			row = row[:len(row)-1]
+		}
 		t.WriteString(indent)
 		for i, cell := range row {
 			if i < len(row)-1 {

@@ -17,7 +17,7 @@ import (
 const maxFile = 64 << 20
 
 // names are the configuration's files in a directory, sorted: *.yaml and *.yml, but not what editors
-// leave behind, all of which begins with a dot or does not end so.
+// leave behind: dotfiles, #x.yaml#, x.yaml~.
 func names(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -26,7 +26,7 @@ func names(dir string) ([]string, error) {
 	var list []string
 	for _, e := range entries {
 		n := e.Name()
-		if (strings.HasSuffix(n, ".yaml") || strings.HasSuffix(n, ".yml")) && !strings.HasPrefix(n, ".") {
+		if (strings.HasSuffix(n, ".yaml") || strings.HasSuffix(n, ".yml")) && n[0] != '.' && n[0] != '#' {
 			list = append(list, n)
 		}
 	}

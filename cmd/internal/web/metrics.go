@@ -74,7 +74,7 @@ func (m *exposition) pools(pools []render.PoolStatus) {
 		name, help string
 		value      func(render.PoolStatus) float64
 	}{
-		{"dplane_pool_healthy", "Whether the pool is ONLINE.", func(p render.PoolStatus) float64 { return flag(p.Health == "ONLINE") }},
+		{"dplane_pool_healthy", "Whether the health of the pool is online.", func(p render.PoolStatus) float64 { return flag(p.Health == "online") }},
 		{"dplane_pool_size_bytes", "Size of the pool.", func(p render.PoolStatus) float64 { return float64(p.Size) }},
 		{"dplane_pool_allocated_bytes", "Allocated bytes of the pool.", func(p render.PoolStatus) float64 { return float64(p.Allocated) }},
 		{"dplane_pool_free_bytes", "Free bytes of the pool.", func(p render.PoolStatus) float64 { return float64(p.Free) }},
@@ -85,9 +85,9 @@ func (m *exposition) pools(pools []render.PoolStatus) {
 			m.gauge(f.name, labels("pool", p.Name), f.value(p))
 		}
 	}
-	m.family("dplane_pool_health", "gauge", "The health of the pool, as ZFS names it, and its state.")
+	m.family("dplane_pool_health", "gauge", "The health of the pool in the words of ZFS, and its state.")
 	for _, p := range pools {
-		m.gauge("dplane_pool_health", labels("pool", p.Name, "health", strings.ToLower(p.Health), "state", p.State), 1)
+		m.gauge("dplane_pool_health", labels("pool", p.Name, "health", p.Health, "state", p.State), 1)
 	}
 }
 
