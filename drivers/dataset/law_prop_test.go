@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -163,8 +164,10 @@ func look(t interface{ Fatalf(string, ...any) }, r host.Runner, want *spec.Spec)
 	return obs
 }
 
-// carryOut applies what is not blocked, each action after what it waits for.
-func carryOut(t *rapid.T, f *zfsfake.Fake, actions []drivers.Action) {
+// carryOut applies what is not blocked, each action after what it waits for; clean is false where one was
+// refused.
+func carryOut(t *rapid.T, f *zfsfake.Fake, actions []drivers.Action) (clean bool) {
+	clean = true
 	d := &Driver{Runner: f}
 	makes := map[spec.Ref]string{}
 	blocked, done := map[string]bool{}, map[string]bool{}
@@ -187,12 +190,22 @@ func carryOut(t *rapid.T, f *zfsfake.Fake, actions []drivers.Action) {
 			if done[a.ID] || blocked[a.ID] || !ready(a) {
 				continue
 			}
-			if err := d.Apply(context.Background(), a); err != nil {
+			err := d.Apply(context.Background(), a)
+			if errors.Is(zfs.Classify(err), zfs.ErrNoSpace) {
+				t.Skipf("a random quota above it is full: %v", err)
+			}
+			var changed *host.Unexpected
+			if errors.As(err, &changed) && a.Verb == drivers.Create { // two want one mountpoint: the guard saw the first
+				blocked[a.ID], clean = true, false
+				continue
+			}
+			if err != nil {
 				t.Fatalf("%v: %v", a.Fields, err)
 			}
 			done[a.ID] = true
 		}
 	}
+	return clean
 }
 
 // isOwn tells whether a command touches nothing but a declared dataset, and has none of the forbidden flags.
@@ -220,9 +233,9 @@ func TestLaws(t *testing.T) {
 				t.Fatalf("no undo, or no risk: %+v", a)
 			}
 		}
-		carryOut(t, f, actions)
+		clean := carryOut(t, f, actions)
 		again, rest := plan(want, look(t, f, want))
-		if len(runnable(again)) > 0 && len(runnable(actions)) < len(actions) { // what stood in the way of one moved away
+		if len(runnable(again)) > 0 && (!clean || len(runnable(actions)) < len(actions)) { // what stood in the way of one moved away
 			carryOut(t, f, again)
 			again, rest = plan(want, look(t, f, want))
 		}
