@@ -27,7 +27,6 @@ var (
 	ErrInUse       = errors.New("device is in use")
 	ErrBadVdev     = errors.New("bad vdev specification")
 	ErrNotEmpty    = errors.New("mountpoint is not empty")
-	ErrSuspended   = errors.New("pool is suspended")
 )
 
 // A refusal is one way in which zfs or zpool says no, under LC_ALL=C.
@@ -72,6 +71,7 @@ var refusals = []refusal{
 	{"does not apply to datasets of this type", ErrWrongType, "2.3.9/zfs_create_type"},
 	{"invalid property", ErrBadProperty, "2.3.9/zfs_create_-o_nosuch=1_tank_x"},
 	{"is not a valid pool or vdev property", ErrBadProperty, "2.3.9/zpool_create_bad_prop"},
+	{"is not a valid filesystem property", ErrBadProperty, "2.3.9/zpool_create_bad_fs_prop"},
 	{"is not a valid pool property", ErrBadProperty, "2.1.11/zpool_create_bad_prop"},
 	{"must be one of", ErrBadValue, "2.3.9/zfs_set_compression=bogus_tank"},
 	{"must be power of 2", ErrBadValue, "2.3.9/zfs_create_-o_recordsize=3K_tank_x"},
@@ -109,7 +109,6 @@ var hints = map[error]string{
 	ErrInUse:       "the device belongs to another pool: see `zpool status` and `zdb -l DEVICE`, and choose another one",
 	ErrBadVdev:     "see zpoolconcepts(7): the vdevs of a pool have the same redundancy, and a device has 64 MiB at least",
 	ErrNotEmpty:    "empty the directory, or choose another mountpoint",
-	ErrSuspended:   "bring the devices back and run `zpool clear POOL`; see `zpool status`",
 }
 
 // Refused is an error of zfs or zpool with the kind found for it.

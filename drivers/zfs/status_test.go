@@ -48,6 +48,7 @@ func TestParsePoolStatus(t *testing.T) {
 		{"status_expand", "rz", "ONLINE", "raidz1-0(/pool/d.img!1 /pool/e.img /pool/f.img /pool/b.img)"},
 		{"status_classes", "cls", "ONLINE", "mirror-0(/pool/c.img /pool/d.img) mirror-1(/pool/e.img /pool/f.img) " +
 			"special:mirror-2(/pool/g.img /pool/h.img) log:/pool/i.img spare:/pool/j.img=AVAIL"},
+		{"status_cache_dedup", "cls", "ONLINE", "/pool/c.img dedup:/pool/d.img log:mirror-2(/pool/g.img /pool/h.img) cache:/dev/vda1"},
 		{"status_draid", "dr", "DEGRADED", "draid1:2d:4c:1s-0=DEGRADED(/pool/c.img spare-1=DEGRADED(/pool/d.img=FAULTED<external device fault> draid1-0-0) " +
 			"/pool/e.img /pool/f.img) spare:draid1-0-0=INUSE<currently in use>"},
 		{"status_spaces", "po ol", "ONLINE", "/pool/di r/x y.img"},

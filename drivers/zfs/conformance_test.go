@@ -1,0 +1,215 @@
+package zfs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/host/process"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
+	"github.com/dplaneos/dplane/state"
+)
+
+// One suite runs against the model always, and against the real ZFS of this machine where the operator says
+// so. Where they differ, the model is wrong.
+
+func TestConformanceFake(t *testing.T) { conformance(t, fakeMachine(t)) }
+
+func TestConformanceReal(t *testing.T) { conformance(t, realMachine(t)) }
+
+// machine is what the suite runs on.
+type machine struct {
+	host.Runner
+	t       *testing.T // of the running case
+	real    bool
+	dir     string // of the file vdevs
+	pool    string // a mirror that all cases share, each below a dataset of its own
+	receive func(name string, props map[string]string) error
+}
+
+const vdevSize = 256 << 20
+
+func fakeMachine(t *testing.T) *machine {
+	f := zfsfake.New()
+	for _, n := range vdevs {
+		f.AddFile("/pool/"+n, vdevSize)
+	}
+	f.AddDir("/pool/full", "something")
+	return &machine{Runner: f, t: t, dir: "/pool", pool: "tank", receive: f.Receive}
+}
+
+var vdevs = []string{"a", "b", "c", "d", "e"}
+
+// realMachine makes sparse files in DPLANE_ZFS_DIR or a temporary directory. Pools get a random name, and
+// exactly they are destroyed at the end.
+func realMachine(t *testing.T) *machine {
+	if os.Getenv("DPLANE_REAL_ZFS") != "1" {
+		t.Skip("runs on real ZFS, as root, where DPLANE_REAL_ZFS=1 allows it")
+	}
+	parent := os.Getenv("DPLANE_ZFS_DIR")
+	if parent == "" {
+		parent = t.TempDir()
+	}
+	dir, err := os.MkdirTemp(parent, "conformance")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // sparse files of ours
+	for _, n := range vdevs {
+		f, err := os.Create(filepath.Join(dir, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Truncate(vdevSize), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "full", "something"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{Runner: process.New(), t: t, real: true, dir: dir, pool: fmt.Sprintf("dplane%08x", rand.Uint32())}
+	m.receive = m.sendReceive
+	return m
+}
+
+// sendReceive makes a dataset with received properties, by way of a stream.
+func (m *machine) sendReceive(name string, props map[string]string) error {
+	from := m.pool + "/stream"
+	for _, c := range []host.Command{
+		zfs.CreateFilesystem(from, props), host.Write("zfs", "snapshot", from+"@s"),
+		host.Write("sh", "-c", `zfs send -p "$1" | zfs recv -u "$2"`, "sh", from+"@s", name), host.Write("zfs", "destroy", "-r", from),
+	} {
+		if _, err := m.Run(context.Background(), c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// do runs what must succeed.
+func (m *machine) do(c host.Command) string {
+	m.t.Helper()
+	res, err := m.Run(m.t.Context(), c)
+	if err != nil {
+		m.t.Fatalf("%v", err)
+	}
+	return string(res.Stdout)
+}
+
+// refused runs what must be refused with this status, and for this reason.
+func (m *machine) refused(code int, kind error, c host.Command) {
+	m.t.Helper()
+	res, err := m.Run(m.t.Context(), c)
+	if res.Code != code || kind != errStatus && !errors.Is(zfs.Classify(err), kind) {
+		m.t.Errorf("%s\n gave status %d: %s\nwant status %d, %v", c, res.Code, strings.TrimSpace(string(res.Stderr)), code, kind)
+	}
+}
+
+// has reads properties back: "compression=lz4 (local)" for each.
+func (m *machine) has(name string, want ...string) {
+	m.t.Helper()
+	var props []string
+	for _, w := range want {
+		p, _, _ := strings.Cut(w, "=")
+		props = append(props, p)
+	}
+	program := "zfs"
+	if !strings.Contains(name, "/") && strings.HasPrefix(props[0], "pool:") {
+		program = "zpool"
+		for i := range props {
+			props[i], want[i] = strings.TrimPrefix(props[i], "pool:"), strings.TrimPrefix(want[i], "pool:")
+		}
+	}
+	out := m.do(host.Read(program, "get", "-Hp", "-o", "property,value,source", strings.Join(props, ","), name))
+	for i, line := range strings.Split(strings.TrimSuffix(out, "\n"), "\n") {
+		f := strings.SplitN(line, "\t", 2)
+		at := strings.LastIndex(f[1], "\t")
+		source := strings.ReplaceAll(f[1][at+1:], m.pool, "POOL")
+		got := fmt.Sprintf("%s=%s (%s)", f[0], strings.ReplaceAll(f[1][:at], m.pool, "POOL"), source)
+		if got != want[i] {
+			m.t.Errorf("%s has %s, want %s", name, got, want[i])
+		}
+	}
+}
+
+// datasets are all of the pool, observed as dplane does.
+func (m *machine) datasets() map[string]*state.Dataset {
+	m.t.Helper()
+	list, err := zfs.ParseDatasets(m.pool, []byte(m.do(zfs.GetDatasets(m.pool))))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	by := map[string]*state.Dataset{}
+	for _, d := range list {
+		by[strings.TrimPrefix(d.Name, m.pool)] = d
+	}
+	return by
+}
+
+func (m *machine) file(name string) string { return filepath.Join(m.dir, name) }
+
+// conformance makes the pool that all cases share, and runs them.
+func conformance(t *testing.T, m *machine) {
+	if m.real {
+		t.Cleanup(func() {
+			if _, err := m.Run(context.Background(), host.Write("zpool", "destroy", m.pool)); err != nil {
+				t.Errorf("pool %s is left behind: %v", m.pool, err)
+			}
+		})
+	}
+	m.do(zfs.CreatePool(m.pool, map[string]string{"ashift": "12", "autotrim": "on"},
+		map[string]string{"compression": "zstd", "mountpoint": m.file("mnt"), "dplane:applied": "compression,mountpoint", "userquota@root": "7M"},
+		[]string{"mirror", m.file("a"), m.file("b")}))
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			m.t = t
+			c.run(m, m.pool+"/"+strings.ReplaceAll(c.name, " ", "-"))
+		})
+		m.t = t
+	}
+}
+
+// cases are behaviours that dplane relies on. at is a name of the case's own, below the pool.
+var cases = []struct {
+	name string
+	run  func(m *machine, at string)
+}{
+	{"version", func(m *machine, _ string) {
+		z, err := zfs.ParseVersion([]byte(m.do(zfs.Version())))
+		if err != nil || z.Kernel == "" {
+			m.t.Errorf("%+v, %v", z, err)
+		}
+	}},
+	{"pools", observePool},
+	{"pool refusals", poolRefusals},
+	{"pool properties", poolProperties},
+	{"a used device", usedDevice},
+	{"inherited mark", func(m *machine, at string) {
+		m.do(zfs.CreateFilesystem(at, nil))
+		m.has(m.pool, "compression=zstd (local)", "dplane:applied=compression,mountpoint (local)")
+		m.has(at, "compression=zstd (inherited from POOL)", "dplane:applied=compression,mountpoint (inherited from POOL)", "mountpoint="+m.file("mnt")+"/inherited-mark (inherited from POOL)")
+	}},
+	{"create and observe", createAndObserve},
+	{"create refusals", createRefusals},
+	{"names", names},
+	{"set many", setMany},
+	{"set refusals", setRefusals},
+	{"inherit", inherit},
+	{"inherit refusals", inheritRefusals},
+	{"received", received},
+	{"quotas", quotas},
+	{"user quotas", userQuotas},
+	{"volumes", volumes},
+	{"mountpoints", mountpoints},
+	{"guards", guards},
+}
+
+// errStatus stands for any refusal: only the status counts.
+var errStatus = errors.New("any reason")

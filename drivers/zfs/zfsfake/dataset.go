@@ -1,0 +1,362 @@
+package zfsfake
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dplaneos/dplane/spec"
+)
+
+// zfs is the program zfs.
+func (k *call) zfs() int {
+	commands := map[string]func([]string) int{
+		"version": k.version, "list": k.zfsList, "get": k.zfsGet, "set": k.zfsSet, "inherit": k.zfsInherit, "create": k.zfsCreate,
+		"destroy": k.zfsDestroy, "rename": k.zfsRename, "mount": k.zfsMount, "unmount": k.zfsUnmount, "snapshot": k.zfsSnapshot,
+	}
+	return k.dispatch(commands)
+}
+
+// dispatch runs a subcommand, if there is one of that name and a module to serve it.
+func (k *call) dispatch(commands map[string]func([]string) int) int {
+	if len(k.argv) < 2 {
+		return k.fail(2, "missing command")
+	}
+	if k.NoModule {
+		return k.fail(1, "The ZFS modules cannot be auto-loaded.\nTry running 'modprobe zfs' as root to manually load them.")
+	}
+	command, ok := commands[k.argv[1]]
+	if !ok {
+		return k.fail(2, "unrecognized command '%s'", k.argv[1])
+	}
+	return command(k.argv[2:])
+}
+
+func (k *call) version([]string) int {
+	k.printf("zfs-%s\nzfs-kmod-%s\n", k.Release, k.Release)
+	return 0
+}
+
+// write marks that the model changes, in this pool. It is false where the pool is suspended: the command
+// then hangs, as real ones do, unkillable in the kernel.
+func (k *call) write(pool *Pool) bool {
+	if pool.Suspended || pool.Hung {
+		k.hung = true
+		return false
+	}
+	k.wrote, k.historyPool = true, pool.Name
+	return true
+}
+
+// open finds a dataset or says that there is none.
+func (k *call) open(name string) (*Pool, *Dataset, int) {
+	p, d := k.dataset(name)
+	if d == nil {
+		return nil, nil, k.fail(1, "cannot open '%s': dataset does not exist", name)
+	}
+	return p, d, 0
+}
+
+func (k *call) zfsCreate(args []string) int {
+	opts, operands, ok := getopt(args, "suV:o:b:")
+	if !ok || len(operands) != 1 {
+		return k.usage()
+	}
+	name := operands[0]
+	all, r := assignments(opts['o'])
+	if r != nil {
+		return k.refused(r)
+	}
+	d := &Dataset{Volume: opts.has('V'), Local: map[string]string{}, Fixed: map[string]string{}}
+	var size uint64
+	if d.Volume {
+		n, err := spec.ParseSize(opts.last('V', ""))
+		if err != nil {
+			return k.fail(1, "bad volume size '%s': bad numeric value '%s'", opts.last('V', ""), opts.last('V', ""))
+		}
+		size = uint64(n)
+	}
+	p, r := k.room(name)
+	if r == nil {
+		r = k.checkAll(all, d.kind(), true)
+	}
+	if r == nil && slices.ContainsFunc(all, func(a assignment) bool { return a.name == "volsize" }) {
+		r = refuse(1, "'volsize' does not apply to datasets of this type")
+	}
+	if r == nil && d.Volume && size == 0 {
+		r = refuse(1, "volume size cannot be zero")
+	}
+	if r != nil {
+		return k.refused(r.wrap(1, "cannot create '%s'", name))
+	}
+	return k.create(p, name, d, all, size, opts)
+}
+
+// room tells whether a dataset of this name can be made, and in which pool.
+func (k *call) room(name string) (*Pool, *refusal) {
+	if r := checkName(name); r != nil {
+		return nil, r
+	}
+	p := k.Pools[poolOf(name)]
+	if p == nil {
+		return nil, refuse(1, "no such pool '%s'", poolOf(name))
+	}
+	if p.Datasets[name] != nil {
+		return nil, refuse(1, "dataset already exists")
+	}
+	switch up := p.Datasets[parent(name)]; {
+	case up == nil:
+		return nil, refuse(1, "parent does not exist")
+	case up.Volume:
+		return nil, refuse(1, "parent is not a filesystem")
+	}
+	return p, nil
+}
+
+// create makes the dataset, or nothing at all where a value does not fit.
+func (k *call) create(p *Pool, name string, d *Dataset, all []assignment, size uint64, opts options) int {
+	if !k.write(p) {
+		return 0
+	}
+	up := p.Datasets[parent(name)]
+	for _, n := range []string{"encryption", "keyformat", "pbkdf2iters", "utf8only", "normalization", "casesensitivity"} {
+		if v, ok := up.Fixed[n]; ok && (!d.Volume || strings.Contains("encryption keyformat pbkdf2iters", n)) {
+			d.Fixed[n] = v
+		}
+	}
+	if d.Volume {
+		all = k.volume(d, all, size, opts.has('s'))
+	}
+	space := p.free(parent(name))
+	p.Datasets[name] = d
+	d.GUID, d.TXG = k.guid(), k.TXG
+	if d.size("refreservation") > space {
+		return k.undo(p, name, "out of space")
+	}
+	for _, a := range all {
+		if r := p.put(k.Model, name, a.name, a.value); r != nil {
+			if a.name == "reservation" || a.name == "refreservation" {
+				r.text = "out of space"
+			}
+			return k.undo(p, name, r.text)
+		}
+	}
+	if v := d.Fixed["normalization"]; v != "" && v != "none" {
+		d.Fixed["utf8only"] = "on" // names can be normalized only where they are UTF-8
+	}
+	d.Mounted = p.mountable(name) && d.Local["canmount"] != "noauto" && !opts.has('u')
+	return 0
+}
+
+func (k *call) undo(p *Pool, name, why string) int {
+	delete(p.Datasets, name)
+	k.wrote = false
+	return k.fail(1, "cannot create '%s': %s", name, why)
+}
+
+// volume sets the size, rounded up to whole blocks, and what it reserves.
+func (k *call) volume(d *Dataset, all []assignment, size uint64, sparse bool) []assignment {
+	block, copies, reserved := uint64(16384), uint64(1), false
+	var rest []assignment
+	for _, a := range all {
+		n, _ := strconv.ParseUint(a.value, 10, 64)
+		switch a.name {
+		case "volblocksize":
+			block = n
+			continue
+		case "copies":
+			copies = n
+		case "refreservation":
+			reserved = true
+		}
+		rest = append(rest, a)
+	}
+	if block < 16384 {
+		k.fail(0, "Warning: volblocksize (%d) is less than the default minimum block size (16384).\n"+
+			"To reduce wasted space a volblocksize of 16384 is recommended.", block)
+	}
+	size = (size + block - 1) / block * block
+	d.Fixed["volblocksize"] = strconv.FormatUint(block, 10)
+	d.Local["volsize"] = strconv.FormatUint(size, 10)
+	if !sparse && !reserved {
+		d.Local["refreservation"] = strconv.FormatUint(reserve(size, block, copies), 10)
+	}
+	return rest
+}
+
+// mountable tells whether the file system has a place to be mounted.
+func (p *Pool) mountable(name string) bool {
+	d := p.Datasets[name]
+	if d.Volume || d.Local["canmount"] == "off" {
+		return false
+	}
+	at, _ := p.mountpoint(name)
+	return strings.HasPrefix(at, "/")
+}
+
+func (k *call) zfsDestroy(args []string) int {
+	opts, operands, ok := getopt(args, "r")
+	if !ok || len(operands) != 1 {
+		return k.usage()
+	}
+	if name, snap, isSnap := strings.Cut(operands[0], "@"); isSnap {
+		return k.destroySnapshot(name, snap)
+	}
+	name := operands[0]
+	p, d, code := k.open(name)
+	if d == nil {
+		return code
+	}
+	tree := p.below(name)
+	if name == p.Name {
+		return k.fail(1, "cannot destroy '%s': operation does not apply to pools\nuse 'zfs destroy -r %s' to destroy all datasets in the pool\nuse 'zpool destroy %s' to destroy the pool itself", name, name, name)
+	}
+	if !opts.has('r') && (len(tree) > 1 || len(d.Snapshots) > 0) {
+		text := "cannot destroy '" + name + "': " + map[bool]string{true: "volume", false: "filesystem"}[d.Volume] + " has children\nuse '-r' to destroy the following datasets:"
+		for _, n := range tree {
+			for _, s := range p.Datasets[n].Snapshots {
+				text += "\n" + n + "@" + s.Name
+			}
+			if n != name {
+				text += "\n" + n
+			}
+		}
+		return k.fail(1, "%s", text)
+	}
+	for _, n := range tree {
+		if p.Datasets[n].Busy {
+			at, _ := p.mountpoint(n)
+			return k.fail(1, "cannot unmount '%s': pool or dataset is busy", at)
+		}
+	}
+	if k.write(p) {
+		for _, n := range tree {
+			delete(p.Datasets, n)
+		}
+	}
+	return 0
+}
+
+func (k *call) destroySnapshot(name, snap string) int {
+	p, d := k.dataset(name)
+	if d == nil {
+		return k.fail(1, "cannot open '%s': dataset does not exist", name)
+	}
+	i := slices.IndexFunc(d.Snapshots, func(s Snapshot) bool { return s.Name == snap })
+	if i < 0 {
+		return k.fail(1, "could not find any snapshots to destroy; check snapshot names.")
+	}
+	if k.write(p) {
+		d.Snapshots = slices.Delete(d.Snapshots, i, i+1)
+	}
+	return 0
+}
+
+func (k *call) zfsSnapshot(args []string) int {
+	opts, operands, ok := getopt(args, "ro:")
+	if !ok || len(operands) == 0 {
+		return k.usage()
+	}
+	for _, word := range operands {
+		name, snap, _ := strings.Cut(word, "@")
+		p, d, code := k.open(name)
+		if d == nil {
+			return code
+		}
+		if slices.ContainsFunc(d.Snapshots, func(s Snapshot) bool { return s.Name == snap }) {
+			return k.fail(1, "cannot create snapshot '%s': dataset already exists", word)
+		}
+		if !k.write(p) {
+			return 0
+		}
+		names := []string{name}
+		if opts.has('r') {
+			names = p.below(name)
+		}
+		for _, n := range names {
+			d := p.Datasets[n]
+			d.Snapshots = append(d.Snapshots, Snapshot{Name: snap, GUID: k.guid(), TXG: k.TXG})
+		}
+	}
+	return 0
+}
+
+func (k *call) zfsRename(args []string) int {
+	_, operands, ok := getopt(args, "u")
+	if !ok || len(operands) != 2 {
+		return k.usage()
+	}
+	from, to := operands[0], operands[1]
+	p, d, code := k.open(from)
+	if d == nil {
+		return code
+	}
+	if strings.HasPrefix(to, from+"/") {
+		return k.fail(1, "cannot rename to '%s': New dataset name cannot be a descendant of current dataset name", to)
+	}
+	if _, r := k.room(to); r != nil {
+		return k.refused(r.wrap(1, "cannot rename '%s'", from))
+	}
+	if !k.write(p) {
+		return 0
+	}
+	for _, n := range p.below(from) {
+		p.Datasets[to+strings.TrimPrefix(n, from)] = p.Datasets[n]
+		delete(p.Datasets, n)
+	}
+	return 0
+}
+
+func (k *call) zfsMount(args []string) int {
+	p, d, code := k.mountArg(args)
+	if d == nil {
+		return code
+	}
+	name := args[0]
+	at, _ := p.mountpoint(name)
+	switch {
+	case d.Volume:
+		return k.fail(1, "cannot open '%s': operation not applicable to datasets of this type", name)
+	case !strings.HasPrefix(at, "/") && at == "legacy":
+		return k.fail(1, "cannot mount '%s': legacy mountpoint\nuse mount(8) to mount this filesystem", name)
+	case !strings.HasPrefix(at, "/"):
+		return k.fail(1, "cannot mount '%s': no mountpoint set", name)
+	case d.Local["canmount"] == "off":
+		return k.fail(1, "cannot mount '%s': 'canmount' property is set to 'off'", name)
+	case d.Mounted:
+		return k.fail(1, "cannot mount '%s': filesystem already mounted", name)
+	}
+	if k.write(p) {
+		d.Mounted, d.Stale = true, nil
+	}
+	return 0
+}
+
+func (k *call) zfsUnmount(args []string) int {
+	p, d, code := k.mountArg(args)
+	if d == nil {
+		return code
+	}
+	name := args[0]
+	if !d.Mounted {
+		return k.fail(1, "cannot unmount '%s': not currently mounted", name)
+	}
+	for _, n := range p.below(name) {
+		if at, _ := p.mountpoint(n); p.Datasets[n].Busy {
+			return k.fail(1, "cannot unmount '%s': pool or dataset is busy", at)
+		}
+	}
+	if k.write(p) {
+		for _, n := range p.below(name) {
+			p.Datasets[n].Mounted = false
+		}
+	}
+	return 0
+}
+
+func (k *call) mountArg(args []string) (*Pool, *Dataset, int) {
+	if len(args) != 1 {
+		return nil, nil, k.usage()
+	}
+	return k.open(args[0])
+}

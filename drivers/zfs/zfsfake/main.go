@@ -1,0 +1,191 @@
+package zfsfake
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/spec"
+)
+
+// StateVariable names the file in which fake programs keep their machine.
+const StateVariable = "DPLANE_FAKE_STATE"
+
+// Programs are the names under which Main can be called; Control changes the machine itself.
+var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "stat", "find", Control}
+
+// Control is a program that a script uses to say what machine this is:
+//
+//	zfsfake disk PATH SIZE [SIGNATURE]     a block device, with an ext4 or the like on it
+//	zfsfake file PATH SIZE                 a regular file
+//	zfsfake dir PATH [NAME...]             a directory, with what is in it
+//	zfsfake user NAME...                   users and groups that quotas may name
+//	zfsfake write DATASET SIZE             puts data into a dataset
+//	zfsfake busy DATASET                   somebody has a file of it open
+//	zfsfake suspend|hang|resume POOL       its devices are gone; not even reads answer; all is well
+//	zfsfake module on|off                  the kernel module
+//	zfsfake missing PROGRAM...             programs that are not installed
+const Control = "zfsfake"
+
+// Main runs one program on the machine in the file of StateVariable, under a lock that keeps programs apart.
+// It gives the exit status: 127 for a program that is not installed, as a shell does.
+func Main(argv0 string, args []string, stdout, stderr io.Writer) int {
+	path := os.Getenv(StateVariable)
+	if path == "" {
+		fmt.Fprintf(stderr, "%s: %s is not set: it names the file of the pretended machine\n", argv0, StateVariable)
+		return 126
+	}
+	unlock, err := lock(path + ".lock")
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", argv0, err)
+		return 126
+	}
+	k, code, err := onFile(path, append([]string{filepath.Base(argv0)}, args...))
+	unlock()
+	switch {
+	case errors.Is(err, host.ErrNotFound):
+		fmt.Fprintf(stderr, "%s: command not found\n", argv0)
+		return 127
+	case err != nil:
+		fmt.Fprintf(stderr, "%s: %v\n", argv0, err)
+		return 126
+	case k == nil:
+		return code
+	case k.hung:
+		for { // until somebody kills it
+			time.Sleep(time.Hour)
+		}
+	}
+	if err := k.flush(stdout, stderr); err != nil {
+		return 126
+	}
+	return code
+}
+
+// onFile loads the model, runs the command, and saves what changed.
+func onFile(path string, argv []string) (*call, int, error) {
+	f, err := Load(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if argv[0] == Control {
+		if err := f.Model.control(argv[1:]); err != nil {
+			return nil, 0, err
+		}
+		return nil, 0, f.Save(path)
+	}
+	k, code, err := f.call(argv)
+	if err == nil && k.wrote {
+		err = f.Save(path)
+	}
+	return k, code, err
+}
+
+func lock(path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock model: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		_ = file.Close() // nothing was written
+		return nil, fmt.Errorf("lock model: %w", err)
+	}
+	return func() { _ = file.Close() }, nil // closing unlocks
+}
+
+// control carries out one command of the program Control.
+func (m *Model) control(args []string) error {
+	bad := fmt.Errorf("bad arguments: %s", strings.Join(args, " "))
+	if len(args) < 2 {
+		return bad
+	}
+	name, rest := args[1], args[2:]
+	switch args[0] {
+	case "disk", "file":
+		return m.device(args[0] == "file", name, rest)
+	case "dir":
+		m.Dirs[name] = append([]string{}, rest...)
+	case "user":
+		m.Users = append(m.Users, args[1:]...)
+	case "missing":
+		m.Missing = args[1:]
+	case "module":
+		m.NoModule = name == "off"
+	case "suspend", "hang", "resume":
+		p := m.Pools[name]
+		if p == nil {
+			return fmt.Errorf("no pool %s", name)
+		}
+		p.Suspended, p.Hung = args[0] == "suspend", args[0] == "hang"
+	case "write", "busy":
+		return m.use(args[0], name, rest)
+	default:
+		return bad
+	}
+	return nil
+}
+
+func (m *Model) device(file bool, path string, rest []string) error {
+	if len(rest) == 0 {
+		return fmt.Errorf("device %s has no size", path)
+	}
+	size, err := spec.ParseSize(rest[0])
+	if err != nil {
+		return err
+	}
+	d := &Device{Size: uint64(size), File: file}
+	if len(rest) > 1 {
+		d.Signature, d.Table = rest[1], rest[1] == "dos" || rest[1] == "gpt"
+	}
+	m.Devices[path] = d
+	return nil
+}
+
+func (m *Model) use(how, name string, rest []string) error {
+	_, d := m.dataset(name)
+	if d == nil {
+		return fmt.Errorf("no dataset %s", name)
+	}
+	if how == "busy" {
+		d.Busy = true
+		return nil
+	}
+	if len(rest) != 1 {
+		return fmt.Errorf("write how much into %s?", name)
+	}
+	size, err := spec.ParseSize(rest[0])
+	d.Written += uint64(size)
+	return err
+}
+
+// AddFile tells the machine of a blank regular file, AddDisk of a blank disk, and AddDir of a directory.
+func (f *Fake) AddFile(path string, size uint64) { f.add(path, &Device{Size: size, File: true}) }
+
+// AddDisk tells the machine of a blank block device.
+func (f *Fake) AddDisk(path string, size uint64) { f.add(path, &Device{Size: size}) }
+
+func (f *Fake) add(path string, d *Device) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Model.Devices[path] = d
+}
+
+// AddDir tells the machine of a directory and the names in it.
+func (f *Fake) AddDir(path string, names ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Model.Dirs[path] = append([]string{}, names...)
+}
+
+// Control runs a line of the program Control.
+func (f *Fake) Control(line string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Model.control(split(line))
+}

@@ -1,0 +1,185 @@
+package zfsfake
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Model is the whole pretended machine, as it stands in the JSON file.
+type Model struct {
+	Release string              // of zfs and its module, as `zfs version` prints them
+	TXG     uint64              // one clock for all pools; every write moves it
+	Serial  uint64              // the guids given out so far
+	Pools   map[string]*Pool    // imported, by name
+	Away    map[string]*Pool    // exported, by guid
+	Devices map[string]*Device  // what the machine is told to have, by path
+	Dirs    map[string][]string // directories and the names in them
+	Users   []string            // names that a quota may carry; numbers always may
+	Missing []string            // programs that are not installed
+
+	NoModule bool // the kernel module is not there
+}
+
+// Pool is a pool with its datasets.
+type Pool struct {
+	Name, GUID string
+	Props      map[string]string // set on the pool
+	Vdevs      []Vdev            // top level
+	Datasets   map[string]*Dataset
+	Suspended  bool   // its devices are gone: reads answer from memory, writes hang (seen on 2.3.9)
+	Hung       bool   // reads hang as well
+	Health     string // "": ONLINE
+	History    []string
+}
+
+// Vdev is a node of the tree.
+type Vdev struct {
+	Name     string
+	Class    string `json:",omitempty"` // "", log, cache, special, dedup, spare
+	State    string `json:",omitempty"` // "": ONLINE, or AVAIL of a spare
+	Size     uint64 `json:",omitempty"` // bytes of a device
+	Children []Vdev `json:",omitempty"`
+}
+
+// Dataset is a file system or volume, with its snapshots.
+type Dataset struct {
+	GUID      string
+	TXG       uint64
+	Volume    bool
+	Local     map[string]string // set on it
+	Received  map[string]string // that came with a stream
+	Masked    map[string]bool   // received values that `zfs inherit` hides
+	Fixed     map[string]string // chosen at creation: volblocksize, casesensitivity, ...
+	Quotas    map[string]uint64 // userquota@root and its like
+	Written   uint64            // bytes put in, beyond what an empty dataset takes
+	Mounted   bool
+	Stale     map[string]string // values that the mount still has, where a refused set changed the property
+	Busy      bool              // somebody has a file of it open
+	Snapshots []Snapshot
+}
+
+// Snapshot is one snapshot.
+type Snapshot struct {
+	Name, GUID string
+	TXG        uint64
+}
+
+// Device is a disk, partition or file.
+type Device struct {
+	Size uint64 // bytes
+	// Signature is what blkid -p finds, as TYPE or PTTYPE: ext4, or dos for a partition table.
+	Signature string `json:",omitempty"`
+	Table     bool   `json:",omitempty"` // Signature is a partition table
+	// Label is the pool whose label it carries.
+	Label *Label `json:",omitempty"`
+	File  bool   `json:",omitempty"` // a regular file
+	// Mounted is where it, or a partition of it, is mounted.
+	Mounted string `json:",omitempty"`
+	// Holders are what stands on it: md0, dm-3, ...
+	Holders []string `json:",omitempty"`
+}
+
+// Label is a ZFS label. State is as zdb prints it: 0 active, 1 exported, 2 destroyed.
+type Label struct {
+	Pool, GUID string
+	State      int
+}
+
+func newModel() *Model {
+	return &Model{
+		Release: "2.3.9-0+deb13u1", TXG: 100,
+		Pools: map[string]*Pool{}, Away: map[string]*Pool{}, Devices: map[string]*Device{}, Dirs: map[string][]string{},
+		Users: []string{"root", "nobody"},
+	}
+}
+
+// guid gives out a number that looks like one of ZFS's, the same ones in every run.
+func (m *Model) guid() string {
+	m.Serial++
+	z := m.Serial * 0x9e3779b97f4a7c15 // splitmix64
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return fmt.Sprint(z ^ z>>31)
+}
+
+// dataset finds a dataset by its whole name, and its pool.
+func (m *Model) dataset(name string) (*Pool, *Dataset) {
+	pool := m.Pools[poolOf(name)]
+	if pool == nil {
+		return nil, nil
+	}
+	return pool, pool.Datasets[name]
+}
+
+func poolOf(name string) string {
+	if i := strings.IndexAny(name, "/@#"); i >= 0 {
+		return name[:i]
+	}
+	return name
+}
+
+// parent is the name above, "" above a pool.
+func parent(name string) string {
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		return name[:i]
+	}
+	return ""
+}
+
+// below are the dataset and all its descendants, as zfs lists them: a parent before its children.
+func (p *Pool) below(name string) []string {
+	var names []string
+	for n := range p.Datasets {
+		if n == name || strings.HasPrefix(n, name+"/") {
+			names = append(names, n)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) })
+	return names
+}
+
+// Load reads a model that Save wrote; a file that is not there is an empty machine.
+func Load(path string) (*Fake, error) {
+	f := New()
+	b, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return f, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, f.Model)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load model: %w", err)
+	}
+	return f, nil
+}
+
+// Save writes the model, whole or not at all.
+func (f *Fake) Save(path string) error {
+	f.mu.Lock()
+	b, err := json.MarshalIndent(f.Model, "", " ")
+	f.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("save model: %w", err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".model-*")
+	if err != nil {
+		return fmt.Errorf("save model: %w", err)
+	}
+	_, err = tmp.Write(b)
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name()) // of no use any more
+		return fmt.Errorf("save model: %w", err)
+	}
+	return nil
+}
