@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"sort"
+	"strings"
 	"testing"
 	"time"
 
@@ -152,7 +154,13 @@ func TestAnIdlePassWritesLittle(t *testing.T) {
 		if change {
 			o.Datasets["tank/d0500"].Used = uint64(i)
 		}
-		must(t, s.SaveRecord(ctx, record(o)))
+		r := record(o)
+		r.Declared.Datasets = nil
+		for name := range o.Datasets {
+			r.Declared.Datasets = append(r.Declared.Datasets, name+strings.Repeat("/d", 20))
+		}
+		sort.Strings(r.Declared.Datasets)
+		must(t, s.SaveRecord(ctx, r))
 	}
 	pass(0, false)
 	must(t, s.checkpoint(ctx))

@@ -61,12 +61,21 @@ func (p *places) follow(path string) string {
 	return done
 }
 
+// note has a path watched by its parent, or by the nearest folder above that is there.
 func (p *places) note(path string) {
 	p.paths[path] = true
-	p.dirs[filepath.Dir(path)] = true
+	dir := filepath.Dir(path)
+	for dir != "/" {
+		if _, err := os.Lstat(dir); err == nil {
+			break
+		}
+		p.paths[dir] = true
+		dir = filepath.Dir(dir)
+	}
+	p.dirs[dir] = true
 }
 
 // counts tells whether an event at a path can concern the configuration.
 func (p *places) counts(path string) bool {
-	return p.paths[path] || p.whole[filepath.Dir(path)] || p.whole[path]
+	return p.paths[path] || p.whole[filepath.Dir(path)] || p.dirs[path] // a watched directory itself is gone, or another
 }

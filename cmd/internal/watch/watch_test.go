@@ -106,12 +106,13 @@ func TestEveryChangeIsSeen(t *testing.T) {
 			write(t, dir+"/next/a.yaml", c)
 			do(t, os.Rename(dir+"/cfg", dir+"/old-"+c), os.Rename(dir+"/next", dir+"/cfg"))
 		}},
-		"the parent replaced": {"etc/cfg", func(t *testing.T, dir string) {
-			do(t, os.MkdirAll(dir+"/etc/cfg", 0o755), os.Symlink(dir+"/etc", dir+"/link"))
+		"the parent replaced by another": {"etc/cfg", func(t *testing.T, dir string) {
+			do(t, os.MkdirAll(dir+"/etc/cfg", 0o755))
 			write(t, dir+"/etc/cfg/a.yaml", "0")
 		}, func(t *testing.T, dir, c string) {
-			do(t, os.RemoveAll(dir+"/etc/cfg"), os.MkdirAll(dir+"/etc/cfg", 0o755))
-			write(t, dir+"/etc/cfg/a.yaml", c)
+			do(t, os.MkdirAll(dir+"/next/cfg", 0o755))
+			write(t, dir+"/next/cfg/a.yaml", c)
+			do(t, os.Rename(dir+"/etc", dir+"/old-"+c), os.Rename(dir+"/next", dir+"/etc"))
 		}},
 		"..data swapped": {"cfg", func(t *testing.T, dir string) {
 			do(t, os.MkdirAll(dir+"/cfg/..v0", 0o755), os.Symlink("..v0", dir+"/cfg/..data"), os.Symlink("..data/a.yaml", dir+"/cfg/a.yaml"))
@@ -167,9 +168,9 @@ func plainDir(t *testing.T, dir string) {
 
 func TestOtherChangesAreSeen(t *testing.T) {
 	dir := t.TempDir()
-	cfg := dir + "/cfg"
+	cfg := dir + "/some/parent/cfg"
 	poke := start(t, cfg, eager{}) // before there is a directory
-	do(t, os.Mkdir(cfg, 0o755))
+	do(t, os.MkdirAll(cfg, 0o755))
 	await(t, poke, "the directory is made")
 	write(t, cfg+"/a.yaml", "")
 	await(t, poke, "a file is new")
@@ -181,6 +182,8 @@ func TestOtherChangesAreSeen(t *testing.T) {
 	await(t, poke, "a file is gone")
 	do(t, os.RemoveAll(cfg))
 	await(t, poke, "the directory is gone")
+	do(t, os.RemoveAll(dir+"/some"), os.MkdirAll(cfg, 0o755))
+	await(t, poke, "it is made again, and what is above it too")
 }
 
 // What does not concern the configuration, or changes nothing, does not start a reconcile.
@@ -225,6 +228,39 @@ func TestThePollIsABackstop(t *testing.T) {
 	write(t, dir+"/cfg/a.yaml", "1")
 	tick <- time.Time{}
 	await(t, w.poke, "a poll")
+}
+
+// No event tells that a folder far above was replaced. The poll does, and from then on the watch is on
+// the directory that is there now.
+func TestTheWatchFollowsThePoll(t *testing.T) {
+	dir := t.TempDir()
+	cfg := dir + "/a/b/c/cfg"
+	fill := func(content string) {
+		do(t, os.MkdirAll(cfg, 0o755))
+		write(t, cfg+"/a.yaml", content)
+	}
+	fill("0")
+	clock := polled{tick: make(chan time.Time)}
+	poke := start(t, cfg, clock)
+	do(t, os.Rename(dir+"/a", dir+"/old"))
+	fill("1")
+	clock.tick <- time.Time{}
+	await(t, poke, "a poll")
+	write(t, cfg+"/a.yaml", "2")
+	await(t, poke, "a change in the directory that is there now")
+}
+
+// polled is the wall clock, but the slow poll comes when the test says so.
+type polled struct {
+	reconcile.Wall
+	tick chan time.Time
+}
+
+func (c polled) After(d time.Duration) <-chan time.Time {
+	if d == poll {
+		return c.tick
+	}
+	return c.Wall.After(d)
 }
 
 // only is a clock whose timers all run out when the test says so.
