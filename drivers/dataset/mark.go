@@ -27,7 +27,7 @@ func (m *mark) add(names ...string) (value string, changed bool) {
 	for _, n := range names {
 		m.names[n] = true
 	}
-	changed = m.value() != before || !m.local
+	changed = m.value() != before
 	m.local = true
 	return m.value(), changed
 }

@@ -261,7 +261,7 @@ func notes(cs []*change) []string {
 		if c.note != "" {
 			out = append(out, c.note)
 		}
-		if n := noteOf(c.name); n != "" && c.deed != forget {
+		if n := noteOf(c.name); n != "" && c.deed != forget && c.from.Value != c.to {
 			out = append(out, n)
 		}
 		if len(c.below) > 0 {
