@@ -29,7 +29,11 @@ func EventsText(w io.Writer, events []state.Event, opt TextOptions) error {
 		t.printf("No events.\n")
 	}
 	for _, e := range events {
-		t.printf("%s  %s  %s\n", timeText(e.At), t.in(levelColor[e.Level], pad(clean(e.Level), 5)), clean(firstLine(eventLine(e))))
+		lines := splitLines(eventLine(e))
+		t.printf("%s  %s  %s\n", timeText(e.At), t.in(levelColor[e.Level], pad(clean(e.Level), 5)), lines[0])
+		for _, line := range lines[1:] {
+			t.printf("    %s\n", line)
+		}
 		if e.Action == nil {
 			continue
 		}

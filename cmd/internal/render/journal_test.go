@@ -19,6 +19,7 @@ func TestGoldenEvents(t *testing.T) {
 			Commands: [][]string{{"zfs", "set", "com.example:owner=it & co", "tank/home"}}, Started: t0, Ended: t0.Add(time.Second),
 		}},
 		{ID: 1, At: t0, Type: "daemon", Level: state.Info, Message: "daemon started"},
+		{ID: 0, At: t0, Type: "configuration", Level: state.Error, Message: "invalid configuration:\n\t* a.yaml:1:1: a\tb\n\n"},
 	}
 	golden(t, "events.txt", written(t, func(w io.Writer) error { return EventsText(w, events, TextOptions{}) }))
 	golden(t, "events_none.txt", written(t, func(w io.Writer) error { return EventsText(w, nil, TextOptions{}) }))

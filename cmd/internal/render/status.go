@@ -188,15 +188,18 @@ func (s *Status) errors(rec *state.Record) {
 		s.worsen(Degraded, "the newest configuration is invalid, the last good one is in force")
 		s.Errors = append(s.Errors, StatusError{rec.Invalid, "dplane validate shows every error with its place"})
 	}
-	if len(rec.Errors) > 0 {
-		s.worsen(Degraded, count(len(rec.Errors), "error")+" in the last pass")
-	}
+	others := 0
 	for _, e := range rec.Errors {
 		hint := ""
 		if o := rec.Observed; o != nil && e == o.ZFS.Error {
-			hint = o.ZFS.Hint
+			hint = o.ZFS.Hint // a reason of its own
+		} else {
+			others++
 		}
 		s.Errors = append(s.Errors, StatusError{e, hint})
+	}
+	if others > 0 {
+		s.worsen(Degraded, count(others, "error")+" in the last pass")
 	}
 }
 

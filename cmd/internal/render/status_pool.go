@@ -26,7 +26,7 @@ func (s *Status) pools(o *state.Observed, want *state.Declared) {
 		p.Managed = managed
 		p.State, p.Reason = poolState(o.Pools[n], d, o.UnseenPool(n))
 		s.Pools = append(s.Pools, p)
-		if managed {
+		if managed && o.ZFS.Error == "" { // without ZFS all are unknown, which is said once
 			s.countPool(p)
 		}
 	}

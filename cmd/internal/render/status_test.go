@@ -90,6 +90,12 @@ func TestState(t *testing.T) {
 			t.Errorf("%s: %s with reasons %q", c.name, st.State, st.Reasons)
 		}
 	}
+	none := well()
+	none.Observed = state.NewObserved(t0, "nas-a")
+	none.Observed.ZFS, none.Errors = state.ZFS{Error: "no zfs", Hint: "apt"}, []string{"no zfs"}
+	if st := NewStatus(none, t0); len(st.Reasons) != 1 || len(st.Errors) != 1 || st.Errors[0].Hint != "apt" {
+		t.Errorf("one cause is said once: %q %v", st.Reasons, st.Errors)
+	}
 	if st := NewStatus(nil, t0); st.State != Unknown || st.ObservedAt != nil {
 		t.Errorf("without a record: %+v", st)
 	}

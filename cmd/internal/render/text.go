@@ -169,11 +169,12 @@ func count(n int, word string) string {
 	return strconv.Itoa(n) + " " + word + "s"
 }
 
-// splitLines are the lines of a text, clean.
+// splitLines are the lines of a text, clean. Tabs that only indent are blanks; others are shown.
 func splitLines(s string) []string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
-	for i := range lines {
-		lines[i] = clean(lines[i])
+	for i, line := range lines {
+		bare := strings.TrimLeft(line, "\t")
+		lines[i] = strings.Repeat("  ", len(line)-len(bare)) + clean(bare)
 	}
 	return lines
 }

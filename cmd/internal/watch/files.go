@@ -82,13 +82,21 @@ func checkOwner(dir string, self int) error {
 	if err != nil {
 		return err
 	}
-	var all *multierror.Error
+	all := &multierror.Error{ErrorFormat: eachOnALine}
 	for _, n := range list {
 		if err := checkFile(filepath.Join(dir, n), self); err != nil {
 			all = multierror.Append(all, err)
 		}
 	}
 	return all.ErrorOrNil()
+}
+
+func eachOnALine(errs []error) string {
+	lines := make([]string, len(errs))
+	for i, err := range errs {
+		lines[i] = err.Error()
+	}
+	return strings.Join(lines, "\n")
 }
 
 func checkFile(path string, self int) error {

@@ -82,7 +82,9 @@ func (m *exposition) pools(pools []render.PoolStatus) {
 	} {
 		m.family(f.name, "gauge", f.help)
 		for _, p := range pools {
-			m.gauge(f.name, labels("pool", p.Name), f.value(p))
+			if p.Health != "" || f.name == "dplane_pool_healthy" { // a pool that was not seen has no size, and is not well
+				m.gauge(f.name, labels("pool", p.Name), f.value(p))
+			}
 		}
 	}
 	m.family("dplane_pool_health", "gauge", "The health of the pool in the words of ZFS, and its state.")

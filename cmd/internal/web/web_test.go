@@ -63,7 +63,7 @@ func machine(t *testing.T) *sqlite.Store {
 	o.Datasets["tank/home"] = &state.Dataset{Name: "tank/home", GUID: "2"}
 	rec := state.Record{
 		At: t0, Generation: "3f9c", Interval: time.Minute, Observed: o, Plan: plan, Errors: []string{evil}, Invalid: evil,
-		Declared: &state.Declared{Pools: map[string]state.DeclaredPool{"tank": {}}, Datasets: []string{"tank/home"}},
+		Declared: &state.Declared{Pools: map[string]state.DeclaredPool{"tank": {}, "gone": {}}, Datasets: []string{"tank/home"}},
 	}
 	if err := s.SaveRecord(ctx, rec); err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestAnswers(t *testing.T) {
 		"/":                                     "daemon started",
 		"/?q=daemon":                            `value="daemon"`,
 		"/health":                               `{"healthy":true,"last":"2026-11-24T07:03:00Z","version":1}`,
-		"/api/status":                           `"state": "degraded"`,
+		"/api/status":                           `"state": "critical"`,
 		"/api/plan":                             `"verb":"update"`,
 		"/api/events":                           `"daemon started"`,
 		"/api/events?q=daemon&limit=1":          `"daemon started"`,
@@ -146,14 +146,18 @@ func TestMetrics(t *testing.T) {
 	h.Version = `1.2"3\`
 	body := get(t, h, "GET", "/metrics").Body.String()
 	for _, want := range []string{
-		"dplane_up 1\n", `dplane_build_info{version="1.2\"3\\",go="go`, `dplane_state{state="degraded"} 1`, `dplane_state{state="ok"} 0`,
+		"dplane_up 1\n", `dplane_build_info{version="1.2\"3\\",go="go`, `dplane_state{state="critical"} 1`, `dplane_state{state="ok"} 0`,
 		"dplane_drift 1\n", "dplane_held 0\n", "dplane_last_reconcile_timestamp_seconds 1.79550378e+09\n", `dplane_actions_total{outcome="done"} 1`,
 		`dplane_pool_healthy{pool="tank"} 0`, `dplane_pool_capacity_ratio{pool="tank"} 0.25`, `dplane_pool_allocated_bytes{pool="tank"} 250`,
 		`dplane_pool_health{pool="tank",health="degraded",state="degraded"} 1`, `dplane_datasets{state="drift"} 1`, "# TYPE dplane_actions_total counter\n",
+		`dplane_pool_healthy{pool="gone"} 0`, `dplane_pool_health{pool="gone",health="",state="missing"} 1`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in\n%s", want, body)
 		}
+	}
+	if strings.Contains(body, `bytes{pool="gone"}`) {
+		t.Error("a pool that is not there has a size")
 	}
 }
 
