@@ -55,7 +55,7 @@ func newBox(t *testing.T) *box {
 	if err := os.Mkdir(b.path("etc"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	b.write("daemon.yaml", fmt.Sprintf("daemon:\n  interval: 1s\n  listen: %s\n  runtime: %s\n  database: %s\n",
+	b.write("daemon.yaml", fmt.Sprintf("daemon:\n  interval: 5s\n  listen: %s\n  runtime: %s\n  database: %s\n",
 		b.listen, b.path("run"), b.path("dplane.db")))
 	return b
 }

@@ -174,6 +174,6 @@ func TestBrokenZFS(t *testing.T) {
 	d.until("status is critical", func() bool { return b.dplane("status").Code == 2 })
 	d.has("/health", 200)
 	d.has("/api/status", 200, "critical", "modprobe")
-	d.has("/api/plan", 200, `"actions": []`)
+	d.has("/api/plan", 200, `"actions":[]`)
 	d.stop()
 }
