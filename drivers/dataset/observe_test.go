@@ -54,7 +54,7 @@ func (p printing) Run(_ context.Context, c host.Command) (host.Result, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.have.Datasets)) {
 		d := p.have.Datasets[name]
-		fmt.Fprintf(&b, "%[1]s\ttype\t%s\t-\n%[1]s\tguid\t%s\t-\n%[1]s\tcreatetxg\t%d\t-\n", name, d.Type, d.GUID, d.TXG)
+		fmt.Fprintf(&b, "%[1]s\ttype\t%[2]s\t-\n%[1]s\tguid\t%[3]s\t-\n%[1]s\tcreatetxg\t%[4]d\t-\n", name, d.Type, d.GUID, d.TXG)
 		for _, prop := range sortedKeys(d.Properties) {
 			fmt.Fprintf(&b, "%s\t%s\t%s\t%s\n", name, prop, d.Properties[prop].Value, d.Properties[prop].Source)
 		}
