@@ -204,8 +204,8 @@ func SameValue(name, declared, observed string, on DatasetType) bool {
 	return d == o || name == "xattr" && sameXattr(d, o)
 }
 
-// sameXattr: `on` reads back as on in every release, but means dir up to 2.2 and sa from 2.3 or 2.4
-// on, where it may print as sa; what ZFS takes for on is on.
+// sameXattr: on and dir are one value up to 2.2, on and sa from 2.3 on, and either reads back as on.
+// On 2.1 and 2.2 a local xattr=on is so taken for a declared sa; one that is default is set all the same.
 func sameXattr(declared, observed string) bool {
-	return declared == "on" && (observed == "sa" || observed == "dir") || declared == "dir" && observed == "on"
+	return declared == "on" && (observed == "sa" || observed == "dir") || (declared == "dir" || declared == "sa") && observed == "on"
 }

@@ -13,7 +13,8 @@ var (
 		never("type creation used available referenced compressratio refcompressratio mounted origin "+
 			"createtxg guid objsetid usedbysnapshots usedbydataset usedbychildren usedbyrefreservation written "+
 			"logicalused logicalreferenced filesystem_count snapshot_count encryptionroot keystatus redacted "+
-			"receive_resume_token redact_snaps snapshots_changed clones defer_destroy userrefs inconsistent"),
+			"receive_resume_token redact_snaps snapshots_changed clones defer_destroy userrefs inconsistent "+
+			"mlslabel"), // not on Linux: "mlslabels are unsupported"
 		// what has a key of its own
 		[]PropertyInfo{
 			{Name: "volsize", On: datasets, Change: OwnKey, Local: true, Shape: Bytes, Instead: "volume: {size: 100G}"},
@@ -39,7 +40,7 @@ var (
 			{Name: "acltype", On: Filesystems, Values: words("off posix nfsv4"), Alias: map[string]string{"posixacl": "posix", "noacl": "off", "disabled": "off"}, Example: "posix"},
 			{Name: "canmount", On: Filesystems, Local: true, Values: words("on off noauto"), Example: "noauto"},
 			{Name: "checksum", On: datasets, Values: words("on off fletcher2 fletcher4 sha256 noparity sha512 skein edonr blake3"), Example: "sha256"},
-			{Name: "compression", On: datasets, Values: compressions(), Alias: map[string]string{"gzip-6": "gzip", "zstd-3": "zstd", "zstd-fast-1": "zstd-fast"}, Example: "zstd"},
+			{Name: "compression", On: datasets, Values: compressions(), Alias: map[string]string{"gzip-6": "gzip", "zstd-fast-1": "zstd-fast"}, Example: "zstd"},
 			{Name: "copies", On: datasets, Values: words("1 2 3"), Example: "2"},
 			{Name: "dedup", On: datasets, Values: words("on off verify sha256 sha256,verify sha512 sha512,verify skein skein,verify edonr,verify blake3 blake3,verify"), Example: "off"},
 			{Name: "direct", On: Filesystems, Values: words("disabled standard always"), Example: "standard"},
@@ -67,7 +68,6 @@ var (
 
 			{Name: "sharenfs", On: Filesystems, Shape: Text, Alias: map[string]string{"true": "on", "false": "off"}, Example: "off"},
 			{Name: "sharesmb", On: Filesystems, Shape: Text, Alias: map[string]string{"true": "on", "false": "off"}, Example: "off"},
-			{Name: "mlslabel", On: datasets, Shape: Text, Example: "none"},
 			{Name: "context", On: datasets, Shape: Text, Example: "none"},
 			{Name: "fscontext", On: datasets, Shape: Text, Example: "none"},
 			{Name: "defcontext", On: datasets, Shape: Text, Example: "none"},
@@ -89,7 +89,7 @@ var (
 			{Name: "bootfs", On: PoolProps, Shape: Text, Example: "rpool/ROOT/debian"},
 			{Name: "cachefile", On: PoolProps, Shape: Path, Values: words("none"), Example: "none"},
 			{Name: "comment", On: PoolProps, Shape: Text, Example: "the big one"},
-			{Name: "dedup_table_quota", On: PoolProps, Shape: Bytes, Values: words("auto none"), Example: "auto"},
+			{Name: "dedup_table_quota", On: PoolProps, Shape: Bytes, Values: words("auto"), Example: "auto"},
 			{Name: "failmode", On: PoolProps, Values: words("wait continue panic"), Example: "continue"},
 		},
 		onOff(PoolProps, "autoexpand autoreplace autotrim delegation listsnapshots multihost"),

@@ -47,6 +47,7 @@ func poolRefusals(m *machine, _ string) {
 	m.refused(1, zfs.ErrNotExist, create(nil, nil, m.file("nosuch")))
 	m.refused(1, zfs.ErrBadVdev, create(nil, nil, "c", "mirror", "d", "e"))
 	m.refused(1, zfs.ErrBadValue, create(map[string]string{"autotrim": "maybe"}, nil, "c"))
+	m.refused(1, zfs.ErrBadValue, create(map[string]string{"ashift": "99"}, nil, "c"))
 	m.refused(1, zfs.ErrBadProperty, create(map[string]string{"nosuch": "1"}, nil, "c"))
 	m.refused(1, zfs.ErrBadProperty, create(nil, map[string]string{"nosuch": "1"}, "c"))
 	m.refused(1, zfs.ErrBadValue, create(nil, map[string]string{"recordsize": "3K"}, "c"))
@@ -193,7 +194,7 @@ func names(m *machine, at string) {
 	}
 	m.refused(255, zfs.ErrBadProperty, zfs.Set(at, map[string]string{"com.example:UPPER": "1"}))
 	long := zfs.Set(at, map[string]string{"com.example:long": strings.Repeat("x", 8192)})
-	m.refused(255, errStatus, long)
+	m.refused(255, zfs.ErrBadValue, long)
 	m.do(zfs.Set(at, map[string]string{"com.example:long": strings.Repeat("x", 8191)}))
 	m.do(zfs.Inherit(at, "com.example:long", false))
 }
@@ -226,7 +227,10 @@ func setRefusals(m *machine, at string) {
 	m.refused(255, zfs.ErrBelowUsed, set("refquota", "1K"))
 	m.refused(255, zfs.ErrNoSpace, set("reservation", "100G"))
 	m.refused(255, zfs.ErrNoSpace, set("refreservation", "100G"))
-	m.refused(255, errStatus, set("mountpoint", "relative"))
+	m.refused(255, zfs.ErrBadValue, set("mountpoint", "relative"))
+	m.refused(255, zfs.ErrBadValue, host.Write("zfs", "set", "quota=0", at)) // it wants none; Set says so
+	m.do(host.Write("zfs", "set", "userquota@root=0", at))
+	m.do(zfs.Set(at, map[string]string{"quota": "0", "refquota": "0", "reservation": "0", "userquota@root": "0"}))
 	m.refused(1, zfs.ErrNotExist, zfs.Set(at+"/nosuch", map[string]string{"atime": "on"}))
 }
 
@@ -324,7 +328,7 @@ func volumes(m *machine, at string) {
 	m.do(zfs.Set(at, map[string]string{"refreservation": "auto"}))
 	m.has(at, "refreservation=23592960 (local)")
 	m.refused(255, zfs.ErrBadValue, zfs.Set(at, map[string]string{"volsize": "20000000"}))
-	m.refused(255, errStatus, zfs.Set(at, map[string]string{"volsize": "0"}))
+	m.refused(255, zfs.ErrBadValue, zfs.Set(at, map[string]string{"volsize": "0"}))
 	m.refused(255, zfs.ErrNoSpace, zfs.Set(at, map[string]string{"volsize": "100G"}))
 	m.refused(255, zfs.ErrReadOnly, zfs.Set(at, map[string]string{"volblocksize": "8K"}))
 	m.refused(255, zfs.ErrWrongType, zfs.Set(at, map[string]string{"recordsize": "8K"}))

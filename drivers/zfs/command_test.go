@@ -23,7 +23,10 @@ func TestCommands(t *testing.T) {
 		"zfs set atime=off 'com.example:note=a b' quota=5 tank/a": Set("tank/a", props),
 		"zfs inherit atime tank/a":                                Inherit("tank/a", "atime", false),
 		"zfs inherit -S atime tank/a":                             Inherit("tank/a", "atime", true),
-		"zpool set autotrim=on tank":                              SetPool("tank", "autotrim", "on"),
+		"zfs set com.example:quota=0 quota=none refquota=none refreservation=0 userobjquota@a=none userquota@a=none tank": Set("tank", map[string]string{
+			"quota": "0", "refquota": "0", "refreservation": "0", "userquota@a": "0", "userobjquota@a": "0", "com.example:quota": "0"}),
+		"zpool set dedup_table_quota=none tank": SetPool("tank", "dedup_table_quota", "0"),
+		"zpool set autotrim=on tank":            SetPool("tank", "autotrim", "on"),
 		"zpool create -o ashift=12 -O atime=off -O canmount=off tank mirror /a /b log /c": CreatePool("tank",
 			map[string]string{"ashift": "12"}, map[string]string{"canmount": "off", "atime": "off"}, []string{"mirror", "/a", "/b", "log", "/c"}),
 	} {

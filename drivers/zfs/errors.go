@@ -76,6 +76,11 @@ var refusals = []refusal{
 	{"must be one of", ErrBadValue, "2.3.9/zfs_set_compression=bogus_tank"},
 	{"must be power of 2", ErrBadValue, "2.3.9/zfs_create_-o_recordsize=3K_tank_x"},
 	{"must be a multiple of volume block size", ErrBadValue, "2.3.9/zfs_set_volsize=1_tank_vol"},
+	{"use 'none' to disable", ErrBadValue, "2.3.9/zfs_set_quota_zero"},
+	{"must be an absolute path", ErrBadValue, "2.3.9/zfs_set_mountpoint_relative"},
+	{"cannot be zero", ErrBadValue, "2.3.9/zfs_set_volsize_zero"},
+	{"property value too long", ErrBadValue, "2.3.9/zfs_set_too_long"},
+	{"only values between", ErrBadValue, "2.3.9/zpool_create_ashift"},
 	{"has an invalid user/group name", ErrBadValue, "2.3.9/zfs_set_user_unknown"},
 
 	{"invalid character", ErrBadName, "2.3.9/zfs_create_tank_bad_name"},

@@ -4,8 +4,10 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/spec"
 )
 
 // CreateFilesystem makes a file system with these properties, set in the same transaction group.
@@ -54,7 +56,7 @@ func CreatePool(name string, poolProps, fsProps map[string]string, vdev []string
 
 // SetPool sets one property of a pool; zpool takes one per call.
 func SetPool(name, prop, value string) host.Command {
-	return host.Write("zpool", "set", prop+"="+value, name)
+	return host.Write("zpool", "set", assign(prop, value), name)
 }
 
 // options repeats flag before each assignment, in sorted order.
@@ -70,7 +72,17 @@ func options(flag string, props map[string]string) []string {
 func assignments(props map[string]string) []string {
 	words := make([]string, 0, len(props))
 	for _, name := range slices.Sorted(maps.Keys(props)) {
-		words = append(words, name+"="+props[name])
+		words = append(words, assign(name, props[name]))
 	}
 	return words
+}
+
+// assign is one "name=value" word. A quota of 0, as `get -p` prints "no quota", is refused by `set`: "use 'none'
+// to disable quota/refquota" (2.3.9); a reservation of 0 is not.
+func assign(name, value string) string {
+	kind, _, _ := strings.Cut(name, "@")
+	if value == "0" && strings.HasSuffix(kind, "quota") && !spec.IsUserProperty(name) {
+		value = "none"
+	}
+	return name + "=" + value
 }

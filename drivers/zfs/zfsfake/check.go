@@ -41,7 +41,26 @@ func canonical(info spec.PropertyInfo, a assignment) (string, *refusal) {
 	if a.value == "true" || a.value == "false" {
 		return "", badValue(info)
 	}
+	if a.value == "0" && strings.HasSuffix(a.name, "quota") {
+		return "", refuse(255, "use 'none' to disable quota/refquota")
+	}
 	switch a.name {
+	case "mountpoint":
+		if strings.HasPrefix(a.value, "/") {
+			return a.value, nil // as it was written
+		}
+	case "dnodesize":
+		if !slices.Contains(info.Values, a.value) {
+			return "", badValue(info)
+		}
+	case "xattr":
+		if a.value == "sa" {
+			return "on", nil // one value, printed by its first name
+		}
+	case "special_small_blocks":
+		if n, err := spec.ParseSize(a.value); err == nil && n&(n-1) != 0 {
+			return "", refuse(255, "invalid 'special_small_blocks=%d' property: must be zero or a power of 2 from 512B to 16M", n)
+		}
 	case "encryption":
 		if a.value == "on" {
 			return "aes-256-gcm", nil

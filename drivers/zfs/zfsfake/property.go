@@ -220,6 +220,8 @@ func (p *Pool) reported(m *Model, name, prop string) (string, bool) {
 		return n(p.usedByChildren(name))
 	case "usedbyrefreservation":
 		return n(p.usedByRefreservation(name))
+	case "mlslabel":
+		return "none", true
 	case "usedbysnapshots":
 		return n(0)
 	case "filesystem_count", "snapshot_count":

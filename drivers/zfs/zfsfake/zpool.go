@@ -198,6 +198,9 @@ func checkPool(a assignment, create bool) (string, *refusal) {
 		}
 		return a.value, nil
 	}
+	if a.name == "dedup_table_quota" && a.value == "0" {
+		return "", refuse(1, "use 'none' to disable ddt table quota")
+	}
 	c, err := info.Canonical(a.value)
 	if err != nil {
 		return "", badValue(info)
