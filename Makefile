@@ -4,10 +4,8 @@
 .NOTPARALLEL:
 SHELL := /bin/bash
 
-# Go stands outside root's PATH on many machines. An older Go (1.21 at least) fetches the one that go.mod
-# names, unless somebody set GOTOOLCHAIN=local in the environment; Debian's own Go does so in a file.
+# Go stands outside root's PATH on many machines. An older one (1.21 at least) fetches what go.mod names.
 GO := $(or $(shell command -v go 2>/dev/null || ls /usr/local/go/bin/go /usr/lib/go/bin/go 2>/dev/null | head -1),go)
-export GOTOOLCHAIN ?= auto
 # One set of flags everywhere, so that the slow part (SQLite in C) is compiled once.
 # -buildvcs=false: the checkout may be another user's; the version is given below instead.
 export GOFLAGS := $(GOFLAGS) -tags=sqlite_fts5 -trimpath -buildvcs=false
