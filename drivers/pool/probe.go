@@ -29,7 +29,7 @@ func signatures(device string) host.Command { return host.Read("blkid", "-p", de
 
 // tree lists a device with its partitions and whatever else holds it: md, LVM, dm, multipath.
 func tree(device string) host.Command {
-	return host.Read("lsblk", "-J", "-p", "-o", "NAME,TYPE,FSTYPE,MOUNTPOINT", device)
+	return host.Read("lsblk", "-J", "-p", "-o", "NAME,TYPE,RO,FSTYPE,MOUNTPOINT", device)
 }
 
 // probe looks at one device with reads alone (PRODUCT.md section 4, promise 3), and gives the ZFS labels that
@@ -144,6 +144,7 @@ func describe(out string) string {
 // node is one device of lsblk's tree.
 type node struct {
 	Name, Type string
+	RO         any // true or false; "0" or "1" before util-linux 2.34
 	Fstype     *string
 	Mountpoint *string
 	Children   []node
@@ -170,6 +171,8 @@ func (p *prober) holders(ctx context.Context, device string) ([]string, error) {
 
 func (p *prober) walk(n node, top bool, paths *[]string) {
 	switch {
+	case top && (n.RO == true || n.RO == "1"):
+		p.found("read-only")
 	case top:
 	case n.Type == "part":
 		*paths = append(*paths, n.Name)

@@ -37,17 +37,17 @@ func (a answers) Run(_ context.Context, c host.Command) (host.Result, error) {
 
 const (
 	noLabel  = "failed to unpack label 0\nfailed to unpack label 1\nfailed to unpack label 2\nfailed to unpack label 3\n"
-	oneDisk  = `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "fstype":null, "mountpoint":null}]}`
+	oneDisk  = `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "ro":false, "fstype":null, "mountpoint":null}]}`
 	expLabel = "------------------------------------\nLABEL 0 \n------------------------------------\n    version: 5000\n    name: 'exp'\n    state: %d\n    pool_guid: 130\n"
 )
 
 // blank is a disk on which nothing is.
 func blank(device string) answers {
 	return answers{
-		"stat -L -c %F " + device:                              {0, "block special file\n", ""},
-		"blkid -p " + device:                                   {2, "", ""},
-		"lsblk -J -p -o NAME,TYPE,FSTYPE,MOUNTPOINT " + device: {0, oneDisk, ""},
-		"zdb -l " + device:                                     {2, noLabel, ""},
+		"stat -L -c %F " + device: {0, "block special file\n", ""},
+		"blkid -p " + device:      {2, "", ""},
+		"lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT " + device: {0, oneDisk, ""},
+		"zdb -l " + device: {2, noLabel, ""},
 	}
 }
 
@@ -69,7 +69,7 @@ func TestProbe(t *testing.T) {
 		labels  []zfs.Label
 	}{
 		"blank": {blank(dev), state.Device{Exists: true}, nil},
-		"a blank file": {blank(dev).with("stat -L -c %F "+dev, &answer{0, "regular file\n", ""}).with("lsblk -J -p -o NAME,TYPE,FSTYPE,MOUNTPOINT "+dev, nil),
+		"a blank file": {blank(dev).with("stat -L -c %F "+dev, &answer{0, "regular file\n", ""}).with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, nil),
 			state.Device{Exists: true, File: true}, nil},
 		"not there": {blank(dev).with("stat -L -c %F "+dev, &answer{1, "", "stat: cannot statx '/dev/sda': No such file or directory\n"}), state.Device{}, nil},
 		"a directory": {blank(dev).with("stat -L -c %F "+dev, &answer{0, "directory\n", ""}),
@@ -88,14 +88,16 @@ func TestProbe(t *testing.T) {
 			state.Device{Exists: true, Error: "run zdb: program not found: install the package zfsutils-linux"}, nil},
 		"partitions": {blank(dev).
 			with("blkid -p "+dev, &answer{0, `/dev/sda: PTUUID="a7" PTTYPE="gpt"` + "\n", ""}).
-			with("lsblk -J -p -o NAME,TYPE,FSTYPE,MOUNTPOINT "+dev, &answer{0, `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "fstype":null, "mountpoint":null,
+			with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "ro":false, "fstype":null, "mountpoint":null,
 				"children": [{"name":"/dev/sda1", "type":"part", "fstype":"zfs_member", "mountpoint":null}]}]}`, ""}).
 			with("zdb -l /dev/sda1", &answer{0, fmt.Sprintf(expLabel, 2), ""}),
 			state.Device{Exists: true, Used: []string{"partition table (gpt)", "partition /dev/sda1 with zfs_member", "ZFS label of pool exp (destroyed, guid 130)"}},
 			[]zfs.Label{{Pool: "exp", GUID: "130", State: "destroyed"}}},
-		"swap": {blank(dev).with("lsblk -J -p -o NAME,TYPE,FSTYPE,MOUNTPOINT "+dev, &answer{0, strings.Replace(oneDisk, `"mountpoint":null`, `"mountpoint":"[SWAP]"`, 1), ""}),
+		"swap": {blank(dev).with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, strings.Replace(oneDisk, `"mountpoint":null`, `"mountpoint":"[SWAP]"`, 1), ""}),
 			state.Device{Exists: true, Used: []string{"/dev/sda is in use at [SWAP]"}}, nil},
-		"a holder": {blank(dev).with("lsblk -J -p -o NAME,TYPE,FSTYPE,MOUNTPOINT "+dev, &answer{0, `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "fstype":null, "mountpoint":null,
+		"read-only": {blank(dev).with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, strings.Replace(oneDisk, `"ro":false`, `"ro":true`, 1), ""}),
+			state.Device{Exists: true, Used: []string{"read-only"}}, nil},
+		"a holder": {blank(dev).with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "ro":false, "fstype":null, "mountpoint":null,
 				"children": [{"name":"/dev/md0", "type":"raid1", "fstype":"ext4", "mountpoint":"/srv"}]}]}`, ""}),
 			state.Device{Exists: true, Used: []string{"in use by /dev/md0 (raid1) with ext4", "/dev/md0 is in use at /srv"}}, nil},
 		"an exported pool": {blank(dev).with("zdb -l "+dev, &answer{0, fmt.Sprintf(expLabel, 1), ""}),
