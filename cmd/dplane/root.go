@@ -65,6 +65,7 @@ plan, and carries it out. Undeclared is unmanaged: what the files do not name is
 	f.BoolVar(&a.json, "json", false, "print JSON to standard output")
 	f.BoolVar(&a.noColor, "no-color", os.Getenv("NO_COLOR") != "", "no colour, also on a terminal")
 	f.StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
 	root.AddCommand(a.validate(), a.plan(), a.apply(), a.observe(), a.daemon(), a.status(), a.events(), a.history(),
 		a.adopt(), a.forget(), a.version())
