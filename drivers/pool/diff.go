@@ -177,13 +177,13 @@ func properties(want *spec.Pool, have *state.Pool) []drivers.Action {
 			a.GUID, a.Reason.At, a.Fields = have.GUID, p.Pos.At(), []drivers.Field{{Name: name, To: p.Value}}
 			all = append(all, a)
 		default:
-			all = append(all, update(want, have, name, p))
+			all = append(all, change(want, have, name, p))
 		}
 	}
 	return all
 }
 
-func update(want *spec.Pool, have *state.Pool, name string, p spec.Property) drivers.Action {
+func change(want *spec.Pool, have *state.Pool, name string, p spec.Property) drivers.Action {
 	from := have.Properties[name]
 	a := drivers.Action{
 		Object: ref(want.Name), GUID: have.GUID, Verb: drivers.Update, Risk: riskOf(name),
