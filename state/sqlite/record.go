@@ -98,7 +98,8 @@ func (s *Store) tidy(ctx context.Context, now time.Time) error {
 	return s.checkpoint(ctx)
 }
 
-// Record is the result of the latest reconcile; nil where there was none.
+// Record is the result of the latest reconcile, its datasets without their properties; nil where there
+// was none.
 func (s *Store) Record(ctx context.Context) (*state.Record, error) {
 	rec, err := s.record(ctx)
 	if err != nil {
