@@ -16,7 +16,6 @@ type spot struct {
 // check reports every place of n that its shape does not admit.
 func (l *loader) check(s *shape, n *node, at spot) {
 	switch {
-	case s.open:
 	case n.kind == mapNode && s.fields != nil:
 		l.checkFields(s, n, at)
 	case n.kind == mapNode && s.each != nil:
@@ -72,6 +71,9 @@ func (l *loader) unknown(s *shape, e entry, at spot) {
 	near := l.near(e.key, s.names)
 	p := l.problem(e.pos, path, "there is no %s %s%s", what, quote(e.key), meant(near))
 	p.Expected = "one of " + strings.Join(s.names, ", ")
+	if len(s.names) > 0 {
+		p.Example = s.names[0] + ": " + s.fields[s.names[0]].example
+	}
 	if near != "" {
 		p.Expected = s.fields[near].describe()
 		p.Example = near + ": " + s.fields[near].example
@@ -99,8 +101,9 @@ func (l *loader) refuse(s *shape, n *node, at spot) {
 		}
 	case len(choices) > 0:
 		p.Message = quote(n.text) + " is not one of the choices" + l.suggest(n.text, choices)
-	case s.wantsText() && n.tag != tagText:
-		p.Message += ": quote it if it is meant as text"
+	case n.tag != tagText && s.admits(&node{text: n.text}):
+		p.Message += ", where text belongs: quote it"
+		p.Example = quote(n.text)
 	case s.wantsNumber() && n.tag == tagInt:
 		p.Message = n.text + " is out of range"
 		if !plainInt(n.text) {
@@ -132,7 +135,7 @@ func (r *rule) admits(n *node) bool {
 	case tagBool:
 		return r.kind&boolKind != 0 && (!r.fixed || r.literal == strings.ToLower(n.text))
 	}
-	return false
+	return r.kind&nullKind != 0
 }
 
 // inRange takes plain decimal numbers alone where there are bounds: 010 is eight to YAML and ten to people.

@@ -18,7 +18,7 @@ type converter struct {
 }
 
 func (c *converter) add(pos Pos, format string, args ...any) *Problem {
-	p := &Problem{Pos: pos, Message: fmt.Sprintf(format, args...)}
+	p := &Problem{Pos: pos, Message: fmt.Sprintf(format, args...), Expected: "plain YAML", Example: "pools: {tank: {}}"}
 	c.problems = append(c.problems, p)
 	return p
 }
@@ -112,7 +112,8 @@ func (c *converter) mapping(n *node, y *yaml.Node, depth int) {
 			continue
 		}
 		if first, dup := seen.add(e); dup {
-			c.add(e.pos, "the key %s stands twice in this map, first at %s", quote(e.key), first)
+			p := c.add(e.pos, "the key %s stands twice in this map, first at %s", quote(e.key), first)
+			p.Expected, p.Example = "each key once", e.key+": ..."
 			continue
 		}
 		if y.Content[i].Tag == "!!merge" {
@@ -154,11 +155,12 @@ func (c *converter) merge(n *node, seen *keySet, y *yaml.Node, depth int) {
 	}
 	for _, m := range maps {
 		if m.kind != mapNode {
-			c.add(Pos{c.file, y.Line, y.Column}, "<< merges what is no map").Expected = "an alias of a map, or a list of such"
+			p := c.add(Pos{c.file, y.Line, y.Column}, "<< merges what is no map")
+			p.Expected, p.Example = "an alias of a map, or a list of such", "<<: *common"
 			continue
 		}
-		if c.merged += len(m.keys); c.merged > maxNodes {
-			c.abort(n.pos, "merges more than %d keys", maxNodes)
+		if c.merged += len(m.keys); c.merged > maxMerged {
+			c.abort(n.pos, "merges more than %d keys", maxMerged)
 			return
 		}
 		for _, e := range m.keys {

@@ -62,6 +62,16 @@ func (c cursor) badKey(format string, args ...any) *Problem {
 	return c.l.rule(c.key, c.path, format, args...)
 }
 
+// faulty tells whether a key or value of this map was reported already.
+func (c cursor) faulty() bool {
+	for _, e := range c.n.keys {
+		if c.l.taken[e.pos] || c.l.taken[e.val.pos] {
+			return true
+		}
+	}
+	return false
+}
+
 // text is a scalar's text, whatever its type.
 func (c cursor) text() string {
 	if c.n == nil || c.n.kind != scalarNode {
@@ -115,6 +125,7 @@ func (c cursor) size() Size {
 	n, err := ParseSize(c.text())
 	if err != nil {
 		c.bad("%v", err)
+		c.l.taken[c.n.pos] = true // what follows from it is not said too
 	}
 	return n
 }

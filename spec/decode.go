@@ -105,7 +105,7 @@ func (c cursor) keep() map[string]int {
 		m[name] = values[i].number(0)
 		total += m[name]
 	}
-	if total == 0 {
+	if total == 0 && !c.faulty() {
 		p := c.badKey("keeps nothing")
 		p.Expected, p.Example = "at least one count over 0", "keep: {daily: 30}"
 	}

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"fmt"
 	"path"
 	"sort"
 	"strings"
@@ -9,7 +8,7 @@ import (
 
 func (l *loader) dataset(name string, c cursor) *Dataset {
 	if _, err := ParseDatasetName(name); err != nil {
-		c.badKey("%v", err).Expected = "a dataset's name, such as tank/home"
+		c.badKey("%v", err).want("a dataset's name", "tank/home")
 		return nil
 	}
 	d := &Dataset{
@@ -38,7 +37,7 @@ func (l *loader) dataset(name string, c cursor) *Dataset {
 func (c cursor) datasetName() DatasetName {
 	name, err := ParseDatasetName(c.text())
 	if err != nil {
-		c.bad("%v", err).Expected = "a dataset's name, such as tank/home"
+		c.bad("%v", err).want("a dataset's name", "tank/home")
 	}
 	return name
 }
@@ -46,7 +45,7 @@ func (c cursor) datasetName() DatasetName {
 func (c cursor) snapshotName() SnapshotName {
 	name, err := ParseSnapshotName(c.text())
 	if err != nil {
-		c.bad("%v", err).Expected = "a snapshot's name, such as tank/home@monday"
+		c.bad("%v", err).want("a snapshot's name", "tank/home@monday")
 	}
 	return name
 }
@@ -83,11 +82,20 @@ func (c cursor) property(name string, on DatasetType) Property {
 		q.Expected, q.Example = expected, name+": "+info.Example
 		return p
 	}
-	meantInstead := ""
+	near, example := "", first(info.Instead, "compression: zstd")
 	if !known {
-		meantInstead = c.l.suggest(name, PropertyNames(on))
+		near = c.l.near(name, PropertyNames(on))
 	}
-	c.badKey("%v%s", err, meantInstead).Expected = expected
+	switch {
+	case IsUserProperty(name):
+		example = "com.example:owner: it"
+	case on == PoolProps && info.Instead == "":
+		example = "ashift: 12"
+	}
+	if like, ok := LookupProperty(near, on); ok {
+		example = near + ": " + like.Example
+	}
+	c.badKey("%v%s", err, meant(near)).want(expected, example)
 	return p
 }
 
@@ -107,9 +115,9 @@ func (c cursor) volume() *Volume {
 	}
 	switch {
 	case v.Size == 0:
-		size.bad("a volume of no size").Expected = "a size such as 100G"
+		size.bad("a volume of no size").Expected = "a size over 0"
 	case v.Size%unit != 0:
-		size.bad("%s is no multiple of %s, %s", quote(size.text()), which, unit).Expected = fmt.Sprintf("a size such as %s", (v.Size/unit+1)*unit)
+		size.bad("%s is no multiple of %s, %s", quote(size.text()), which, unit).want("a multiple of "+unit.String(), ((v.Size/unit + 1) * unit).String())
 	}
 	return v
 }
@@ -119,10 +127,12 @@ func (c cursor) encryption() *Encryption {
 	if e.KeyFile != "" {
 		e.KeyFile = path.Clean(e.KeyFile)
 	}
-	dir := c.l.opts.Dir
-	if k := c.get("keyFile"); k.there() && dir != "" && inside(e.KeyFile, dir) {
-		p := k.bad("a key file inside the configuration directory %s", dir)
-		p.Expected, p.Example = "a path outside: the directory is a git checkout, and is copied and shown", "/etc/dplaneos-keys/"+path.Base(e.KeyFile)
+	for _, dir := range []string{c.l.opts.Dir, c.l.opts.real} {
+		if k := c.get("keyFile"); k.there() && dir != "" && inside(e.KeyFile, dir) {
+			k.bad("a key file inside the configuration directory %s", dir).
+				want("a path outside: the directory is a git checkout, and is copied and shown", "/etc/dplaneos-keys/"+path.Base(e.KeyFile))
+			break
+		}
 	}
 	return e
 }

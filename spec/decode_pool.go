@@ -7,7 +7,7 @@ import (
 
 func (l *loader) pool(name string, c cursor) *Pool {
 	if _, err := ParsePoolName(name); err != nil {
-		c.badKey("%v", err).Expected = "a pool's name, such as tank"
+		c.badKey("%v", err).want("a pool's name", "tank")
 		return nil
 	}
 	p := &Pool{
@@ -38,7 +38,7 @@ func (l *loader) pool(name string, c cursor) *Pool {
 
 // checkTopology has the rules of zpool on what may stand beside what.
 func (c cursor) checkTopology(p *Pool) {
-	if vdevs := c.get("vdevs"); vdevs.there() && vdevs.n.kind == listNode && len(p.Vdevs) == 0 {
+	if vdevs := c.get("vdevs"); vdevs.there() && vdevs.n.kind == listNode && len(vdevs.n.items) == 0 {
 		vdevs.badKey("a pool needs at least one vdev").Expected = "a vdev, or no vdevs at all where the pool exists and its topology is not managed"
 	}
 	for _, key := range []string{"special", "log", "dedup", "cache", "spare"} {

@@ -34,7 +34,7 @@ func (l *loader) replication(name string, c cursor) *Replication {
 		p.checkExcluded()
 	}
 	if rate := c.get("rateLimit"); rate.there() && r.RateLimit == 0 {
-		rate.bad("a rate of 0 would send nothing").Expected = "a rate such as 50M, or no rateLimit"
+		rate.bad("a rate of 0 would send nothing").Expected = "a rate over 0, or no rateLimit"
 	}
 	return r
 }

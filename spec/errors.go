@@ -32,6 +32,9 @@ func (p *Problem) Error() string {
 	return s
 }
 
+// want completes the message with what is expected and an example.
+func (p *Problem) want(expected, example string) { p.Expected, p.Example = expected, example }
+
 // Problems are all problems of all files; as an error it lists them in the order of file and line.
 type Problems []*Problem
 
@@ -41,9 +44,12 @@ func (ps Problems) Err() error {
 		return nil
 	}
 	ps.Sort()
-	var all *multierror.Error
-	for _, p := range ps {
-		all = multierror.Append(all, p)
+	all := &multierror.Error{}
+	for i, p := range ps {
+		if i > 0 && p.Pos == ps[i-1].Pos && p.Message == ps[i-1].Message {
+			continue // behind an anchor that is used in several places
+		}
+		all.Errors = append(all.Errors, p)
 	}
 	return all
 }

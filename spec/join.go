@@ -1,6 +1,9 @@
 package spec
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // join makes one root of all documents: sections may stand in several, entries may not.
 func (l *loader) join(docs []*node) {
@@ -56,7 +59,7 @@ func (l *loader) joinMaps(a, b *node, path string, deep bool) {
 			a.keys[i].val = &copied
 			l.joinMaps(&copied, e.val, join(path, e.key), true)
 		default:
-			l.problem(e.pos, join(path, e.key), "stands in two places, first at %s", a.keys[i].pos)
+			l.problem(e.pos, join(path, e.key), "stands in two places, first at %s", a.keys[i].pos).Expected = "each entry and each setting once"
 		}
 	}
 }
@@ -73,3 +76,24 @@ func join(path, key string) string {
 }
 
 func unprintable(r rune) bool { return r < 0x20 || r == 0x7f }
+
+// splitPath gives the keys of a path, "[]" for an item of a list.
+func splitPath(path string) (keys []string) {
+	for path != "" {
+		if q, err := strconv.QuotedPrefix(path); err == nil && q[0] == '"' {
+			key, _ := strconv.Unquote(q)
+			keys, path = append(keys, key), path[len(q):]
+		} else if i := strings.IndexAny(path, ".["); i != 0 {
+			if i < 0 {
+				i = len(path)
+			}
+			keys, path = append(keys, path[:i]), path[i:]
+		}
+		if strings.HasPrefix(path, "[") {
+			_, path, _ = strings.Cut(path, "]")
+			keys = append(keys, "[]")
+		}
+		path = strings.TrimPrefix(path, ".")
+	}
+	return keys
+}

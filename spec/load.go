@@ -17,6 +17,7 @@ const maxFile = 32 << 20
 type LoadOptions struct {
 	Hostname string // node.name where the files leave it out
 	Dir      string // absolute path of the directory: a key file inside it is refused; "": not checked
+	real     string // Dir without symbolic links
 	Cache    *Cache // keeps the compiled schema between the loads of a daemon; nil: compiled for this load
 }
 
@@ -24,7 +25,7 @@ type LoadOptions struct {
 func LoadDir(dir string, opts LoadOptions) (*Spec, error) {
 	at := func(format string, args ...any) error {
 		return Problems{{Pos: Pos{dir, 1, 1}, Message: fmt.Sprintf(format, args...),
-			Expected: "a directory with *.yaml files"}}.Err()
+			Expected: "a directory with *.yaml files", Example: "--config /etc/dplaneos"}}.Err()
 	}
 	info, err := os.Stat(dir)
 	switch {
@@ -37,6 +38,9 @@ func LoadDir(dir string, opts LoadOptions) (*Spec, error) {
 		if abs, err := filepath.Abs(dir); err == nil {
 			opts.Dir = abs
 		}
+	}
+	if real, err := filepath.EvalSymlinks(opts.Dir); err == nil {
+		opts.real = real
 	}
 	return Load(os.DirFS(dir), opts)
 }
@@ -65,9 +69,9 @@ type loader struct {
 	shape    *shape
 	spec     *Spec
 	problems Problems
-	taken    map[Pos]bool               // places with a problem: later rules don't pile up on them
-	suggests int                        // suggestions made so far
-	names    map[string]map[string]bool // what each section declares
+	taken    map[Pos]bool        // places with a problem: later rules don't pile up on them
+	suggests int                 // suggestions made so far
+	names    map[string][]string // what each section declares, sorted
 }
 
 // load runs the phases. Each reports all it finds; the rules that look across files run only where every file
@@ -86,14 +90,37 @@ func (l *loader) load(fsys fs.FS) {
 	if whole {
 		l.rules()
 	}
-	l.problems.Sort()
+	for _, p := range l.problems {
+		l.complete(p)
+	}
+}
+
+// complete gives a problem the schema's words on what is expected there, where a rule has none of its own.
+func (l *loader) complete(p *Problem) {
+	if p.Path == "" || p.Expected != "" && p.Example != "" {
+		return
+	}
+	s, example := l.shape, ""
+	for _, key := range splitPath(p.Path) {
+		switch f := s.fields[key]; {
+		case f != nil:
+			s = f.shape
+		case key == "[]" && s.items != nil:
+			s = s.items
+		case s.each != nil:
+			s = s.each
+		}
+		example = first(s.example, example)
+	}
+	p.Expected, p.Example = first(p.Expected, s.describe()), first(p.Example, example)
 }
 
 // read parses every file; whole tells whether all could be.
 func (l *loader) read(fsys fs.FS) (docs []*node, whole bool) {
 	names, err := configFiles(fsys)
 	if err != nil {
-		l.problem(Pos{".", 1, 1}, "", "the configuration directory can't be read: %v", cause(err))
+		p := l.problem(Pos{".", 1, 1}, "", "the configuration directory can't be read: %v", cause(err))
+		p.Expected, p.Example = "a directory with *.yaml files", "--config /etc/dplaneos"
 		return nil, false
 	}
 	if len(names) == 0 {
@@ -101,14 +128,16 @@ func (l *loader) read(fsys fs.FS) (docs []*node, whole bool) {
 		if dir == "" {
 			dir = "."
 		}
-		l.problem(Pos{dir, 1, 1}, "", "there is no *.yaml file in this directory").Expected = "at least one, if only an empty one"
+		p := l.problem(Pos{dir, 1, 1}, "", "there is no *.yaml file in this directory")
+		p.Expected, p.Example = "at least one, if only an empty one", dir+"/nas.yaml"
 		return nil, false
 	}
 	whole = true
 	for _, name := range names {
 		data, err := readFile(fsys, name)
 		if err != nil {
-			l.problem(Pos{name, 1, 1}, "", "%v", cause(err)).Expected = "a readable file"
+			p := l.problem(Pos{name, 1, 1}, "", "%v", cause(err))
+			p.Expected, p.Example = "a readable text file of at most "+Size(maxFile).String(), "-rw-r--r-- root root "+name
 			whole = false
 			continue
 		}

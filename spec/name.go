@@ -12,8 +12,14 @@ type (
 	SnapshotName string // dataset@name
 )
 
-// maxName is ZFS_MAX_DATASET_NAME_LEN without its NUL, over the whole name with its @snapshot.
-const maxName = 255
+const (
+	// maxName is ZFS_MAX_DATASET_NAME_LEN without its NUL, over the whole name with its @snapshot.
+	maxName = 255
+	// maxPoolName leaves room for POOL/$ORIGIN@$ORIGIN (pool_namecheck).
+	maxPoolName = maxName - 2 - 2*len("$ORIGIN")
+	// maxNesting is zfs_max_dataset_nesting: a dataset has fewer slashes (dataset_nestcheck).
+	maxNesting = 50
+)
 
 // reservedPool are words that begin a vdev specification, so no pool may begin with them
 // (zpool_name_valid in lib/libzfs/libzfs_pool.c); "log" only as the whole name.
@@ -24,6 +30,8 @@ func ParsePoolName(s string) (PoolName, error) {
 	switch {
 	case s == "":
 		return "", fmt.Errorf("a pool's name is empty")
+	case s[0] == '/':
+		return "", fmt.Errorf("the name begins with a /")
 	case !letter(rune(s[0])):
 		return "", fmt.Errorf("pool name %q must begin with a letter", s)
 	case strings.ContainsRune(s, '/'):
@@ -39,8 +47,8 @@ func ParsePoolName(s string) (PoolName, error) {
 	if err := component(s); err != nil {
 		return "", fmt.Errorf("pool name %q: %w", s, err)
 	}
-	if len(s) > maxName {
-		return "", fmt.Errorf("pool name of %d bytes: at most %d are allowed", len(s), maxName)
+	if len(s) > maxPoolName {
+		return "", fmt.Errorf("pool name of %d bytes: at most %d are allowed", len(s), maxPoolName)
 	}
 	return PoolName(s), nil
 }
@@ -51,6 +59,9 @@ func ParseDatasetName(s string) (DatasetName, error) {
 		return "", fmt.Errorf("dataset name of %d bytes: at most %d are allowed", len(s), maxName)
 	}
 	parts := strings.Split(s, "/")
+	if len(parts) > maxNesting {
+		return "", fmt.Errorf("dataset name of %d levels: at most %d are allowed", len(parts), maxNesting)
+	}
 	if _, err := ParsePoolName(parts[0]); err != nil {
 		return "", fmt.Errorf("dataset name %q: %w", s, err)
 	}

@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	maxMarks = 4_000_000 // punctuation of one file that may begin a value; bounds the parser's memory
-	maxDepth = 100       // levels of nesting
-	maxNodes = 4_000_000 // values of one document, and keys merged, once aliases are unfolded
+	maxMarks  = 4_000_000 // punctuation of one file that may begin a value; bounds the parser's memory
+	maxDepth  = 100       // levels of nesting
+	maxNodes  = 4_000_000 // values of one document once aliases are unfolded
+	maxMerged = 1_000_000 // keys that the merges of one document copy
 )
 
 // parseFile gives the documents of a file as nodes, or what is wrong with it.
@@ -26,7 +27,7 @@ func parseFile(name string, data []byte) (docs []*node, out Problems) {
 		return nil, Problems{p}
 	}
 	if marks(data) > maxMarks {
-		return nil, Problems{{Pos: Pos{name, 1, 1}, Message: fmt.Sprintf("holds more than %d values", maxMarks), Expected: "a smaller file"}}
+		return nil, Problems{{Pos: Pos{name, 1, 1}, Message: fmt.Sprintf("holds more than %d values", maxMarks), Expected: "a smaller file", Example: "several files: what stands in them is joined"}}
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	for {
@@ -73,9 +74,9 @@ func badCharacter(name string, data []byte) *Problem {
 		pos := Pos{name, line, utf8.RuneCount(data[start:i]) + 1}
 		switch {
 		case r == utf8.RuneError && n == 1:
-			return &Problem{Pos: pos, Message: fmt.Sprintf("the byte 0x%02x is no UTF-8", b), Expected: "a text file in UTF-8"}
+			return &Problem{Pos: pos, Message: fmt.Sprintf("the byte 0x%02x is no UTF-8", b), Expected: "a text file in UTF-8", Example: "iconv -f latin1 -t utf8 OLD > NEW"}
 		case r < 0x20 || r >= 0x7f && r < 0xa0 && r != 0x85 || r == 0xfeff || r == 0xfffe || r == 0xffff:
-			return &Problem{Pos: pos, Message: fmt.Sprintf("the character %U is not allowed in YAML", r), Expected: "a text file in UTF-8"}
+			return &Problem{Pos: pos, Message: fmt.Sprintf("the character %U is not allowed in YAML", r), Expected: "a text file in UTF-8", Example: "iconv -f latin1 -t utf8 OLD > NEW"}
 		}
 		i += n
 	}
@@ -110,13 +111,14 @@ func syntaxProblem(name string, data []byte, err error) *Problem {
 	lines := strings.Split(string(data), "\n")
 	if m := yamlAnchor.FindStringSubmatch(text); m != nil {
 		return &Problem{Pos: find(name, lines, "*"+m[1]), Message: fmt.Sprintf("the anchor &%s is not known", m[1]),
-			Expected: "an anchor that stands before in the same file"}
+			Expected: "an anchor that stands before in the same file", Example: "x-common: &" + m[1] + " {atime: off}"}
 	}
 	if pos, ok := tabIndent(name, lines, line); ok {
-		return &Problem{Pos: pos, Message: "a tab can't indent in YAML", Expected: "spaces"}
+		return &Problem{Pos: pos, Message: "a tab can't indent in YAML", Expected: "spaces", Example: "  tank: {}"}
 	}
 	line = min(max(line, 1), len(lines))
-	p := &Problem{Pos: Pos{name, line, 1}, Message: "no valid YAML near here: " + strings.TrimPrefix(text, "yaml: ")}
+	p := &Problem{Pos: Pos{name, line, 1}, Message: "no valid YAML here, or a line or two below: " + strings.TrimPrefix(text, "yaml: "),
+		Expected: "YAML; often a bracket, a quote or a space is missing", Example: "pools: {tank: {}}"}
 	if near := strings.TrimSpace(lines[line-1]); near != "" {
 		p.Message += fmt.Sprintf(" (the line is %s)", quote(cut(near, 60)))
 	}

@@ -101,11 +101,11 @@ func LookupProperty(name string, on DatasetType) (PropertyInfo, bool) {
 		return p, true
 	}
 	if on&Filesystems != 0 && isUserQuota(name) && name[strings.IndexByte(name, '@')+1:] != "" {
-		shape := Bytes
+		shape, example := Bytes, "50G"
 		if strings.Contains(name, "obj") {
-			shape = Count
+			shape, example = Count, "1000"
 		}
-		return PropertyInfo{Name: name, On: Filesystems, Shape: shape, Local: true, Example: "50G"}, true
+		return PropertyInfo{Name: name, On: Filesystems, Shape: shape, Local: true, Example: example}, true
 	}
 	return PropertyInfo{}, false
 }
@@ -139,37 +139,43 @@ func Inheritable(name string) bool {
 // it. The error says what is wrong with the name or the value and what would be right; hint is a
 // short example or the right place, for the message's "expected".
 func CheckProperty(name, text string, on DatasetType) (canonical, expected string, err error) {
-	if IsUserProperty(name) && !strings.Contains(name, "feature@") {
-		return text, "at most 8191 bytes of text", checkUserProperty(name, text)
+	if IsUserProperty(name) && !isFeature(name) {
+		return text, "a name with a colon, of lower-case letters, digits and : . - _, and at most 8191 bytes of text", checkUserProperty(name, text)
 	}
 	info, ok := LookupProperty(name, on)
-	if !ok {
-		return "", "", unknownProperty(name, on)
+	switch {
+	case !ok && isFeature(name):
+		return "", "compatibility beside properties, which chooses features", fmt.Errorf("%s is a feature: dplane does not set features one by one", name)
+	case !ok:
+		return "", "a native property of that type, or a user property with a colon in its name", unknownProperty(name, on)
 	}
 	switch info.Change {
 	case Never:
-		return "", "", fmt.Errorf("%s is read-only: ZFS reports it, nobody sets it", name)
+		return "", "a property that can be set", fmt.Errorf("%s is read-only: ZFS reports it, nobody sets it", name)
 	case OwnKey:
-		return "", info.Instead, fmt.Errorf("%s is not set under properties: use %s", name, info.Instead)
+		return "", info.Instead, fmt.Errorf("%s is not set under properties", name)
 	}
 	c, err := info.Canonical(text)
 	return c, info.Expected(), err
 }
 
+// isFeature tells a pool's feature@name, whose name may hold a colon.
+func isFeature(name string) bool { return strings.HasPrefix(name, "feature@") }
+
 func unknownProperty(name string, on DatasetType) error {
 	for _, other := range []DatasetType{Filesystems, Volumes, PoolProps} {
 		if p, ok := LookupProperty(name, other); ok && other != on {
-			return fmt.Errorf("%s is a property of a %s, not of a %s", p.Name, other, on)
+			return fmt.Errorf("%s is a property of a %s, not of a %s", p.Name, p.On, on)
 		}
 	}
-	return fmt.Errorf("no %s property is called %s (a user property has a colon in its name, as com.example:owner)", on, name)
+	return fmt.Errorf("no %s property is called %s", on, name)
 }
 
 // checkUserProperty follows zfs_prop_user and zfsprops(7), "User Properties".
 func checkUserProperty(name, text string) error {
 	for _, r := range name {
-		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune(":.-_+", r) {
-			return fmt.Errorf("user property name %q: the character %q is not allowed (lower-case letters, digits and : . - _ + are)", name, r)
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune(":.-_", r) {
+			return fmt.Errorf("user property name %q: the character %q is not allowed (lower-case letters, digits and : . - _ are)", name, r)
 		}
 	}
 	switch {

@@ -132,8 +132,12 @@ func onOff(on DatasetType, names string) []PropertyInfo {
 // defaultQuotas (2.4) bind every user, group or project that has no quota of its own.
 func defaultQuotas(names string, shape Shape) []PropertyInfo {
 	var out []PropertyInfo
+	example := "50G"
+	if shape == Count {
+		example = "1000"
+	}
 	for _, n := range words(names) {
-		out = append(out, PropertyInfo{Name: n, On: Filesystems, Local: true, Shape: shape, Example: "50G"})
+		out = append(out, PropertyInfo{Name: n, On: Filesystems, Local: true, Shape: shape, Example: example})
 	}
 	return out
 }

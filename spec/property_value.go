@@ -39,6 +39,9 @@ func (p PropertyInfo) Canonical(text string) (string, error) {
 	if strings.ContainsRune(text, 0) {
 		return "", fmt.Errorf("the value of %s holds a NUL", p.Name)
 	}
+	if c, ok := p.Alias[text]; ok {
+		return c, nil
+	}
 	return text, nil
 }
 
@@ -101,7 +104,7 @@ func (p PropertyInfo) path(text string) (string, error) {
 }
 
 func (p PropertyInfo) bad(text string) error {
-	return fmt.Errorf("%q is no value of %s: expected %s", text, p.Name, p.Expected())
+	return fmt.Errorf("%q is no value of %s", text, p.Name)
 }
 
 // Expected says in a few words what values there are.

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -11,34 +12,30 @@ import (
 // Size is a number of bytes.
 type Size uint64
 
+var sizeForm = regexp.MustCompile(`^([0-9]+)([.][0-9]+)?(?:([KMGTPE])(?:I?B)?|B)?$`)
+
 // ParseSize reads bytes or a number with one of K M G T P E (powers of 1024, any case, an optional
-// B or iB after it), as `2T`, `1.5G`, `50M`, `1024`.
+// B or iB after it), as `2T`, `1.5G`, `50M`, `1024`. A fraction of a byte is cut, as libzfs does.
 func ParseSize(s string) (Size, error) {
-	t := strings.ToUpper(strings.TrimSpace(s))
-	t = strings.TrimSuffix(strings.TrimSuffix(t, "B"), "I")
+	m := sizeForm.FindStringSubmatch(strings.ToUpper(s))
+	if m == nil {
+		return 0, fmt.Errorf("%q is not a size (such as 100G, 1.5T or a number of bytes)", cut(s, 100))
+	}
 	shift := 0
-	if n := len(t); n > 0 {
-		if i := strings.IndexByte("KMGTPE", t[n-1]); i >= 0 {
-			shift, t = 10*(i+1), t[:n-1]
-		}
+	if m[3] != "" {
+		shift = 10 * (strings.Index("KMGTPE", m[3]) + 1)
 	}
-	bad := fmt.Errorf("%q is not a size (such as 100G, 1.5T or a number of bytes)", s)
-	if t == "" || strings.Trim(t, "0123456789.") != "" {
-		return 0, bad
-	}
-	if n, err := strconv.ParseUint(t, 10, 64); err == nil {
-		if n > math.MaxUint64>>shift {
-			return 0, fmt.Errorf("%q is more than 16 EiB", s)
+	tooMuch := fmt.Errorf("%q is more than 16 EiB", cut(s, 100))
+	if m[2] == "" {
+		n, err := strconv.ParseUint(m[1], 10, 64)
+		if err != nil || n > math.MaxUint64>>shift {
+			return 0, tooMuch
 		}
 		return Size(n << shift), nil
 	}
-	f, err := strconv.ParseFloat(t, 64)
-	if err != nil {
-		return 0, bad
-	}
-	f *= math.Ldexp(1, shift)
-	if f >= math.Ldexp(1, 64) {
-		return 0, fmt.Errorf("%q is more than 16 EiB", s)
+	f, err := strconv.ParseFloat(m[1]+m[2], 64)
+	if f = math.Ldexp(f, shift); err != nil || f >= math.Ldexp(1, 64) {
+		return 0, tooMuch
 	}
 	return Size(f), nil
 }
@@ -79,11 +76,11 @@ func ParseDuration(s string) (Duration, error) {
 			break
 		}
 		if n > uint64(math.MaxInt64/int64(u.d)) {
-			return 0, fmt.Errorf("%q is more than 292 years", s)
+			return 0, fmt.Errorf("%q is more than 292 years", cut(s, 100))
 		}
 		return Duration(time.Duration(n) * u.d), nil
 	}
-	return 0, fmt.Errorf("%q is not a duration (a whole number and s, m, h, d, w or y, such as 15m)", s)
+	return 0, fmt.Errorf("%q is not a duration (a whole number and s, m, h, d, w or y, such as 15m)", cut(s, 100))
 }
 
 // Std is the standard library's form.

@@ -34,7 +34,7 @@ func (c cursor) recurrence() *Recur {
 	c.get("timezone").checkZone()
 	if w := c.get("window"); w.there() {
 		if from, to, _ := strings.Cut(r.Window, "-"); from == to {
-			w.bad("the window %s has no length", quote(r.Window)).Expected = "two different times, such as 22:00-06:00"
+			w.bad("the window %s has no length", quote(r.Window)).Expected = "two different times"
 		}
 	}
 	if cron := c.get("cron"); cron.there() {
@@ -63,7 +63,7 @@ func (c cursor) exactlyOne(keys []string) {
 			have = append(have, k)
 		}
 	}
-	if len(have) == 1 {
+	if len(have) == 1 || len(have) == 0 && c.faulty() {
 		return
 	}
 	message := "none of them is there"

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"slices"
 	"sort"
 	"strings"
 )
@@ -20,34 +21,29 @@ func (l *loader) rules() {
 	l.warnings()
 }
 
-// declared are the keys of a section as they stand in the files.
+// declared are the keys of a section as they stand in the files, sorted.
 func (l *loader) declared(section string) []string {
-	n := l.root.get(section)
-	if n == nil {
-		return nil
+	names, ok := l.names[section]
+	if ok {
+		return names
 	}
-	names := make([]string, 0, len(n.keys))
-	for _, e := range n.keys {
-		names = append(names, e.key)
+	if n := l.root.get(section); n != nil {
+		for _, e := range n.keys {
+			names = append(names, e.key)
+		}
 	}
 	sort.Strings(names)
+	if l.names == nil {
+		l.names = map[string][]string{}
+	}
+	l.names[section] = names
 	return names
 }
 
 // has tells whether a section declares the name.
 func (l *loader) has(section, name string) bool {
-	if l.names == nil {
-		l.names = map[string]map[string]bool{}
-	}
-	set, ok := l.names[section]
-	if !ok {
-		set = map[string]bool{}
-		for _, n := range l.declared(section) {
-			set[n] = true
-		}
-		l.names[section] = set
-	}
-	return set[name]
+	_, found := slices.BinarySearch(l.declared(section), name)
+	return found
 }
 
 // refer reports a name that its section does not declare.
@@ -57,7 +53,7 @@ func (l *loader) refer(pos Pos, path, what, section, name string) bool {
 	}
 	known := l.declared(section)
 	p := l.rule(pos, path, "there is no %s %s%s", what, quote(name), l.suggest(name, known))
-	p.Expected = "a name of " + section + among(known)
+	p.want("a name of "+section+among(known), first(strings.Join(known[:min(1, len(known))], ""), "{}"))
 	return false
 }
 
@@ -89,14 +85,16 @@ func (l *loader) deviceRules() {
 			now := use{d.Pos, i >= spares, name}
 			before, twice := seen[d.Path]
 			if twice && !(now.spare && before.spare && now.pool != before.pool) {
-				l.rule(d.Pos, path, "the device %s is used twice, first at %s", quote(d.Path), before.pos)
+				l.rule(d.Pos, path, "the device %s is used twice, first at %s", quote(d.Path), before.pos).
+					want("one place for each device", "mirror: [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]")
 			} else if !twice {
 				seen[d.Path] = now
 			}
 		}
 		for _, d := range p.Remove {
 			if u, ok := seen[d.Path]; ok && u.pool == name {
-				l.rule(d.Pos, join(path, "remove"), "the device %s is to be removed, and declared at %s", quote(d.Path), u.pos)
+				l.rule(d.Pos, join(path, "remove"), "the device %s is to be removed, and declared at %s", quote(d.Path), u.pos).
+					want("one of the two: what is to be removed is no longer declared", "remove: ["+d.Path+"]")
 			}
 		}
 	}

@@ -25,7 +25,7 @@ func (l *loader) parentRules(d *Dataset, path string) {
 		switch {
 		case p == nil:
 		case p.Absent && !d.Absent:
-			l.rule(d.Pos, path, "is below %s, which is absent (%s)", up, p.Pos).Expected = "absent: true here too, or not there"
+			l.rule(d.Pos, path, "is below %s, which is absent (%s)", up, p.Pos).want("absent: true here too, or not there", string(d.Name)+": {absent: true}")
 			return
 		case p.Volume != nil:
 			l.rule(d.Pos, path, "is below %s, which is a volume (%s)", up, p.Pos).Expected = "a file system above it"
@@ -101,7 +101,7 @@ func (l *loader) encryptionRules() {
 		if at == "" || !inside(root.Encryption.KeyFile, at) {
 			continue
 		}
-		p := l.rule(root.Encryption.Pos, join(join("datasets", string(root.Name)), "encryption.keyFile"),
+		p := l.rule(root.Encryption.Pos, join(join(join("datasets", string(root.Name)), "encryption"), "keyFile"),
 			"the key file %s is below %s, where %s is mounted, which it unlocks", root.Encryption.KeyFile, at, name)
 		p.Expected = "a path outside of it"
 	}

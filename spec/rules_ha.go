@@ -57,15 +57,22 @@ func (l *loader) groupRules(c cursor) {
 	if c.there() && c.n.kind == listNode && len(c.n.items) == 0 {
 		c.badKey("the group is empty").Example = "[tank/home]"
 	}
-	items := c.list()
+	items, group := c.list(), map[DatasetName]int{}
+	for i, name := range l.spec.HA.Datasets {
+		if first, twice := group[name]; twice && name != "" {
+			items[i].bad("%s stands twice, first at %s", name, items[first].n.pos).Expected = "each dataset once"
+			continue
+		}
+		group[name] = i
+	}
 	for i, name := range l.spec.HA.Datasets {
 		if name == "" {
 			continue
 		}
 		l.refer(items[i].n.pos, items[i].path, "pool", "pools", string(name.Pool()))
-		for j, other := range l.spec.HA.Datasets {
-			if i != j && other != "" && name.Under(other) && (name != other || j < i) {
-				items[i].bad("%s covers %s already", other, name).Expected = "the topmost datasets alone"
+		for up := name.Parent(); up != ""; up = up.Parent() {
+			if _, covered := group[up]; covered {
+				items[i].bad("%s covers %s already", up, name).Expected = "the topmost datasets alone"
 				break
 			}
 		}

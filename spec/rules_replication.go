@@ -1,12 +1,21 @@
 package spec
 
 import (
+	"fmt"
 	"sort"
 	"strings"
 )
 
+// maxReplications bounds the comparison of each with each.
+const maxReplications = 5000
+
 func (l *loader) replicationRules() {
 	names := sortedKeys(l.spec.Replications)
+	if len(names) > maxReplications {
+		r := l.spec.Replications[names[maxReplications]]
+		l.rule(r.Pos, "replications", "%d replications", len(names)).Expected = fmt.Sprintf("at most %d; a recursive one sends a whole tree", maxReplications)
+		return
+	}
 	targets := map[End]*Replication{}
 	for _, name := range names {
 		r := l.spec.Replications[name]

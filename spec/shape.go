@@ -16,7 +16,6 @@ type shape struct {
 	items   *shape            // a list; nil: none
 	expect  string            // said instead of what the alternatives would say
 	example string
-	open    bool // admits anything
 }
 
 // field is one key of a closed map.
@@ -34,6 +33,7 @@ const (
 	intKind
 	floatKind
 	boolKind
+	nullKind
 )
 
 // rule is one alternative of a scalar.

@@ -2,8 +2,11 @@ package spec
 
 import "fmt"
 
-// maxSuggest bounds the suggestions of one load: a file of nothing but mistakes must not take minutes.
-const maxSuggest = 200
+// A file of nothing but mistakes must not take minutes: what is suggested in one load, and out of how many words.
+const (
+	maxSuggest = 200
+	maxKnown   = 20_000
+)
 
 // suggest is ` (did you mean "x"?)`, or nothing where no word is near.
 func (l *loader) suggest(word string, known []string) string {
@@ -19,7 +22,7 @@ func meant(near string) string {
 
 // near is nearest, within the bounds of a load.
 func (l *loader) near(word string, known []string) string {
-	if l.suggests >= maxSuggest {
+	if l.suggests >= maxSuggest || len(known) > maxKnown {
 		return ""
 	}
 	l.suggests++
