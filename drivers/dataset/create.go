@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/dplaneos/dplane/drivers"
@@ -44,7 +43,7 @@ func (v *view) notYet(want *spec.Dataset) string {
 // obstacle says what stands in the way of a create, with the reason's code; note is "" where nothing does.
 func (v *view) obstacle(want *spec.Dataset) (code, note string) {
 	name := string(want.Name)
-	if r, known := v.Have.RecordedAs("dataset", name); known {
+	if r, known := v.recorded[ref(want.Name)]; known {
 		return drivers.Missing, fmt.Sprintf("it was here before (guid %s, last seen %s): what is missing is not what never was. Bring it back, or, if it was destroyed on purpose: dplane forget %s",
 			r.GUID, r.Seen.UTC().Format("2006-01-02 15:04 MST"), name)
 	}
@@ -55,7 +54,7 @@ func (v *view) obstacle(want *spec.Dataset) (code, note string) {
 		return drivers.Conflict, prop + ": this release of ZFS does not know the property: take it out of the files, or upgrade ZFS"
 	}
 	for _, at := range v.mountpoints(want.Name) {
-		if slices.Contains(v.Have.Occupied, at) {
+		if v.occupied[at] {
 			return drivers.Conflict, fmt.Sprintf("%s, where it would be mounted, holds files, and mounting would hide them: move them away, or declare another mountpoint", at)
 		}
 		if other := v.mounted[at]; other != "" {

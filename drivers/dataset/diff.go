@@ -52,7 +52,7 @@ func (v *view) reachable(name spec.DatasetName) bool {
 	if p == nil {
 		return v.poolMayCome(name.Pool())
 	}
-	return !v.foreign("pool", pool, p.GUID)
+	return !v.foreign(spec.KindPool, pool, p.GUID)
 }
 
 // conflict is the one blocked action of a dataset that is there and can't become what is declared, or nil.
@@ -66,8 +66,8 @@ func (v *view) conflict(want *spec.Dataset, have *state.Dataset) []drivers.Actio
 	case want.Absent:
 		return blocked(drivers.Drift, name+" exists",
 			"destroying is not in this version of dplane: nothing is done; by hand: look at `zfs list -r -t all "+name+"` first, then `zfs destroy`")
-	case v.foreign("dataset", name, have.GUID):
-		known, _ := v.Have.RecordedAs("dataset", name)
+	case v.foreign(spec.KindDataset, name, have.GUID):
+		known := v.recorded[ref(want.Name)]
 		return blocked(drivers.Conflict, fmt.Sprintf("%s has the guid %s; the one known by that name had %s", name, have.GUID, known.GUID),
 			"another dataset took a known name: it is left as it is; if it is the right one: dplane adopt "+name)
 	case want.Type() != ofType(have):

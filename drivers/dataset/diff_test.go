@@ -114,7 +114,7 @@ func TestDiff(t *testing.T) {
 			have: []string{"tank", "tank/a quota=5", "tank/b quota=5"},
 			plan: []string{
 				"update safe drift: zfs set dplane:applied=quota quota=6144 tank/a",
-				"update safe drift: zfs set dplane:applied=quota quota=0 tank/b",
+				"update safe drift: zfs set dplane:applied=quota quota=none tank/b",
 			},
 		},
 		"a property this release does not know": {

@@ -13,13 +13,24 @@ import (
 // view is one pass with its indexes, and the plan as it grows.
 type view struct {
 	drivers.Input
-	names   []string                      // of all observed datasets, sorted: those below one stand together
-	mounted map[string]string             // mountpoint -> the dataset mounted there
-	changes map[string]map[string]*change // dataset -> property -> what is planned
+	names    []string                      // of all observed datasets, sorted: those below one stand together
+	mounted  map[string]string             // mountpoint -> the dataset mounted there
+	occupied map[string]bool               // mountpoints that hold something
+	recorded map[spec.Ref]state.Recorded   // pools and datasets that were here before
+	changes  map[string]map[string]*change // dataset -> property -> what is planned
 }
 
 func newView(in drivers.Input) *view {
-	v := &view{Input: in, mounted: map[string]string{}, changes: map[string]map[string]*change{}}
+	v := &view{
+		Input: in, mounted: map[string]string{}, occupied: map[string]bool{},
+		recorded: map[spec.Ref]state.Recorded{}, changes: map[string]map[string]*change{},
+	}
+	for _, at := range in.Have.Occupied {
+		v.occupied[at] = true
+	}
+	for _, r := range in.Have.Recorded {
+		v.recorded[spec.Ref{Kind: spec.Kind(r.Kind), Name: r.Name}] = r
+	}
 	v.names = make([]string, 0, len(in.Have.Datasets))
 	for n, d := range in.Have.Datasets {
 		v.names = append(v.names, n)
@@ -61,8 +72,8 @@ func (v *view) ours(name spec.DatasetName) bool {
 
 // foreign are the pools and datasets that took a known name: another guid than the recorded one. They are
 // held until `dplane adopt NAME` (PRODUCT.md section 4, promise 7).
-func (v *view) foreign(kind, name, guid string) bool {
-	r, ok := v.Have.RecordedAs(kind, name)
+func (v *view) foreign(kind spec.Kind, name, guid string) bool {
+	r, ok := v.recorded[spec.Ref{Kind: kind, Name: name}]
 	return ok && guid != "" && r.GUID != "" && r.GUID != guid
 }
 
@@ -73,7 +84,7 @@ func (v *view) poolMayCome(name spec.PoolName) bool {
 	if p == nil || len(p.Vdevs) == 0 {
 		return false
 	}
-	if _, known := v.Have.RecordedAs("pool", string(name)); known {
+	if _, known := v.recorded[spec.Ref{Kind: spec.KindPool, Name: string(name)}]; known {
 		return false
 	}
 	for _, i := range v.Have.Importable {

@@ -9,6 +9,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
 )
 
 // create makes the pool with its properties and those of its root dataset. Its guards are the probes of the
@@ -33,7 +34,7 @@ func create(in drivers.Input, want *spec.Pool) drivers.Action {
 	for _, dev := range want.Devices() {
 		a.Guard = append(a.Guard, expectBlank(in.Have.Devices[dev.Path])...)
 	}
-	a.Fields = createFields(want, props)
+	a.Fields = createFields(want, props, now)
 	for _, n := range sortedKeys(props) {
 		if note := notes[n]; note != "" && n == "compatibility" {
 			a.Notes = append(a.Notes, note)
@@ -51,10 +52,17 @@ func rootProperties(in drivers.Input, want *spec.Pool) (now, later map[string]st
 	return zfs.AtCreation(root.Properties)
 }
 
-func createFields(want *spec.Pool, props map[string]string) []drivers.Field {
+// createFields show the topology, the pool's properties, and those of its root dataset with the flag that sets
+// them.
+func createFields(want *spec.Pool, props, root map[string]string) []drivers.Field {
 	fields := []drivers.Field{{Name: "vdevs", To: strings.Join(topology(want), " ")}}
 	for _, n := range sortedKeys(props) {
 		fields = append(fields, drivers.Field{Name: n, To: props[n]})
+	}
+	for _, n := range sortedKeys(root) {
+		if n != state.AppliedProperty {
+			fields = append(fields, drivers.Field{Name: "-O " + n, To: root[n]})
+		}
 	}
 	return fields
 }
