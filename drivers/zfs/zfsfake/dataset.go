@@ -128,7 +128,7 @@ func (k *call) create(p *Pool, name string, d *Dataset, all []assignment, size u
 		all = k.volume(d, all, size, opts.has('s'))
 	}
 	space := p.free(parent(name))
-	p.Datasets[name] = d
+	p.add(name, d)
 	d.GUID, d.TXG = k.guid(), k.TXG
 	if d.size("refreservation") > space {
 		return k.undo(p, name, "out of space")
@@ -149,7 +149,7 @@ func (k *call) create(p *Pool, name string, d *Dataset, all []assignment, size u
 }
 
 func (k *call) undo(p *Pool, name, why string) int {
-	delete(p.Datasets, name)
+	p.remove(name)
 	k.wrote = false
 	return k.fail(1, "cannot create '%s': %s", name, why)
 }
@@ -231,7 +231,7 @@ func (k *call) zfsDestroy(args []string) int {
 	}
 	if k.write(p) {
 		for _, n := range tree {
-			delete(p.Datasets, n)
+			p.remove(n)
 		}
 	}
 	return 0
@@ -301,8 +301,9 @@ func (k *call) zfsRename(args []string) int {
 		return 0
 	}
 	for _, n := range p.below(from) {
-		p.Datasets[to+strings.TrimPrefix(n, from)] = p.Datasets[n]
-		delete(p.Datasets, n)
+		d := p.Datasets[n]
+		p.remove(n)
+		p.add(to+strings.TrimPrefix(n, from), d)
 	}
 	return 0
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -247,5 +248,22 @@ func TestForeignHands(t *testing.T) {
 	}
 	if _, err := f.Do("zpool destroy tank"); err == nil || !strings.Contains(err.Error(), "could not unmount datasets") {
 		t.Errorf("a busy pool: %v", err)
+	}
+}
+
+// TestManyDatasets: tests of cost make thousands; the model must not count the space of all for each.
+func TestManyDatasets(t *testing.T) {
+	f := tank(t)
+	const many = 3000
+	start := time.Now()
+	for i := range many {
+		do(t, f, fmt.Sprintf("zfs create tank/d%d", i))
+	}
+	out := do(t, f, "zfs get -Hp -r -t filesystem,volume -o name,property,value,source all tank")
+	if n := strings.Count(out, "\ttype\tfilesystem"); n != many+1 {
+		t.Errorf("%d datasets", n)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("%d datasets took %v", many, took)
 	}
 }

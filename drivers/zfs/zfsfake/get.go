@@ -46,13 +46,15 @@ func (k *call) zfsList(args []string) int {
 	if !opts.has('H') && len(names) > 0 {
 		k.printf("%s\n", strings.ToUpper(strings.Join(columns, "\t")))
 	}
-	for _, n := range names {
-		values := make([]string, len(columns))
-		for i, c := range columns {
-			values[i] = k.column(n, c)
+	k.still(func() {
+		for _, n := range names {
+			values := make([]string, len(columns))
+			for i, c := range columns {
+				values[i] = k.column(n, c)
+			}
+			k.printf("%s\n", strings.Join(values, "\t"))
 		}
-		k.printf("%s\n", strings.Join(values, "\t"))
-	}
+	})
 	return code
 }
 
@@ -80,16 +82,18 @@ func (k *call) zfsGet(args []string) int {
 		}
 	}
 	names, code := k.selection(opts, operands[1:])
-	for _, n := range names {
-		p, _ := k.dataset(n)
-		shown := props
-		if props[0] == "all" {
-			shown = k.all(p, n)
+	k.still(func() {
+		for _, n := range names {
+			p, _ := k.dataset(n)
+			shown := props
+			if props[0] == "all" {
+				shown = k.all(p, n)
+			}
+			for _, prop := range shown {
+				k.row(p, n, prop, columns)
+			}
 		}
-		for _, prop := range shown {
-			k.row(p, n, prop, columns)
-		}
-	}
+	})
 	return code
 }
 

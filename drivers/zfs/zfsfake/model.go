@@ -34,6 +34,9 @@ type Pool struct {
 	Hung       bool   // reads hang as well
 	Health     string // "": ONLINE
 	History    []string
+
+	kids map[string][]string // names of the children, by parent; nil: to be built
+	used map[string]uint64   // while nothing changes: see still
 }
 
 // Vdev is a node of the tree.
@@ -140,6 +143,30 @@ func (p *Pool) below(name string) []string {
 	}
 	slices.SortFunc(names, func(a, b string) int { return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) })
 	return names
+}
+
+// children are the names right below; they are looked for once, until a dataset comes or goes.
+func (p *Pool) children(name string) []string {
+	if p.kids == nil {
+		p.kids = map[string][]string{}
+		for n := range p.Datasets {
+			p.kids[parent(n)] = append(p.kids[parent(n)], n)
+		}
+	}
+	return p.kids[name]
+}
+
+// add and remove change the set of datasets.
+func (p *Pool) add(name string, d *Dataset) {
+	p.Datasets[name] = d
+	if p.kids != nil {
+		p.kids[parent(name)] = append(p.kids[parent(name)], name)
+	}
+}
+
+func (p *Pool) remove(name string) {
+	delete(p.Datasets, name)
+	p.kids = nil
 }
 
 // Load reads a model that Save wrote; a file that is not there is an empty machine.

@@ -211,7 +211,7 @@ func (p *Pool) reported(m *Model, name, prop string) (string, bool) {
 	case "compressratio", "refcompressratio":
 		return "1.00", true
 	case "used", "logicalused":
-		return n(p.used(name))
+		return n(p.space(name))
 	case "available":
 		return n(p.available(name))
 	case "referenced", "usedbydataset", "written", "logicalreferenced":

@@ -102,7 +102,7 @@ func (p *Pool) put(m *Model, name, prop, value string) *refusal {
 	}
 	switch prop {
 	case "quota":
-		if n != 0 && n < max(p.used(name), d.size("reservation")) {
+		if n != 0 && n < max(p.space(name), d.size("reservation")) {
 			return refuse(255, "size is less than current used or reserved space")
 		}
 	case "refquota":
@@ -110,7 +110,7 @@ func (p *Pool) put(m *Model, name, prop, value string) *refusal {
 			return refuse(255, "size is less than current used or reserved space")
 		}
 	case "reservation":
-		if n > max(p.used(name), d.size(prop)) && n-max(p.used(name), d.size(prop)) > p.free(name) {
+		if n > max(p.space(name), d.size(prop)) && n-max(p.space(name), d.size(prop)) > p.free(name) {
 			return refuse(255, "size is greater than available space")
 		}
 	case "refreservation":

@@ -39,22 +39,39 @@ func (p *Pool) usedByRefreservation(name string) uint64 {
 // usedByChildren counts a child's reservation where that is more than it uses.
 func (p *Pool) usedByChildren(name string) uint64 {
 	var sum uint64
-	for n, d := range p.Datasets {
-		if parent(n) == name {
-			sum += max(p.used(n), d.size("reservation"))
-		}
+	for _, n := range p.children(name) {
+		sum += max(p.space(n), p.Datasets[n].size("reservation"))
 	}
 	return sum
 }
 
-func (p *Pool) used(name string) uint64 {
-	return p.Datasets[name].referenced() + p.usedByRefreservation(name) + p.usedByChildren(name)
+// space is what the property used says.
+func (p *Pool) space(name string) uint64 {
+	if n, known := p.used[name]; known {
+		return n
+	}
+	n := p.Datasets[name].referenced() + p.usedByRefreservation(name) + p.usedByChildren(name)
+	if p.used != nil {
+		p.used[name] = n
+	}
+	return n
+}
+
+// still runs a long listing, in which nothing changes and each number is counted once.
+func (m *Model) still(list func()) {
+	for _, p := range m.Pools {
+		p.used = map[string]uint64{}
+	}
+	list()
+	for _, p := range m.Pools {
+		p.used = nil
+	}
 }
 
 // free is what the dataset could take in addition, its own refquota left out.
 func (p *Pool) free(name string) uint64 {
 	d := p.Datasets[name]
-	used := p.used(name)
+	used := p.space(name)
 	var free uint64
 	if up := parent(name); up == "" {
 		free = less(p.usable(), used)

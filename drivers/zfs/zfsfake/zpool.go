@@ -64,7 +64,7 @@ var poolNatives = table(`size . capacity . altroot - health . guid . version - b
 
 // get is the value and source of a pool's property.
 func (p *Pool) get(prop string) (value, source string) {
-	size, used := p.size(), p.used(p.Name)
+	size, used := p.size(), p.space(p.Name)
 	n := func(v uint64) (string, string) { return strconv.FormatUint(v, 10), "-" }
 	switch prop {
 	case "name":
