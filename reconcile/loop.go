@@ -17,7 +17,6 @@ type Loop struct {
 	Store    Store
 	Clock    Clock
 	Log      *slog.Logger
-	Host     string
 	Render   func(*Plan) ([]byte, error) // the plan's JSON document, as the record keeps it
 	Progress func(Outcome)               // told of each action that ended; may be nil
 	Invalid  string                      // why newer files are not in force; recorded for status
@@ -33,7 +32,7 @@ type Step struct {
 
 // Observe takes one look at the machine, and adds what is remembered of it.
 func (l *Loop) Observe(ctx context.Context, want *spec.Spec) (*state.Observed, error) {
-	obs := state.NewObserved(l.Clock.Now(), l.Host)
+	obs := state.NewObserved(l.Clock.Now(), want.Node.Name)
 	if want.HA != nil {
 		obs.Role = "standby" // nothing has promoted this node: it receives
 	}

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"sort"
+	"strings"
 
 	"github.com/hashicorp/go-multierror"
 )
@@ -44,7 +45,7 @@ func (ps Problems) Err() error {
 		return nil
 	}
 	ps.Sort()
-	all := &multierror.Error{}
+	all := &multierror.Error{ErrorFormat: oneLineEach}
 	for i, p := range ps {
 		if i > 0 && p.Pos == ps[i-1].Pos && p.Message == ps[i-1].Message {
 			continue // behind an anchor that is used in several places
@@ -68,4 +69,13 @@ func (ps Problems) Sort() {
 		}
 		return a.Message < b.Message
 	})
+}
+
+// oneLineEach is how many problems read in a log.
+func oneLineEach(errs []error) string {
+	lines := make([]string, len(errs))
+	for i, e := range errs {
+		lines[i] = e.Error()
+	}
+	return strings.Join(lines, "\n")
 }

@@ -153,7 +153,7 @@ func (d *daemon) reload(ctx context.Context) {
 	if err == nil {
 		err = watch.CheckOwner(d.config)
 	}
-	if err == nil && d.files != nil && maps.EqualFunc(files, d.files, bytes.Equal) {
+	if err == nil && d.invalid == "" && d.files != nil && maps.EqualFunc(files, d.files, bytes.Equal) {
 		return
 	}
 	var s *spec.Spec

@@ -38,7 +38,7 @@ func (e *endpoint) serve(want *spec.Spec) {
 	if want != nil {
 		listen = want.Daemon.Listen
 	}
-	if listen == e.listen {
+	if listen == e.listen && !e.ended() {
 		return
 	}
 	e.stop()
@@ -52,6 +52,16 @@ func (e *endpoint) serve(want *spec.Spec) {
 			e.log.Error("the status endpoint does not answer", "listen", listen, "err", err)
 		}
 	}(e.done)
+}
+
+// ended tells that the listener gave up (a port that is taken): the next pass tries again.
+func (e *endpoint) ended() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (e *endpoint) stop() {

@@ -27,7 +27,7 @@ func (a *app) loop(store reconcile.Store, mayWrite bool) *reconcile.Loop {
 		r = host.ReadOnly{Runner: r}
 	}
 	return &reconcile.Loop{
-		Drivers: kinds(r), Store: store, Clock: reconcile.Wall{}, Log: a.logger(), Host: hostname(),
+		Drivers: kinds(r), Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
 		Render: render.PlanJSON,
 	}
 }

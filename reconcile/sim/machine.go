@@ -72,7 +72,7 @@ func (m *Machine) Pass(want *spec.Spec, consent reconcile.Consent, fault *host.F
 	}
 	l := &reconcile.Loop{
 		Drivers: []drivers.Driver{&pool.Driver{Runner: r}, &dataset.Driver{Runner: r}},
-		Store:   m.Store, Clock: m.Clock, Log: slog.New(slog.DiscardHandler), Host: "sim", Render: func(*reconcile.Plan) ([]byte, error) { return []byte("{}"), nil },
+		Store:   m.Store, Clock: m.Clock, Log: slog.New(slog.DiscardHandler), Render: func(*reconcile.Plan) ([]byte, error) { return []byte("{}"), nil },
 	}
 	defer func() {
 		if x := recover(); x != nil {
