@@ -1,5 +1,3 @@
-//go:build cueschema
-
 package spec
 
 import (

@@ -1,5 +1,3 @@
-//go:build cueschema
-
 package spec
 
 import (
@@ -273,11 +271,11 @@ func TestKeyFileInDirectory(t *testing.T) {
 // TestOneMistakeOnce: what stands behind an anchor is one mistake, however often it is used.
 func TestOneMistakeOnce(t *testing.T) {
 	_, err := loadText(t, map[string]string{"a.yaml": "x-p: &p {compresion: zstd}\npools: {tank: {}}\ndatasets: {tank/a: {properties: *p}, tank/b: {properties: *p}, tank/c: *q}\n"})
-	if err == nil || strings.Count(err.Error(), "\n\t* ") != 1 {
+	if err == nil || strings.Contains(err.Error(), "\n") {
 		t.Error(err)
 	}
 	_, err = loadText(t, map[string]string{"a.yaml": "x-p: &p {compresion: zstd}\npools: {tank: {}}\ndatasets: {tank/a: {properties: *p}, tank/b: {properties: *p}}\n"})
-	if err == nil || strings.Count(err.Error(), "\n\t* ") != 1 {
+	if err == nil || strings.Contains(err.Error(), "\n") {
 		t.Error(err)
 	}
 }
