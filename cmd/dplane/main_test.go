@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +37,11 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DPLANE_FAKE_STATE", filepath.Join(e.WorkDir, "machine.json"))
-			return nil
+			if err := os.MkdirAll(filepath.Join(e.WorkDir, "etc"), 0o755); err != nil {
+				return err
+			}
+			daemon := fmt.Sprintf("daemon: {runtime: %s/run, database: %[1]s/dplane.db}\n", e.WorkDir)
+			return os.WriteFile(filepath.Join(e.WorkDir, "etc", "daemon.yaml"), []byte(daemon), 0o644)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 	})
