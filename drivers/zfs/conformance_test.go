@@ -32,6 +32,7 @@ type machine struct {
 	dir     string // of the file vdevs
 	pool    string // a mirror that all cases share, each below a dataset of its own
 	receive func(name string, props map[string]string) error
+	use     func(name, mountpoint string) (release func()) // opens a file of it
 }
 
 const vdevSize = 256 << 20
@@ -42,7 +43,10 @@ func fakeMachine(t *testing.T) *machine {
 		f.AddFile("/pool/"+n, vdevSize)
 	}
 	f.AddDir("/pool/full", "something")
-	return &machine{Runner: f, t: t, dir: "/pool", pool: "tank", receive: f.Receive}
+	return &machine{Runner: f, t: t, dir: "/pool", pool: "tank", receive: f.Receive, use: func(name, _ string) func() {
+		f.SetBusy(name, true)
+		return func() { f.SetBusy(name, false) }
+	}}
 }
 
 var vdevs = []string{"a", "b", "c", "d", "e"}
@@ -75,8 +79,17 @@ func realMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	m := &machine{Runner: process.New(), t: t, real: true, dir: dir, pool: fmt.Sprintf("dplane%08x", rand.Uint32())}
-	m.receive = m.sendReceive
+	m.receive, m.use = m.sendReceive, m.openFile
 	return m
+}
+
+// openFile keeps a file open for writing in a mounted file system.
+func (m *machine) openFile(_, mountpoint string) func() {
+	f, err := os.Create(filepath.Join(mountpoint, "file"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return func() { _ = f.Close() } // nothing was written
 }
 
 // sendReceive makes a dataset with received properties, by way of a stream.
@@ -208,6 +221,7 @@ var cases = []struct {
 	{"user quotas", userQuotas},
 	{"volumes", volumes},
 	{"mountpoints", mountpoints},
+	{"busy", busy},
 	{"guards", guards},
 }
 

@@ -58,6 +58,7 @@ var refusals = []refusal{
 	{"has children", ErrHasChildren, "2.3.9/zfs_destroy_tank_data"},
 	{"it's being held", ErrBusy, "2.3.9/zfs_destroy_tank_data@s1"},
 	{"pool or dataset is busy", ErrBusy, "2.3.9/zfs_unmount_tank_data"},
+	{"property may be set but unable to remount", ErrBusy, "2.3.9/zfs_set_readonly_busy"}, // and it is set
 
 	{"size is less than current used or reserved space", ErrBelowUsed, "2.3.9/zfs_set_quota=1K_tank_data"},
 	{"size is greater than available space", ErrNoSpace, "2.3.9/zfs_set_reservation"},
@@ -89,6 +90,7 @@ var refusals = []refusal{
 	{"is part of active pool", ErrInUse, "2.3.9/zpool_create_device_in_use"},
 	{"is part of exported pool", ErrInUse, "2.3.9/zpool_create_exported"},
 	{"is reserved as a hot spare", ErrInUse, "2.3.9/zpool_create_spare_in_use"},
+	{"only allowed on volumes", ErrWrongType, "2.3.9/zfs_set_auto_filesystem"},
 	{"mismatched replication level", ErrBadVdev, "2.3.9/zpool_create_mismatched"},
 	{"less than the minimum size", ErrBadVdev, "2.3.9/zpool_create_too_small"},
 	{"exists and is not empty", ErrNotEmpty, "2.3.9/zpool_create_mountpoint"},

@@ -32,6 +32,8 @@ func (m *Model) check(a assignment, on spec.DatasetType, create bool) (string, *
 	case info.Change == spec.Never,
 		!create && (info.Change == spec.AtCreation || slices.Contains(creatable, a.name)):
 		return "", refuse(255, "'%s' is readonly", a.name)
+	case a.name == "refreservation" && a.value == "auto" && on == spec.Filesystems:
+		return "", refuse(255, "'refreservation=auto' only allowed on volumes")
 	}
 	return canonical(info, a)
 }

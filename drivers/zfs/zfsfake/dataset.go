@@ -134,11 +134,9 @@ func (k *call) create(p *Pool, name string, d *Dataset, all []assignment, size u
 		return k.undo(p, name, "out of space")
 	}
 	for _, a := range all {
-		if r := p.put(k.Model, name, a.name, a.value); r != nil {
-			if a.name == "reservation" || a.name == "refreservation" {
-				r.text = "out of space"
-			}
-			return k.undo(p, name, r.text)
+		r := p.put(k.Model, name, a.name, a.value)
+		if r != nil || a.value == "auto" { // `auto` is for set: a create asks for as much as there can be
+			return k.undo(p, name, "out of space")
 		}
 	}
 	if v := d.Fixed["normalization"]; v != "" && v != "none" {

@@ -183,6 +183,15 @@ func (f *Fake) AddDir(path string, names ...string) {
 	f.Model.Dirs[path] = append([]string{}, names...)
 }
 
+// SetBusy says whether somebody has a file of the dataset open.
+func (f *Fake) SetBusy(name string, busy bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, d := f.Model.dataset(name); d != nil {
+		d.Busy = busy
+	}
+}
+
 // Control runs a line of the program Control.
 func (f *Fake) Control(line string) error {
 	f.mu.Lock()

@@ -29,13 +29,36 @@ func (k *call) zfsSet(args []string) int {
 	if r := d.checkVolsize(all); r != nil {
 		return k.refused(r.wrap(255, "cannot set property for '%s'", name))
 	}
+	for _, a := range all {
+		if r := p.inUse(name, a); r != nil {
+			return k.fail(255, "%s", r.text)
+		}
+	}
 	if !k.write(p) {
 		return 0
 	}
 	if r := k.putAll(p, d, name, all); r != nil {
 		return k.refused(r.wrap(255, "cannot set property for '%s'", name))
 	}
+	if d.Busy && d.Mounted && slices.Contains(all, assignment{"readonly", "on"}) {
+		return k.fail(255, "cannot set mount attributes for '%s': mount failed\nproperty may be set but unable to remount filesystem", name)
+	}
 	return 0
+}
+
+// inUse refuses a change that would unmount a file system somebody uses; nothing is set then.
+func (p *Pool) inUse(name string, a assignment) *refusal {
+	if a.name != "mountpoint" && (a.name != "canmount" || a.value != "off") {
+		return nil
+	}
+	for _, n := range p.below(name) {
+		at, source := p.mountpoint(n)
+		moves := n == name || a.name == "mountpoint" && strings.HasPrefix(source, "inherited")
+		if d := p.Datasets[n]; d.Busy && d.Mounted && moves {
+			return refuse(1, "cannot unmount '%s': pool or dataset is busy", at)
+		}
+	}
+	return nil
 }
 
 // mountOptions are properties that are options of the mount as well.
@@ -193,6 +216,9 @@ func (k *call) zfsInherit(args []string) int {
 		}
 		if n, known := findNative(prop); known && n.on&d.kind() == 0 {
 			return k.fail(1, "cannot inherit %s for '%s': property doesn't apply to datasets of this type", prop, name)
+		}
+		if r := p.inUse(name, assignment{prop, ""}); r != nil {
+			return k.refused(r)
 		}
 		if !k.write(p) {
 			return 0
