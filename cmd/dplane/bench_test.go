@@ -116,30 +116,18 @@ func cpu() time.Duration {
 // BenchmarkDaemonIdle is the resident memory of an idle daemon with 100 datasets, on a model machine.
 func BenchmarkDaemonIdle(b *testing.B) {
 	bin := binary(b)
-	dir := b.TempDir()
-	const listen = "127.0.0.1:19000"
-	config := configuration(b, 100, false, fmt.Sprintf(
-		"daemon: {interval: 2s, listen: \"%s\", runtime: %s/run, database: %s/dplane.db}\n", listen, dir, dir))
-	programs := filepath.Join(dir, "bin")
-	self, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := os.Mkdir(programs, 0o700); err != nil {
-		b.Fatal(err)
-	}
-	for _, p := range zfsfake.Programs {
-		if err := os.Symlink(self, filepath.Join(programs, p)); err != nil {
+	programs := modelPrograms(b)
+	for b.Loop() {
+		dir := b.TempDir()
+		const listen = "127.0.0.1:19000"
+		config := configuration(b, 100, false, fmt.Sprintf(
+			"daemon: {interval: 2s, listen: \"%s\", runtime: %s/run, database: %s/dplane.db}\n", listen, dir, dir))
+		want, err := spec.LoadDir(config, spec.LoadOptions{Hostname: "bench"})
+		if err != nil {
 			b.Fatal(err)
 		}
-	}
-	want, err := spec.LoadDir(config, spec.LoadOptions{Hostname: "bench"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	env := append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "DPLANE_FAKE_STATE="+filepath.Join(dir, "machine.json"))
-	for b.Loop() {
 		modelMachine(b, filepath.Join(dir, "machine.json"), want)
+		env := append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), zfsfake.StateVariable+"="+filepath.Join(dir, "machine.json"))
 		apply := exec.Command(bin, "apply", "--yes", "--config", config)
 		apply.Env = env
 		if out, err := apply.CombinedOutput(); err != nil {
@@ -156,9 +144,28 @@ func BenchmarkDaemonIdle(b *testing.B) {
 		time.Sleep(20 * time.Second) // ten rounds: what is left is what stays
 		b.ReportMetric(resident(b, daemon.Process.Pid), "MB")
 		b.ReportMetric(40, "aim-MB")
-		daemon.Process.Signal(syscall.SIGTERM)
-		daemon.Wait()
+		if err := daemon.Process.Signal(syscall.SIGTERM); err != nil {
+			b.Fatal(err)
+		}
+		if err := daemon.Wait(); err != nil {
+			b.Fatalf("the daemon ended with %v: %s", err, &log)
+		}
 	}
+}
+
+// modelPrograms is a directory in which this test binary goes by the names of the model's programs.
+func modelPrograms(b *testing.B) string {
+	dir := b.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, p := range zfsfake.Programs {
+		if err := os.Symlink(self, filepath.Join(dir, p)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func awaitHealth(b *testing.B, url string, log *bytes.Buffer) {
