@@ -78,7 +78,9 @@ func (l *Loop) one(ctx context.Context, a Planned, generation, by string, allowe
 	}
 	err = l.driver(a.Object.Kind).Apply(ctx, a.Action)
 	outcome := outcomeOf(err)
-	l.log(outcome, a, err)
+	if l.Progress == nil { // else the person is told there, and once is enough
+		l.log(outcome, a, err)
+	}
 	if e := l.Store.Finish(context.WithoutCancel(ctx), id, outcome, text(err), l.Clock.Now()); e != nil && err == nil {
 		l.Log.Error("write down the outcome", "kind", a.Object.Kind, "name", a.Object.Name, "err", e)
 	}

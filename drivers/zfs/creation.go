@@ -5,15 +5,14 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// AtCreation parts declared properties into those that a create command takes (now) and those that can only be
-// set once the dataset is there (later): `zfs create -o userquota@anna=1G` and `zpool create -O` ignore quotas
-// of users without a word (seen on 2.3.9). Both carry the mark dplane:applied as it is to be after them; a
+// AtCreation parts declared properties into those that a create command takes (now) and those that are set once
+// the dataset is there (later). Both carry the mark dplane:applied as it is to be after them; a
 // map is empty where there is nothing to set.
 func AtCreation(props map[string]spec.Property) (now, later map[string]string) {
 	now, later = map[string]string{}, map[string]string{}
 	marked := map[string]bool{}
 	for name, p := range props {
-		if !spec.IsUserQuota(name) {
+		if !afterwards(name) {
 			now[name], marked[name] = p.Value, true
 		}
 	}
@@ -21,7 +20,7 @@ func AtCreation(props map[string]spec.Property) (now, later map[string]string) {
 		now[state.AppliedProperty] = state.EncodeApplied(marked)
 	}
 	for name, p := range props {
-		if spec.IsUserQuota(name) {
+		if afterwards(name) {
 			later[name], marked[name] = p.Value, true
 		}
 	}
@@ -30,3 +29,7 @@ func AtCreation(props map[string]spec.Property) (now, later map[string]string) {
 	}
 	return now, later
 }
+
+// afterwards: quotas of users were ignored by `zpool create -O` without a word, and volthreading beside volmode
+// and one more makes `zfs create -V` fail with "no such parent" (both seen on 2.3.9).
+func afterwards(name string) bool { return spec.IsUserQuota(name) || name == "volthreading" }
