@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -25,7 +26,8 @@ func TestMain(m *testing.M) {
 	}
 	for _, name := range zfsfake.Programs {
 		commands[name] = func() {
-			os.Exit(zfsfake.Main(name, os.Args[1:], os.Stdout, os.Stderr))
+			// Not os.Exit, at which the race detector sleeps for a second.
+			syscall.Exit(zfsfake.Main(name, os.Args[1:], os.Stdout, os.Stderr))
 		}
 	}
 	testscript.Main(m, commands)
@@ -36,7 +38,8 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("DPLANE_FAKE_STATE", filepath.Join(e.WorkDir, "machine.json"))
+			e.Setenv(zfsfake.StateVariable, filepath.Join(e.WorkDir, "machine.json"))
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			if err := os.MkdirAll(filepath.Join(e.WorkDir, "etc"), 0o755); err != nil {
 				return err
 			}

@@ -2,12 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -53,9 +51,4 @@ func readObserved(path string) (*state.Observed, error) {
 		return nil, failf("record it again with dplane observe --json", "%s has version %d: this dplane reads version 1", path, obs.Version)
 	}
 	return obs, nil
-}
-
-// describe names a configuration in one line.
-func describe(s *spec.Spec) string {
-	return fmt.Sprintf("generation %.12s: %d pool(s), %d dataset(s)", s.Generation, len(s.Pools), len(s.Datasets))
 }

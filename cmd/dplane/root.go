@@ -110,5 +110,5 @@ func level(name string) (slog.Level, error) {
 // logger writes to standard error; JSON goes to standard output alone.
 func (a *app) logger() *slog.Logger {
 	l, _ := level(a.logLevel) // checked before the command ran
-	return slog.New(tint.NewHandler(a.stderr, &tint.Options{Level: l, NoColor: !a.colorOn(a.stderr)}))
+	return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{Level: l, NoColor: !a.colorOn(a.stderr)}))
 }
