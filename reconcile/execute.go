@@ -108,13 +108,25 @@ func (l *Loop) intent(a Planned, generation, by string, allowed bool) state.Even
 	}
 	return state.Event{
 		At: now, Type: "action", Level: "info", Generation: generation,
-		Message: fmt.Sprintf("%s %s: %s", a.Verb, a.Object, describe(a.Action)),
+		Message: describe(a.Action),
 		Action: &state.Action{
 			ID: a.ID, Kind: string(a.Object.Kind), Name: a.Object.Name, Verb: string(a.Verb), Risk: a.Risk.String(),
-			Reason: strings.TrimSpace(a.Reason.At + " " + a.Reason.Observed), Commands: commands,
+			Reason: because(a.Reason), Commands: commands,
 			Outcome: state.Started, Started: now, By: by, Allowed: allowed,
 		},
 	}
+}
+
+// because is a reason in one line: "drift (home.yaml:7): compression is lz4 (local)".
+func because(r drivers.Reason) string {
+	s := r.Code
+	if r.At != "" {
+		s += " (" + r.At + ")"
+	}
+	if r.Observed != "" {
+		s += ": " + r.Observed
+	}
+	return s
 }
 
 // describe says what changes in one line.

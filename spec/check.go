@@ -64,12 +64,12 @@ func (l *loader) checkFields(s *shape, n *node, at spot) {
 }
 
 func (l *loader) unknown(s *shape, e entry, at spot) {
-	what, path := "key", at.path
-	if path == "" {
-		what, path = "section", join("", e.key)
+	what := "key"
+	if at.path == "" {
+		what = "section"
 	}
 	near := l.near(e.key, s.names)
-	p := l.problem(e.pos, path, "there is no %s %s%s", what, quote(e.key), meant(near))
+	p := l.problem(e.pos, join(at.path, e.key), "there is no %s %s%s", what, quote(e.key), meant(near))
 	p.Expected = "one of " + strings.Join(s.names, ", ")
 	if len(s.names) > 0 {
 		p.Example = s.names[0] + ": " + s.fields[s.names[0]].example

@@ -238,7 +238,7 @@ func (d *daemon) tellZFS(ctx context.Context, z state.ZFS) {
 
 // recordNothing keeps status and the endpoint honest while there is no configuration at all.
 func (d *daemon) recordNothing(ctx context.Context) {
-	r := state.Record{At: d.loop.Clock.Now(), Interval: d.interval(), Invalid: d.invalid, Errors: []string{"no valid configuration was ever in force"}}
+	r := state.Record{At: d.loop.Clock.Now(), Interval: d.interval(), Invalid: d.invalid}
 	if err := d.db.SaveRecord(ctx, r); err != nil && ctx.Err() == nil {
 		d.log.Error("record", "err", err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -19,11 +19,7 @@ import (
 // The test binary is also dplane, and the programs of a model machine whose state is the file that
 // DPLANE_FAKE_STATE names.
 func TestMain(m *testing.M) {
-	commands := map[string]func(){
-		"dplane": func() {
-			os.Exit(run(context.Background(), os.Args[1:], edges{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
-		},
-	}
+	commands := map[string]func(){"dplane": main}
 	for _, name := range zfsfake.Programs {
 		commands[name] = func() {
 			// Not os.Exit, at which the race detector sleeps for a second.
@@ -43,10 +39,10 @@ func TestScripts(t *testing.T) {
 			if err := os.MkdirAll(filepath.Join(e.WorkDir, "etc"), 0o755); err != nil {
 				return err
 			}
-			daemon := fmt.Sprintf("daemon: {runtime: %s/run, database: %[1]s/dplane.db}\n", e.WorkDir)
+			daemon := fmt.Sprintf("daemon: {interval: 2s, listen: \"127.0.0.1:0\", runtime: %s/run, database: %[1]s/dplane.db}\n", e.WorkDir)
 			return os.WriteFile(filepath.Join(e.WorkDir, "etc", "daemon.yaml"), []byte(daemon), 0o644)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "until": until},
 	})
 }
 
@@ -68,4 +64,22 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
 	}
+}
+
+// until repeats a program until it exits with a status, within a minute: what a daemon does is waited for.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until STATUS program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for range 300 {
+		var exit *exec.ExitError
+		switch err := ts.Exec(args[1], args[2:]...); {
+		case err == nil && want == 0, errors.As(err, &exit) && exit.ExitCode() == want:
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	ts.Fatalf("no exit status %d in a minute", want)
 }

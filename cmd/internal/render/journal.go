@@ -37,6 +37,9 @@ func EventsText(w io.Writer, events []state.Event, opt TextOptions) error {
 		if e.Action == nil {
 			continue
 		}
+		if e.Action.Reason != "" {
+			t.lines("    ", "why:", e.Action.Reason)
+		}
 		if e.Action.Error != "" {
 			t.lines("    ", "error:", e.Action.Error)
 		}

@@ -185,7 +185,11 @@ func (s *Status) machine(rec *state.Record, p *plan) {
 
 func (s *Status) errors(rec *state.Record) {
 	if rec.Invalid != "" {
-		s.worsen(Degraded, "the newest configuration is invalid, the last good one is in force")
+		if rec.Generation == "" {
+			s.worsen(Critical, "no valid configuration was ever in force: nothing is looked at or done")
+		} else {
+			s.worsen(Degraded, "the newest configuration is invalid, the last good one is in force")
+		}
 		s.Errors = append(s.Errors, StatusError{rec.Invalid, "dplane validate shows every error with its place"})
 	}
 	others := 0

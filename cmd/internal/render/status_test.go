@@ -76,6 +76,7 @@ func TestState(t *testing.T) {
 		{name: "limits", change: func(r *state.Record) { r.Plan = planOf(&reconcile.Plan{Limit: "too many"}) }, want: Degraded, why: "too many"},
 		{name: "run only", change: func(r *state.Record) { r.Plan = planOf(&reconcile.Plan{Actions: full.Actions[2:3]}) }, want: OK},
 		{name: "invalid files", change: func(r *state.Record) { r.Invalid = "a.yaml:1:1: no" }, want: Degraded},
+		{name: "never a valid file", change: func(r *state.Record) { r.Invalid, r.Generation = "a.yaml:1:1: no", "" }, want: Critical},
 		{name: "errors", change: func(r *state.Record) { r.Errors = []string{"set compression: busy"} }, want: Degraded},
 		{name: "a plan that can't be read", change: func(r *state.Record) { r.Plan = []byte("[") }, want: Degraded},
 		{name: "no configuration ever", change: func(r *state.Record) { *r = state.Record{At: t0, Interval: time.Minute, Errors: []string{"none"}} }, want: Degraded},
