@@ -37,7 +37,7 @@ tools: ## install the C compiler where it is missing (root)
 
 .PHONY: check
 check: ## gofmt, vet, staticcheck, tidy go.mod, all tests with -race; no root, no ZFS
-	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l cmd drivers examples reconcile schema spec state); \
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; \
 	  [ -z "$$unformatted" ] || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet -tags=sqlite_fts5,e2e ./...
 	$(GO) tool staticcheck -tags=sqlite_fts5,e2e ./...
