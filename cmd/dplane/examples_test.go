@@ -43,6 +43,30 @@ func TestGoldenExamples(t *testing.T) {
 	}
 }
 
+// TestReadme: the plan that the README shows is the one that its file gives.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```")
+	if len(blocks) < 5 {
+		t.Fatal("the README has lost its example")
+	}
+	file, shown := strings.TrimPrefix(blocks[1], "yaml\n"), strings.TrimPrefix(blocks[3], "\n")
+	want, err := spec.LoadFiles(map[string][]byte{"tank.yaml": []byte(file)}, spec.LoadOptions{Hostname: "example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := zfsfake.New()
+	fake.AddDisk("/dev/disk/by-id/ata-A", 4<<40)
+	fake.AddDisk("/dev/disk/by-id/ata-B", 4<<40)
+	_, plan, _ := strings.Cut(string(planText(t, want, fake)), "\n\n") // without the line that has the time
+	if plan != shown {
+		t.Errorf("the README shows\n%s\nand the plan is\n%s", shown, plan)
+	}
+}
+
 func planText(t *testing.T, want *spec.Spec, fake *zfsfake.Fake) []byte {
 	t.Helper()
 	obs := state.NewObserved(time.Date(2026, 11, 24, 7, 3, 0, 0, time.UTC), "example")
