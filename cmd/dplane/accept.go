@@ -33,14 +33,12 @@ func (a *app) accept(ctx context.Context, l *reconcile.Loop, want *spec.Spec, by
 	}
 	msg := fmt.Sprintf("generation %d (%.12s) is in force", number, want.Generation)
 	if found {
-		if gone := released(last, want); len(gone) > 0 {
-			msg += "; no longer declared, released and left alone: " + strings.Join(gone, ", ")
-		}
+		msg = strings.Join(append([]string{msg}, released(last, want)...), "; ")
 	}
 	return l.Store.Log(ctx, state.Event{At: l.Clock.Now(), Type: "configuration", Level: "info", Generation: want.Generation, Message: msg})
 }
 
-// released are the pools and datasets that an earlier generation declared and this one does not.
+// released says what an earlier generation declared and this one does not: one line, or none.
 func released(last state.Generation, want *spec.Spec) []string {
 	before, err := reload(last)
 	if err != nil {
@@ -57,7 +55,22 @@ func released(last state.Generation, want *spec.Spec) []string {
 			gone = append(gone, "dataset "+string(n))
 		}
 	}
-	return gone
+	if len(gone) == 0 {
+		return nil
+	}
+	return []string{"no longer declared, so released and left alone: " + strings.Join(gone, ", ")}
+}
+
+// notices compare with the generation that was in force last.
+func notices(ctx context.Context, store reconcile.Store, want *spec.Spec) ([]string, error) {
+	last, found, err := store.LastGeneration(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the last generation: %w", err)
+	}
+	if !found || last.Hash == want.Generation {
+		return nil, nil
+	}
+	return released(last, want), nil
 }
 
 // reload makes the configuration of a recorded generation again, from its files as they were.

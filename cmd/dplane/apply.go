@@ -107,7 +107,8 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if err := l.Settle(ctx); err != nil {
 		return err
 	}
-	if err := a.accept(ctx, l, want, who()); err != nil {
+	gone, err := notices(ctx, db, want)
+	if err != nil {
 		return err
 	}
 	consent := reconcile.ByHand(allowed(f.allow))
@@ -118,44 +119,65 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if p.ZFSError != "" {
 		return failf(p.ZFSHint, "nothing can be done: %s", p.ZFSError)
 	}
+	p.Notices = gone
 	if err := knownIDs(p, f.allow); err != nil {
 		return err
 	}
-	if f.plan != "" {
-		if err := a.claim(ctx, db, p, f.plan, l.Clock); err != nil {
-			return err
-		}
+	hash, err := fitting(p, f.plan)
+	if err != nil {
+		return err
 	}
-	if go_, err := a.ask(p, f.yes); !go_ {
+	if approved, err := a.ask(p, f.yes); !approved {
+		return err
+	}
+	if err := useUp(ctx, db, f.plan, hash, l.Clock); err != nil {
+		return err
+	}
+	if err := a.accept(ctx, l, want, who()); err != nil {
 		return err
 	}
 	s, err := l.Carry(ctx, want, p, obs, consent, who())
 	if err != nil {
-		return errors.Join(err, exit(applyCode(s, f.plan != "")))
+		return &exitError{code: max(applyCode(s, f.plan != ""), exitFailed), err: err}
 	}
 	return a.finish(s, f.plan != "")
 }
 
-// claim checks that a saved plan is still what is to be done, and uses it up.
-func (a *app) claim(ctx context.Context, db *sqlite.Store, p *reconcile.Plan, path string, clock reconcile.Clock) error {
+// fitting checks that a saved plan is still what is to be done, and gives its hash.
+func fitting(p *reconcile.Plan, path string) (hash string, err error) {
+	if path == "" {
+		return "", nil
+	}
 	b, err := readPlan(path)
 	if err != nil {
-		return err
-	}
-	stale := func(why string) error {
-		return &exitError{code: exitStale, err: fmt.Errorf("the saved plan %s no longer fits: %s; nothing was done", path, why), hint: "dplane plan --out " + path + " makes a new one"}
+		return "", err
 	}
 	if why := b.fits(p); why != "" {
-		return stale(why)
+		return "", stale(path, why)
 	}
-	used, err := db.UsePlan(ctx, b.Hash, clock.Now())
+	return b.Hash, nil
+}
+
+// useUp marks a saved plan as carried out: it is used once.
+func useUp(ctx context.Context, db *sqlite.Store, path, hash string, clock reconcile.Clock) error {
+	if path == "" {
+		return nil
+	}
+	used, err := db.UsePlan(ctx, hash, clock.Now())
 	if err != nil {
 		return fmt.Errorf("mark the plan as used: %w", err)
 	}
 	if used {
-		return stale("it was carried out before")
+		return stale(path, "it was carried out before")
 	}
 	return nil
+}
+
+func stale(path, why string) error {
+	return &exitError{
+		code: exitStale, err: fmt.Errorf("the saved plan %s no longer fits: %s; nothing was done", path, why),
+		hint: "dplane plan --out " + path + " makes a new one",
+	}
 }
 
 // ask shows the plan and asks for leave. Where there is nothing to carry out it says so, and ends.
@@ -238,14 +260,8 @@ func (a *app) dryRun(ctx context.Context, want *spec.Spec, f applyFlags) error {
 	if p.ZFSError != "" {
 		return failf(p.ZFSHint, "nothing can be planned: %s", p.ZFSError)
 	}
-	if f.plan != "" {
-		b, err := readPlan(f.plan)
-		if err != nil {
-			return err
-		}
-		if why := b.fits(p); why != "" {
-			return &exitError{code: exitStale, err: fmt.Errorf("the saved plan %s no longer fits: %s", f.plan, why), hint: "dplane plan --out " + f.plan + " makes a new one"}
-		}
+	if _, err := fitting(p, f.plan); err != nil {
+		return err
 	}
 	if a.json {
 		return a.print(render.PlanJSON(p))

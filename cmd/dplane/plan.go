@@ -81,5 +81,9 @@ func (a *app) makePlan(ctx context.Context, want *spec.Spec, observed string) (*
 	}
 	defer done()
 	p, _, err := a.loop(store, false).Plan(ctx, want, consent)
+	if err != nil {
+		return nil, err
+	}
+	p.Notices, err = notices(ctx, store, want)
 	return p, err
 }

@@ -44,3 +44,7 @@ func hostname() string {
 type forgetful struct{ reconcile.Store }
 
 func (forgetful) Recorded(context.Context) ([]state.Recorded, error) { return nil, nil }
+
+func (forgetful) LastGeneration(context.Context) (state.Generation, bool, error) {
+	return state.Generation{}, false, nil
+}
