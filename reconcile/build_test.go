@@ -63,8 +63,8 @@ func show(p *Plan) string {
 }
 
 func TestBuild(t *testing.T) {
-	person := ByHand(nil)
-	daemon := Consent{Risk: spec.Safe, Unattended: true, Limits: spec.Limits{Changes: 50}}
+	person := ByHand(nil, nil)
+	daemon := Consent{Risk: spec.Safe, Unattended: true, Limits: &spec.Limits{Changes: 50}}
 	destroy := act("destroy dataset t/x destructive")
 	destroy.Identify()
 	for _, tc := range []struct {
@@ -86,10 +86,10 @@ func TestBuild(t *testing.T) {
 		{"yes never covers a destroy", person, 9,
 			[]string{"destroy dataset t/x destructive"},
 			"destroy t/x (destroys data: only --allow " + destroy.ID + " approves it)"},
-		{"its id does", ByHand(map[string]bool{destroy.ID: true}), 9,
+		{"its id does", ByHand(nil, map[string]bool{destroy.ID: true}), 9,
 			[]string{"destroy dataset t/x destructive"},
 			"destroy t/x"},
-		{"an id fits no other object", ByHand(map[string]bool{destroy.ID: true}), 9,
+		{"an id fits no other object", ByHand(nil, map[string]bool{destroy.ID: true}), 9,
 			[]string{"destroy dataset t/y destructive"},
 			"destroy t/y (destroys data: only --allow "},
 		{"fewer than five changes never trip the limit", daemon, 2,
@@ -97,7 +97,13 @@ func TestBuild(t *testing.T) {
 			"update a\nupdate b\nupdate c\nupdate d"},
 		{"five of eight do", daemon, 8,
 			[]string{"update dataset a safe", "update dataset b safe", "update dataset c safe", "update dataset d safe", "update dataset e safe"},
-			"update a (5 changes to 8 declared objects are more than daemon.limits.changes (50%): dplane apply carries it out)"},
+			"update a (changes to 5 of 8 declared objects are more than daemon.limits.changes (50%): dplane apply --allow-limits approves it)"},
+		{"by hand too", ByHand(&spec.Limits{Changes: 50}, nil), 8,
+			[]string{"update dataset a safe", "update dataset b safe", "update dataset c safe", "update dataset d safe", "update dataset e safe", "create dataset f safe"},
+			"update a (changes to 5 of 8 "},
+		{"several changes of one object are one", daemon, 8,
+			[]string{"update dataset a safe", "update dataset a safe <x 1", "update dataset b safe", "update dataset c safe", "update dataset d safe"},
+			"update a\nupdate a\nupdate b"},
 		{"five of ten do not", daemon, 10,
 			[]string{"update dataset a safe", "update dataset b safe", "update dataset c safe", "update dataset d safe", "update dataset e safe"},
 			"update a\nupdate b\nupdate c\nupdate d\nupdate e"},
@@ -127,7 +133,7 @@ func TestOrderLaw(t *testing.T) {
 			}
 		}
 		shuffled := rapid.Permutation(lines).Draw(t, "order")
-		p := build(ByHand(nil), 9, shuffled...)
+		p := build(ByHand(nil, nil), 9, shuffled...)
 		if len(p.Actions) != n {
 			t.Fatalf("%d actions of %d", len(p.Actions), n)
 		}
@@ -149,7 +155,7 @@ func TestOrderLaw(t *testing.T) {
 func TestZFSMissingPlansNothing(t *testing.T) {
 	in := drivers.Input{Want: &spec.Spec{}, Have: state.NewObserved(time.Unix(0, 0), "h")}
 	in.Have.ZFS = state.ZFS{Error: "no module", Hint: "modprobe zfs"}
-	p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{act("create pool t irreversible")}}}, ByHand(nil))
+	p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{act("create pool t irreversible")}}}, ByHand(nil, nil))
 	if len(p.Actions) != 0 || p.ZFSError != "no module" || p.ZFSHint != "modprobe zfs" {
 		t.Errorf("got %+v", p)
 	}

@@ -9,21 +9,27 @@ import (
 
 // Consent is what may be done without asking again.
 type Consent struct {
-	Risk        spec.Risk       // the highest risk that is carried out; Destructive is never covered by it
-	Allow       map[string]bool // ids of actions that a person named
-	Unattended  bool            // the daemon: the limits bind
-	Limits      spec.Limits
-	AllowLimits bool
+	Risk       spec.Risk       // the highest risk that is carried out; Destructive is never covered by it
+	Allow      map[string]bool // ids of actions that a person named
+	Unattended bool            // the daemon asks
+	Limits     *spec.Limits    // what is changed at once at most; nil: a person lifted them (--allow-limits)
 }
 
-// ByHand is the consent of a person who said yes: everything but what destroys data.
-func ByHand(allow map[string]bool) Consent {
-	return Consent{Risk: spec.Irreversible, Allow: allow}
+// ByHand is the consent of a person who said yes: everything but what destroys data, within the limits.
+// The actions of allow were named one by one, and are not bound.
+func ByHand(limits *spec.Limits, allow map[string]bool) Consent {
+	return Consent{Risk: spec.Irreversible, Allow: allow, Limits: limits}
 }
 
 // Daemon is the consent that the files give to the loop.
 func Daemon(d spec.Daemon) Consent {
-	return Consent{Risk: d.Apply, Unattended: true, Limits: d.Limits}
+	return Consent{Risk: d.Apply, Unattended: true, Limits: &d.Limits}
+}
+
+// spent is what is left of a consent once it was used: an id that was named holds for one action, once.
+func (c Consent) spent() Consent {
+	c.Allow = nil
+	return c
 }
 
 // gate fills in why each action of the plan waits. declared is the number of declared objects.
@@ -44,7 +50,7 @@ func (c Consent) gate(p *Plan, declared int) {
 			verdict[a.ID] = a.Object.String() + ", which is held"
 		}
 	}
-	if c.Unattended && !c.AllowLimits {
+	if c.Limits != nil {
 		c.limit(p, declared)
 	}
 }
@@ -66,32 +72,37 @@ func (c Consent) hold(a drivers.Action) string {
 // fewChanges never trip the limit on changes (PRODUCT.md section 4, promise 8).
 const fewChanges = 5
 
-// limit holds the whole plan where an unattended apply would destroy or change more than was agreed:
-// a configuration that shrank or changed by accident then waits for a person.
+// limit holds the whole plan where more would be destroyed or changed than was agreed: a configuration that
+// shrank or changed by accident then waits for a person.
 func (c Consent) limit(p *Plan, declared int) {
-	var destroys, changes int
-	for _, a := range p.Actions {
-		if !a.Runnable() {
-			continue
-		}
-		switch a.Verb {
-		case drivers.Destroy:
-			destroys++
-		case drivers.Update:
-			changes++
-		}
-	}
+	destroys, changed := c.counted(p)
 	switch {
 	case destroys > c.Limits.Destroys:
 		p.Limit = fmt.Sprintf("%d destroys are more than daemon.limits.destroys (%d)", destroys, c.Limits.Destroys)
-	case changes >= fewChanges && changes*100 > c.Limits.Changes*declared:
-		p.Limit = fmt.Sprintf("%d changes to %d declared objects are more than daemon.limits.changes (%d%%)", changes, declared, c.Limits.Changes)
+	case changed >= fewChanges && changed*100 > c.Limits.Changes*declared:
+		p.Limit = fmt.Sprintf("changes to %d of %d declared objects are more than daemon.limits.changes (%d%%)", changed, declared, c.Limits.Changes)
 	default:
 		return
 	}
 	for i := range p.Actions {
-		if a := &p.Actions[i]; a.Runnable() {
-			a.Held = p.Limit + ": dplane apply carries it out"
+		if a := &p.Actions[i]; a.Runnable() && !c.Allow[a.ID] {
+			a.Held = p.Limit + ": dplane apply --allow-limits approves it"
 		}
 	}
+}
+
+// counted are the destroys and the changed objects that the limits bind: creates, what waits anyway, and what
+// a person named don't count.
+func (c Consent) counted(p *Plan) (destroys, changed int) {
+	objects := map[spec.Ref]bool{}
+	for _, a := range p.Actions {
+		switch {
+		case !a.Runnable() || c.Allow[a.ID]:
+		case a.Verb == drivers.Destroy:
+			destroys++
+		case a.Verb == drivers.Update:
+			objects[a.Object] = true
+		}
+	}
+	return destroys, len(objects)
 }

@@ -70,7 +70,7 @@ func (l *Loop) Carry(ctx context.Context, want *spec.Spec, p *Plan, obs *state.O
 	after := context.WithoutCancel(ctx)
 	if len(s.Outcomes) > 0 {
 		var err error
-		if s.Remaining, s.Observed, err = l.Plan(after, want, Consent{Risk: consent.Risk, Unattended: consent.Unattended, Limits: consent.Limits}); err != nil {
+		if s.Remaining, s.Observed, err = l.Plan(after, want, consent.spent()); err != nil {
 			return s, err
 		}
 		l.verify(&s)

@@ -30,6 +30,7 @@ const (
 type applyFlags struct {
 	yes, dryRun bool
 	allow       []string
+	allowLimits bool
 	plan        string // a saved plan
 }
 
@@ -58,7 +59,16 @@ nothing done, 5 some failed or were interrupted, 3 all else done but something i
 	c.Flags().BoolVar(&f.yes, "yes", false, "carry out without asking, up to what can't be taken back; never what destroys data")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the exact command lines and change nothing")
 	c.Flags().StringSliceVar(&f.allow, "allow", nil, "approve the action with this `id`, also where it destroys data")
+	c.Flags().BoolVar(&f.allowLimits, "allow-limits", false, "approve more changes at once than daemon.limits admits")
 	return c
+}
+
+// consent is what these flags and a yes approve.
+func (f applyFlags) consent(want *spec.Spec) reconcile.Consent {
+	if f.allowLimits {
+		return reconcile.ByHand(nil, allowed(f.allow))
+	}
+	return reconcile.ByHand(&want.Daemon.Limits, allowed(f.allow))
 }
 
 func (a *app) runApply(ctx context.Context, f applyFlags) error {
@@ -111,7 +121,7 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if err != nil {
 		return err
 	}
-	consent := reconcile.ByHand(allowed(f.allow))
+	consent := f.consent(want)
 	p, obs, err := l.Plan(ctx, want, consent)
 	if err != nil {
 		return err
@@ -253,7 +263,7 @@ func (a *app) dryRun(ctx context.Context, want *spec.Spec, f applyFlags) error {
 		return err
 	}
 	defer done()
-	p, _, err := a.loop(store, false).Plan(ctx, want, reconcile.ByHand(allowed(f.allow)))
+	p, _, err := a.loop(store, false).Plan(ctx, want, f.consent(want))
 	if err != nil {
 		return err
 	}

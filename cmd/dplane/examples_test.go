@@ -75,7 +75,7 @@ func planText(t *testing.T, want *spec.Spec, fake *zfsfake.Fake) []byte {
 			t.Fatal(err)
 		}
 	}
-	p := reconcile.Build(drivers.Input{Want: want, Have: obs, Now: obs.At}, kinds(nil), reconcile.ByHand(nil))
+	p := reconcile.Build(drivers.Input{Want: want, Have: obs, Now: obs.At}, kinds(nil), reconcile.ByHand(nil, nil))
 	var out bytes.Buffer
 	if err := render.PlanText(&out, p, render.TextOptions{Commands: true}); err != nil {
 		t.Fatal(err)

@@ -66,7 +66,7 @@ func (a *app) runPlan(ctx context.Context, f planFlags) error {
 }
 
 func (a *app) makePlan(ctx context.Context, want *spec.Spec, observed string) (*reconcile.Plan, error) {
-	consent := reconcile.ByHand(nil)
+	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
 	if observed != "" {
 		obs, err := readObserved(observed)
 		if err != nil {

@@ -77,7 +77,7 @@ func decided(t testing.TB, m *Machine, pool string) string {
 // pass expects a pass that does all there is to do.
 func pass(t testing.TB, m *Machine, want *spec.Spec) {
 	t.Helper()
-	step, _, err := m.Pass(want, reconcile.ByHand(nil), nil)
+	step, _, err := m.Pass(want, reconcile.ByHand(nil, nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestKilled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, want := prepare(t)
 			count := &host.Faulty{}
-			if step, _, err := m.Pass(want, reconcile.ByHand(nil), count); err != nil || len(step.Remaining.Actions) > 0 {
+			if step, _, err := m.Pass(want, reconcile.ByHand(nil, nil), count); err != nil || len(step.Remaining.Actions) > 0 {
 				t.Fatalf("undisturbed: %v, %d left", err, len(step.Remaining.Actions))
 			}
 			ours, others := decided(t, m, "tank"), decided(t, m, "other")
@@ -117,7 +117,7 @@ func TestKilled(t *testing.T) {
 			for n := 1; n <= count.Writes; n++ {
 				for _, f := range []host.Fault{host.FailBefore, host.DieBefore, host.DieAfter} {
 					m, want := prepare(t)
-					step, died, err := m.Pass(want, reconcile.ByHand(nil), &host.Faulty{N: n, Fault: f})
+					step, died, err := m.Pass(want, reconcile.ByHand(nil, nil), &host.Faulty{N: n, Fault: f})
 					if err != nil {
 						t.Fatalf("write %d, fault %d: %v", n, f, err)
 					}

@@ -87,7 +87,7 @@ func TestEveryValue(t *testing.T) {
 			}
 		}
 		b.write("tank.yaml", y.String())
-		if r := b.dplane("apply", "--yes"); r.Code != 0 {
+		if r := b.dplane("apply", "--yes", "--allow-limits"); r.Code != 0 {
 			t.Fatalf("turn %d: apply: exit status %d\n%s%s", turn, r.Code, r.Stdout, r.Stderr)
 		}
 		if r := b.dplane("plan", "--detailed-exitcode"); r.Code != 0 {
