@@ -33,7 +33,8 @@ type change struct {
 	below []string
 	// pins are the declared datasets below that get their value set before this one changes.
 	pins []spec.DatasetName
-	// moved: an ancestor's value changes in this plan, so that what is inherited here is no precondition.
+	// moved: an ancestor's value changes in this plan, so that what is inherited here is no precondition; or
+	// there is nothing that could be asked for.
 	moved bool
 	// action is the id of the action it became part of.
 	action string
@@ -54,7 +55,7 @@ func (v *view) compare(want *spec.Dataset, have *state.Dataset) map[string]*chan
 		v.compareVolume(want, have, changes)
 	}
 	if want.Properties != nil { // where the whole of it left the files, nothing is touched
-		for name := range have.Applied() {
+		for name := range appliedTo(have) {
 			_, still := want.Properties[name]
 			if !still && have.Properties[name].Source != "temporary" { // a mount option hides what is set
 				changes[name] = v.undeclared(want, have, name)
@@ -157,8 +158,8 @@ func (v *view) undeclared(want *spec.Dataset, have *state.Dataset, name string) 
 	info, native := spec.LookupProperty(name, want.Type())
 	_, known := have.Properties[name]
 	switch {
-	case !known:
-		c.deed, c.from, c.note = forget, unset, name+" is not set any more"
+	case !known: // zfs get knows an unset user property, and no native one of another release or unknown user
+		c.deed, c.from, c.note, c.moved = forget, unset, name+" is not set any more", !spec.IsUserProperty(name)
 	case native && info.Change != spec.Anytime:
 		c.deed, c.note = forget, name+" is left as it is: it can't be changed after creation"
 	case spec.IsUserQuota(name) && unlimited(c.from.Value), !c.from.Local():

@@ -109,7 +109,7 @@ func quotaNames(want *spec.Spec, pool string, list []*state.Dataset) []string {
 		}
 	}
 	for _, ds := range list {
-		for name := range ds.Applied() {
+		for name := range appliedTo(ds) {
 			if spec.IsUserQuota(name) {
 				names[name] = true
 			}

@@ -86,7 +86,7 @@ func randomMachine(t *rapid.T) *zfsfake.Fake {
 				marked[n] = rapid.Bool().Draw(t, "marked")
 			}
 		}
-		if v := state.EncodeApplied(marked); v != "" {
+		if v := editedMark(t, marked); v != "" {
 			do(t, f, "zfs", "set", "dplane:applied="+v, name)
 		}
 		d.Written = rapid.SampledFrom([]uint64{0, 0, 0, 2 << 30}).Draw(t, "written")
@@ -95,6 +95,20 @@ func randomMachine(t *rapid.T) *zfsfake.Fake {
 		}
 	}
 	return f
+}
+
+// editedMark is the mark, at times as somebody left it who edited it by hand: out of order, and with words that
+// dplane never writes there.
+func editedMark(t *rapid.T, marked map[string]bool) string {
+	if !rapid.Bool().Draw(t, "edited") {
+		return state.EncodeApplied(marked)
+	}
+	words := strings.Split(state.EncodeApplied(marked), ",")
+	for range rapid.IntRange(0, 3).Draw(t, "words") {
+		words = append(words, rapid.SampledFrom([]string{"-r", "type", "dplane:applied", "dplane:trash.guid", "-r:x", "nosuch", " atime", "volsize", ""}).Draw(t, "word"))
+	}
+	slices.Reverse(words)
+	return strings.Join(words, ",")
 }
 
 func quoted(word string) string { return "'" + word + "'" }
