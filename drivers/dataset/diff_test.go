@@ -52,6 +52,14 @@ func TestDiff(t *testing.T) {
 				"update disruptive drift: zfs set dplane:applied=compression,readonly readonly=on tank/home",
 			},
 		},
+		"what may be busy comes last of its risk, by itself": {
+			want: []string{"tank/home mountpoint=/srv quota=5K sharenfs=on"},
+			have: []string{"tank", "tank/home"},
+			plan: []string{
+				"update disruptive drift: zfs set dplane:applied=quota,sharenfs quota=5120 sharenfs=on tank/home",
+				"update disruptive drift: zfs set dplane:applied=mountpoint,quota,sharenfs mountpoint=/srv tank/home",
+			},
+		},
 		"taken out": {
 			want: []string{"tank/home compression=zstd"},
 			have: []string{"tank", "tank/home compression=zstd atime=off quota=5 dplane:applied=atime,compression,quota"},

@@ -34,35 +34,47 @@ func (v *view) actionsFor(want *spec.Dataset, have *state.Dataset) []drivers.Act
 	return append(b.actions, refused...)
 }
 
-// group are changes that make one action. The size of a volume is alone: it has no mark.
+// group are changes that make one action.
 type group struct {
-	size bool
+	rank rank
 	risk spec.Risk
 	code string
 }
 
+// rank parts what is likely to be refused from the rest, and puts it last: zfs set takes all of a command or
+// little of it, and what waits for an action that failed is skipped.
+type rank int
+
+const (
+	live   rank = iota
+	mounts      // somebody may have a file open: "pool or dataset is busy"
+	size        // of a volume, which has no mark
+)
+
 func groupOf(c *change) group {
-	g := group{size: c.name == "volsize", risk: max(c.risk, spec.Safe), code: drivers.Drift}
+	g := group{risk: max(c.risk, spec.Safe), code: drivers.Drift}
+	switch c.name {
+	case "volsize":
+		g.rank = size
+	case "mountpoint", "canmount", "readonly":
+		g.rank = mounts
+	}
 	if c.deed != set {
 		g.code = drivers.Removed
+	}
+	if c.deed == forget {
+		g.rank = live
 	}
 	return g
 }
 
 func sortedGroups(groups map[group][]*change) []group {
 	return slices.SortedFunc(maps.Keys(groups), func(a, b group) int {
-		if a.size != b.size {
-			return cmp.Compare(boolToInt(a.size), boolToInt(b.size))
+		if (a.rank == size) != (b.rank == size) { // whatever its risk
+			return cmp.Compare(a.rank, b.rank)
 		}
-		return cmp.Or(cmp.Compare(a.risk, b.risk), cmp.Compare(a.code, b.code))
+		return cmp.Or(cmp.Compare(a.risk, b.risk), cmp.Compare(a.rank, b.rank), cmp.Compare(a.code, b.code))
 	})
-}
-
-func boolToInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func byName(changes map[string]*change) []*change {
@@ -96,7 +108,7 @@ func (b *builder) add(g group, cs []*change) {
 		Guard: []host.Expect{b.guard(cs)},
 	}
 	switch {
-	case g.size:
+	case g.rank == size:
 		a.Steps, a.Undo = b.resize(cs[0])
 	case g.code == drivers.Drift:
 		a.Steps = b.set(cs)
