@@ -2,6 +2,7 @@ package spec
 
 import (
 	"path/filepath"
+	"reflect"
 	"testing"
 )
 
@@ -41,4 +42,42 @@ func roundTrip(t interface {
 	if again.Generation != s.Generation {
 		t.Fatalf("another generation:\n%s\n%s", text, again.Encode())
 	}
+	a, b := meaning(reflect.ValueOf(*s)), meaning(reflect.ValueOf(*again))
+	if !reflect.DeepEqual(a, b) {
+		t.Fatalf("another meaning:\n%v\n%v\n%s", a, b, text)
+	}
+}
+
+// meaning is a value without what does not enter the generation: places, the text of properties, files, warnings.
+func meaning(v reflect.Value) any {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
+		return meaning(v.Elem())
+	case reflect.Struct:
+		m := map[string]any{}
+		for i := range v.NumField() {
+			switch name := v.Type().Field(i).Name; name {
+			case "Pos", "Text", "Files", "Warnings":
+			default:
+				m[name] = meaning(v.Field(i))
+			}
+		}
+		return m
+	case reflect.Map:
+		m := map[string]any{}
+		for _, k := range v.MapKeys() {
+			m[k.String()] = meaning(v.MapIndex(k))
+		}
+		return m
+	case reflect.Slice:
+		var list []any
+		for i := range v.Len() {
+			list = append(list, meaning(v.Index(i)))
+		}
+		return list
+	}
+	return v.Interface()
 }

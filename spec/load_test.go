@@ -60,21 +60,23 @@ func TestFilesAsTheyCome(t *testing.T) {
 	const plainText = "pools:\n  tank: {}\ndatasets:\n  tank/a:\n    properties:\n      compression: zstd\n      atime: \"off\"\n"
 	want := mustLoad(t, map[string]string{"a.yaml": plainText}).Generation
 	for name, files := range map[string]map[string]string{
-		"CRLF":          {"a.yaml": strings.ReplaceAll(plainText, "\n", "\r\n")},
-		"BOM":           {"a.yaml": "\xef\xbb\xbf" + plainText},
-		"no last line":  {"a.yaml": strings.TrimSuffix(plainText, "\n")},
-		"documents":     {"a.yaml": "---\npools: {tank: {}}\n---\n---\ndatasets: {tank/a: {properties: {compression: zstd, atime: off}}}\n...\n"},
-		"two files":     {"b.yml": "pools: {tank: }", "a.yaml": "datasets: {tank/a: {properties: {atime: false, compression: \"zstd\"}}}"},
-		"empty files":   {"a.yaml": plainText, "b.yaml": "", "c.yaml": "# nothing\n", "d.yaml": "---\n", "e.yaml": "null\n", "f.yaml": "datasets:\n"},
-		"comments":      {"a.yaml": "# one\npools: # two\n  tank: {} # three\ndatasets:\n  tank/a: {properties: {compression: zstd, atime: off}}\n"},
-		"anchor":        {"a.yaml": "x-p: &p {compression: zstd, atime: off}\npools: {tank: {}}\ndatasets: {tank/a: {properties: *p}}\n"},
-		"merge":         {"a.yaml": "x-p: &p {compression: lz4, atime: off}\npools: {tank: {}}\ndatasets: {tank/a: {properties: {<<: *p, compression: zstd}}}\n"},
-		"merge list":    {"a.yaml": "x-p: &p {atime: off}\nx-q: &q {atime: on, compression: zstd}\npools: {tank: {}}\ndatasets: {tank/a: {properties: {<<: [*p, *q]}}}\n"},
-		"merge entry":   {"a.yaml": "x-p: &p {tank/a: {properties: {compression: zstd, atime: off}}}\npools: {tank: {}}\ndatasets: {<<: *p}\n"},
-		"editor's":      {"a.yaml": plainText, ".a.yaml.swp": "\x00", "a.yaml~": "x", "#a.yaml#": "x", ".#a.yaml": "x", "README.md": "x", "4913": ""},
-		"x- in another": {"a.yaml": plainText, "b.yaml": "x-other: {anything: [goes]}\n"},
-		"JSON":          {"a.yaml": `{"pools": {"tank": {}}, "datasets": {"tank/a": {"properties": {"compression": "zstd", "atime": false}}}}`},
-		"folded":        {"a.yaml": "pools: {tank: {}}\ndatasets:\n  tank/a:\n    properties:\n      compression: >-\n        zstd\n      atime: off\n"},
+		"CRLF":                          {"a.yaml": strings.ReplaceAll(plainText, "\n", "\r\n")},
+		"BOM":                           {"a.yaml": "\xef\xbb\xbf" + plainText},
+		"no last line":                  {"a.yaml": strings.TrimSuffix(plainText, "\n")},
+		"documents":                     {"a.yaml": "---\npools: {tank: {}}\n---\n---\ndatasets: {tank/a: {properties: {compression: zstd, atime: off}}}\n...\n"},
+		"two files":                     {"b.yml": "pools: {tank: }", "a.yaml": "datasets: {tank/a: {properties: {atime: false, compression: \"zstd\"}}}"},
+		"empty files":                   {"a.yaml": plainText, "b.yaml": "", "c.yaml": "# nothing\n", "d.yaml": "---\n", "e.yaml": "null\n", "f.yaml": "datasets:\n"},
+		"comments":                      {"a.yaml": "# one\npools: # two\n  tank: {} # three\ndatasets:\n  tank/a: {properties: {compression: zstd, atime: off}}\n"},
+		"anchor":                        {"a.yaml": "x-p: &p {compression: zstd, atime: off}\npools: {tank: {}}\ndatasets: {tank/a: {properties: *p}}\n"},
+		"merge":                         {"a.yaml": "x-p: &p {compression: lz4, atime: off}\npools: {tank: {}}\ndatasets: {tank/a: {properties: {<<: *p, compression: zstd}}}\n"},
+		"merge list":                    {"a.yaml": "x-p: &p {atime: off}\nx-q: &q {atime: on, compression: zstd}\npools: {tank: {}}\ndatasets: {tank/a: {properties: {<<: [*p, *q]}}}\n"},
+		"merge entry":                   {"a.yaml": "x-p: &p {tank/a: {properties: {compression: zstd, atime: off}}}\npools: {tank: {}}\ndatasets: {<<: *p}\n"},
+		"editor's":                      {"a.yaml": plainText, ".a.yaml.swp": "\x00", "a.yaml~": "x", "#a.yaml#": "x", ".#a.yaml": "x", "README.md": "x", "4913": ""},
+		"x- in another":                 {"a.yaml": plainText, "b.yaml": "x-other: {anything: [goes]}\n"},
+		"JSON":                          {"a.yaml": `{"pools": {"tank": {}}, "datasets": {"tank/a": {"properties": {"compression": "zstd", "atime": false}}}}`},
+		"anchor in an earlier document": {"a.yaml": "x-p: &p {compression: zstd, atime: off}\n---\npools: {tank: {}}\n---\ndatasets: {tank/a: {properties: {<<: *p}}}\n"},
+		"alias as a key":                {"a.yaml": "x-k: &k tank/a\npools: {tank: {}}\ndatasets: {*k : {properties: {compression: zstd, atime: off}}}\n"},
+		"folded":                        {"a.yaml": "pools: {tank: {}}\ndatasets:\n  tank/a:\n    properties:\n      compression: >-\n        zstd\n      atime: off\n"},
 	} {
 		s, err := loadText(t, files)
 		if err != nil {
@@ -143,7 +145,7 @@ func TestLarge(t *testing.T) {
 	} {
 		start := time.Now()
 		_, err := loadText(t, map[string]string{"a.yaml": c.text})
-		if (err == nil) != c.ok {
+		if (err == nil) != c.ok || strings.HasSuffix(c.name, "numbers") && !strings.Contains(err.Error(), "holds more than 4000000 values") {
 			t.Errorf("%s: %.300v", c.name, err)
 		}
 		if d := time.Since(start); d > 20*time.Second {
@@ -277,6 +279,31 @@ func TestOneMistakeOnce(t *testing.T) {
 	_, err = loadText(t, map[string]string{"a.yaml": "x-p: &p {compresion: zstd}\npools: {tank: {}}\ndatasets: {tank/a: {properties: *p}, tank/b: {properties: *p}}\n"})
 	if err == nil || strings.Contains(err.Error(), "\n") {
 		t.Error(err)
+	}
+}
+
+// TestNotWrong: what looks like a mistake and is none.
+func TestNotWrong(t *testing.T) {
+	ha := "ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: " + testPeer + ", nas-b: " + strings.TrimSuffix(testPeer, "}") + ", remote: nas-b}}}\n" +
+		"remotes: {nas-b: {host: b, user: u, identityFile: /k, hostKey: \"" + testKey + "\"}}\n"
+	for name, text := range map[string]string{
+		"key file beside an unmounted dataset":    "datasets: {tank/a: {properties: {mountpoint: none}, encryption: {format: raw, keyFile: /tank/a/key}}}",
+		"key file on the parent":                  "datasets: {tank/a: {encryption: {format: raw, keyFile: /tank/keys/a}}}",
+		"a key on another that is unlocked first": "datasets: {tank/a: {encryption: {format: passphrase}}, tank/c: {encryption: {format: raw, keyFile: /tank/a/key}}}",
+		"absent below absent":                     "datasets: {tank/a: {absent: true}, tank/a/b: {absent: true}}",
+		"a chain":                                 "replications: {a: {source: tank/a, target: usb/a}, b: {source: usb/a, target: tank/b}}",
+		"there and back elsewhere":                "replications: {a: {source: tank/a, target: usb/a}, b: {source: usb/b, target: tank/b}}",
+		"one source, two targets":                 "replications: {a: {source: tank/a, target: usb/a}, b: {source: tank/a, target: usb/b}}",
+		"below, but not of it":                    "replications: {a: {source: tank/a, target: usb/a}, b: {source: usb/a/x, target: tank/a/y}}",
+		"standby, with the part excluded":         ha + "replications: {a: {source: tank/a, recursive: true, exclude: [tank/a/b], target: standby}, b: {source: tank/a/b, target: standby}}",
+		"one spare for two pools":                 "pools: {p: {vdevs: [{stripe: [/dev/a]}], spare: [/dev/s]}, q: {vdevs: [{stripe: [/dev/b]}], spare: [/dev/s]}}",
+		"a dataset below an undeclared one":       "datasets: {tank/a/b/c: {}}",
+		"a schedule of the parent":                "schedules: {s: {keep: {daily: 1}}}\ndatasets: {tank: {snapshots: {schedule: s}}, tank/a: {snapshots: none}}",
+	} {
+		pools := "pools: {tank: {}, usb: {}}\n"
+		if _, err := loadText(t, map[string]string{"a.yaml": pools, "b.yaml": text + "\n"}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

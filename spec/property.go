@@ -155,6 +155,9 @@ func CheckProperty(name, text string, on DatasetType) (canonical, expected strin
 	case OwnKey:
 		return "", info.Instead, fmt.Errorf("%s is not set under properties", name)
 	}
+	if name == "refreservation" && text == "auto" && on == Filesystems {
+		return "", "a size such as 100G, or none", fmt.Errorf("refreservation=auto is only for volumes")
+	}
 	c, err := info.Canonical(text)
 	return c, info.Expected(), err
 }

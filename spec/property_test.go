@@ -32,7 +32,9 @@ func TestCheckProperty(t *testing.T) {
 		{Filesystems, "recordsize", "100K", "!no value"},
 		{Filesystems, "recordsize", "256", "!no value"},
 		{Filesystems, "recordsize", "32M", "!no value"},
-		{Filesystems, "refreservation", "auto", "auto"},
+		{Volumes, "refreservation", "auto", "auto"},
+		{datasets, "refreservation", "auto", "auto"},
+		{Filesystems, "refreservation", "auto", "!only for volumes"},
 		{Filesystems, "copies", "2", "2"},
 		{Filesystems, "copies", "4", "!no value"},
 		{Filesystems, "mountpoint", "/srv/home/", "/srv/home"},
@@ -109,6 +111,9 @@ func TestPropertyTables(t *testing.T) {
 				t.Errorf("%s %s has no example", on, name)
 			}
 			for _, text := range append([]string{info.Example}, info.Values...) {
+				if name == "refreservation" && text == "auto" && on == Filesystems {
+					continue
+				}
 				c, _, err := CheckProperty(name, text, on)
 				if err != nil {
 					t.Errorf("%s: %v", name, err)

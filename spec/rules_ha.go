@@ -28,6 +28,7 @@ func (l *loader) haRules() {
 		}
 	}
 	l.ownNode(peers, isPeer, known)
+	l.standbyRemotes(names, values)
 	l.groupRules(ha.get("datasets"))
 	if h.Failover.Mode == "automatic" {
 		l.automaticRules(ha, names)
@@ -37,6 +38,23 @@ func (l *loader) haRules() {
 func (l *loader) peerRef(c cursor, name string, isPeer map[string]bool, known []string) {
 	if c.there() && !isPeer[name] {
 		c.bad("there is no peer %s%s", quote(name), l.suggest(name, known)).Expected = "a name of ha.peers" + among(known)
+	}
+}
+
+// standbyRemotes: a replication to standby reaches each other peer by its remote.
+func (l *loader) standbyRemotes(names []string, peers []cursor) {
+	for _, name := range sortedKeys(l.spec.Replications) {
+		r := l.spec.Replications[name]
+		if !r.Target.Standby {
+			continue
+		}
+		for i, peer := range names {
+			if peer != l.spec.Node.Name && !peers[i].get("remote").there() {
+				peers[i].badKey("has no remote, and the replication %s (%s) sends to it", name, r.Target.Pos).
+					want("a remote: how its ZFS is reached"+among(l.declared("remotes")), "remote: "+peer)
+			}
+		}
+		return
 	}
 }
 
