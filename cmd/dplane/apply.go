@@ -117,10 +117,6 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if err := l.Settle(ctx); err != nil {
 		return err
 	}
-	gone, err := notices(ctx, db, want)
-	if err != nil {
-		return err
-	}
 	consent := f.consent(want)
 	p, obs, err := l.Plan(ctx, want, consent)
 	if err != nil {
@@ -129,7 +125,9 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if p.ZFSError != "" {
 		return failf(p.ZFSHint, "nothing can be done: %s", p.ZFSError)
 	}
-	p.Notices = gone
+	if p.Notices, err = notices(ctx, db, want, obs); err != nil {
+		return err
+	}
 	if err := knownIDs(p, f.allow); err != nil {
 		return err
 	}
