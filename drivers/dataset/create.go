@@ -8,6 +8,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
 )
 
 // missing is what a declared dataset needs that is not there.
@@ -108,6 +109,9 @@ func (v *view) create(want *spec.Dataset) drivers.Action {
 		Undo:   "zfs destroy " + host.Read(name).String() + ", by hand, while it holds nothing",
 		Waits:  []spec.Ref{{Kind: spec.KindPool, Name: string(want.Name.Pool())}, ref(want.Name.Parent())},
 		Guard:  []host.Expect{zfs.ExpectMissingDataset(name)},
+	}
+	if parent := v.have(want.Name.Parent()); parent != nil { // that of another pool which took the name has another guid
+		a.Guard = append(a.Guard, zfs.ExpectProps(parent.Name, map[string]state.Property{"guid": {Value: parent.GUID, Source: "-"}}))
 	}
 	now, later := zfs.AtCreation(want.Properties)
 	a.Steps = []host.Command{createCommand(want, now)}

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -157,5 +158,19 @@ func TestObserveQuotas(t *testing.T) {
 	if want := "update safe removed: zfs set userquota@bob=none tank/home; zfs inherit dplane:applied tank/home\n" +
 		"blocked drift tank/home: this machine knows no such user, group or project: create it first, or name it by its number"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A pool that took the name between plan and apply has a root of another guid: nothing is created in it.
+func TestCreateOnAnotherPool(t *testing.T) {
+	f, want := tankOn(t), declare(t, "tank/new")
+	actions, _ := plan(want, look(t, f, want))
+	do(t, f, "zpool", "export", "tank")
+	f.Model.Devices["/dev/other"] = &zfsfake.Device{Size: 64 << 30}
+	do(t, f, "zpool", "create", "tank", "/dev/other")
+	err := (&Driver{Runner: f}).Apply(context.Background(), actions[0])
+	var changed *host.Unexpected
+	if !errors.As(err, &changed) || f.Model.Pools["tank"].Datasets["tank/new"] != nil {
+		t.Errorf("created in a pool that the plan was not made for: %v", err)
 	}
 }
