@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -69,6 +70,15 @@ func (a *app) endMemory(ctx context.Context, name, did string) error {
 		return failf("dplane status lists what is known", "%s is not recorded", name)
 	}
 	msg := fmt.Sprintf("%s: %d recorded object(s) %s", name, n, did)
-	fmt.Fprintln(a.stdout, msg)
+	doc := []byte(msg + "\n")
+	if a.json {
+		if doc, err = json.Marshal(map[string]any{"version": 1, "name": name, did: n}); err != nil {
+			return err
+		}
+		doc = append(doc, '\n')
+	}
+	if err := a.print(doc, nil); err != nil {
+		return err
+	}
 	return db.Log(ctx, state.Event{At: reconcile.Wall{}.Now(), Type: "approval", Level: "info", Message: msg + " by " + who()})
 }
