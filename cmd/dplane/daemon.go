@@ -94,9 +94,6 @@ func (d *daemon) open(ctx context.Context) error {
 	if db.HistoryLost != "" {
 		d.event(ctx, "daemon", "warn", "history lost: "+db.HistoryLost)
 	}
-	if err := d.loop.Settle(ctx); err != nil {
-		return err
-	}
 	last, found, err := db.LastGeneration(ctx)
 	if err != nil {
 		return fmt.Errorf("read the last generation: %w", err)
@@ -210,6 +207,9 @@ func (d *daemon) step(ctx context.Context) error {
 		return err
 	}
 	defer lock.Release()
+	if err := d.loop.Settle(ctx); err != nil { // under the lock alone: no intent is that of a living apply
+		return err
+	}
 	d.loop.Invalid = d.invalid
 	consent := reconcile.Daemon(d.want.Daemon)
 	p, obs, err := d.loop.Plan(ctx, d.want, consent)

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// An intent is unfinished where its process died, and also while an apply is at work: a daemon that starts
+// meanwhile must not write into the journal that it was interrupted.
+func TestDaemonSettlesUnderTheLock(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir) // no zfs: nothing is looked at
+	conf := fmt.Sprintf("daemon: {listen: \"127.0.0.1:0\", runtime: %s/run, database: %[1]s/db/d.db}\n", dir)
+	if err := os.MkdirAll(filepath.Join(dir, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "etc", "d.yaml"), []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a := &app{edges: edges{stdout: t.Output(), stderr: t.Output()}, config: filepath.Join(dir, "etc"), logLevel: "info"}
+	db, err := a.openStore(filepath.Join(dir, "db", "d.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	lock, err := reconcile.Acquire(filepath.Join(dir, "run"), "an apply")
+	if err != nil {
+		t.Fatal(err)
+	}
+	action := &state.Action{ID: "1", Kind: "dataset", Name: "tank/a", Verb: "create", Outcome: state.Started, Started: time.Unix(1, 0)}
+	if _, err := db.Begin(t.Context(), state.Event{At: time.Unix(1, 0), Type: "action", Level: "info", Action: action}); err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{app: a, log: a.logger(), cache: spec.NewCache()}
+	if err := d.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer d.db.Close()
+	defer d.web.stop()
+	open := func() int {
+		events, err := db.Unsettled(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(events)
+	}
+	d.pass(t.Context())
+	if open() != 1 {
+		t.Error("the intent of an apply that is at work was settled")
+	}
+	lock.Release()
+	d.pass(t.Context())
+	if open() != 0 {
+		t.Error("the intent of a dead process was not settled")
+	}
+}
