@@ -20,7 +20,7 @@ func (a *app) load() (*spec.Spec, error) {
 		return s, nil
 	}
 	if a.json {
-		a.print(render.ValidateJSON(nil, err))
+		a.print(render.InvalidJSON(err))
 	} else {
 		render.ValidateText(a.stderr, nil, err)
 	}

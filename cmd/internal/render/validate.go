@@ -29,6 +29,19 @@ type problem struct {
 // ValidateJSON is the document of a validation: the configuration (nil where it is invalid), and the
 // loader's error.
 func ValidateJSON(s *spec.Spec, err error) ([]byte, error) {
+	return document(newValidate(s, err))
+}
+
+// InvalidJSON is what a command that found the configuration invalid prints: an error's document, and in it
+// what a validation says.
+func InvalidJSON(err error) ([]byte, error) {
+	return document(struct {
+		errorDocument
+		validateDocument
+	}{errorDocument{errorBody{"the configuration is invalid: " + err.Error(), "dplane validate shows every error with its place"}}, newValidate(nil, err)})
+}
+
+func newValidate(s *spec.Spec, err error) validateDocument {
 	d := validateDocument{Version: 1, Valid: err == nil, Errors: []problem{}, Warnings: []problem{}}
 	for _, e := range problems(err) {
 		d.Errors = append(d.Errors, newProblem(e))
@@ -38,7 +51,7 @@ func ValidateJSON(s *spec.Spec, err error) ([]byte, error) {
 			d.Warnings = append(d.Warnings, newProblem(&s.Warnings[i]))
 		}
 	}
-	return document(d)
+	return d
 }
 
 func newProblem(p *spec.Problem) problem {
