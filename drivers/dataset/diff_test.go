@@ -19,7 +19,7 @@ func TestDiff(t *testing.T) {
 		},
 		"drift, with the mark written once": {
 			want: []string{"tank/home compression=zstd atime=off"},
-			have: []string{"tank", "tank/home compression=lz4"},
+			have: []string{"tank", "tank/home readonly=on"},
 			plan: []string{"update safe drift: zfs set atime=off compression=zstd dplane:applied=atime,compression tank/home"},
 		},
 		"drift of what is marked leaves the mark alone": {
@@ -29,8 +29,16 @@ func TestDiff(t *testing.T) {
 		},
 		"the parent's mark is not the child's": {
 			want: []string{"tank/home compression=zstd"},
-			have: []string{"tank dplane:applied=compression", "tank/home compression=lz4"},
+			have: []string{"tank dplane:applied=compression", "tank/home"},
 			plan: []string{"update safe drift: zfs set compression=zstd dplane:applied=compression tank/home"},
+		},
+		"what an operator set is claimed once it is changed": {
+			want: []string{"tank/home compression=zstd atime=off com.example:a=b", "tank/user com.example:a=b"},
+			have: []string{"tank", "tank/home compression=lz4 com.example:a=c", "tank/user com.example:a=c"},
+			plan: []string{
+				"update safe drift: zfs set atime=off com.example:a=b compression=zstd tank/home; zfs set dplane:applied=atime,com.example:a,compression tank/home",
+				"update safe drift: zfs set com.example:a=b dplane:applied=com.example:a tank/user",
+			},
 		},
 		"what is right by inheritance is right": {
 			want: []string{"tank/home compression=zstd"},
@@ -121,8 +129,8 @@ func TestDiff(t *testing.T) {
 			want: []string{"tank/a quota=6K", "tank/b quota=none"},
 			have: []string{"tank", "tank/a quota=5", "tank/b quota=5"},
 			plan: []string{
-				"update safe drift: zfs set dplane:applied=quota quota=6144 tank/a",
-				"update safe drift: zfs set dplane:applied=quota quota=none tank/b",
+				"update safe drift: zfs set quota=6144 tank/a; zfs set dplane:applied=quota tank/a",
+				"update safe drift: zfs set quota=none tank/b; zfs set dplane:applied=quota tank/b",
 			},
 		},
 		"a property this release does not know": {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -172,5 +173,18 @@ func TestCreateOnAnotherPool(t *testing.T) {
 	var changed *host.Unexpected
 	if !errors.As(err, &changed) || f.Model.Pools["tank"].Datasets["tank/new"] != nil {
 		t.Errorf("created in a pool that the plan was not made for: %v", err)
+	}
+}
+
+// A refusal by zfs must not leave a mark on what an operator set, though zfs sets the rest of the command.
+func TestRefusedSetClaimsNothing(t *testing.T) {
+	f, want := tankOn(t), declare(t, "tank/a reservation=1P atime=off")
+	do(t, f, "zfs", "create", "-o", "reservation=3M", "tank/a")
+	actions, _ := plan(want, look(t, f, want))
+	if err := (&Driver{Runner: f}).Apply(context.Background(), actions[0]); !errors.Is(zfs.Classify(err), zfs.ErrNoSpace) {
+		t.Fatalf("not refused for lack of space: %v", err)
+	}
+	if got := look(t, f, want).Datasets["tank/a"]; got.Properties["reservation"].Value != "3145728" || got.Applied()["reservation"] {
+		t.Errorf("the operator's reservation is marked as dplane's: %v", got.Properties[state.AppliedProperty])
 	}
 }

@@ -64,16 +64,16 @@ func TestPin(t *testing.T) {
 	for name, c := range map[string]struct{ want, have, plan []string }{
 		"the parent gets another value": {
 			want: []string{"tank compression=lz4", "tank/a compression=zstd"},
-			have: []string{"tank compression=zstd", "tank/a"},
+			have: []string{"tank compression=zstd dplane:applied=compression", "tank/a"},
 			plan: []string{
-				"update safe drift: zfs set compression=lz4 dplane:applied=compression tank",
+				"update safe drift: zfs set compression=lz4 tank",
 				"update safe drift: zfs set compression=zstd dplane:applied=compression tank/a",
 			},
 		},
 		"the parent gets the same value": {
 			want: []string{"tank compression=on", "tank/b compression=zstd", "tank/b/c compression=zstd"},
-			have: []string{"tank compression=on", "tank/b compression=lz4", "tank/b/c compression=zstd"},
-			plan: []string{"update safe drift: zfs set compression=zstd dplane:applied=compression tank/b"},
+			have: []string{"tank compression=on", "tank/b compression=lz4 dplane:applied=compression", "tank/b/c compression=zstd"},
+			plan: []string{"update safe drift: zfs set compression=zstd tank/b"},
 		},
 		"the parent's is given back": {
 			want: []string{"tank", "tank/a compression=zstd"},

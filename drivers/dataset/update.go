@@ -152,17 +152,30 @@ func (b *builder) guard(cs []*change) host.Expect {
 	return zfs.ExpectProps(b.have.Name, props)
 }
 
-// set is one command for all properties and the mark.
+// set is one command for all properties and the mark. zfs sets the mark also where it refuses a property beside
+// it, so it comes after them, in a command of its own, where it would claim what an operator set: a refusal must
+// not make his value one of dplane's, to be given back.
 func (b *builder) set(cs []*change) []host.Command {
-	props := map[string]string{}
+	props, theirs := map[string]string{}, false
 	names := make([]string, len(cs))
 	for i, c := range cs {
 		props[c.name], names[i] = c.to, c.name
+		theirs = theirs || b.theirs(c)
 	}
-	if value, changed := b.mark.add(names...); changed {
-		props[state.AppliedProperty] = value
+	value, changed := b.mark.add(names...)
+	switch mark := map[string]string{state.AppliedProperty: value}; {
+	case changed && theirs:
+		return []host.Command{zfs.Set(b.have.Name, props), zfs.Set(b.have.Name, mark)}
+	case changed:
+		maps.Copy(props, mark)
 	}
 	return []host.Command{zfs.Set(b.have.Name, props)}
+}
+
+// theirs tells whether a change replaces a local value that dplane did not set, and that zfs may refuse to.
+func (b *builder) theirs(c *change) bool {
+	nothing := spec.IsUserQuota(c.name) && unlimited(c.from.Value) // and yet local
+	return c.from.Local() && !nothing && !b.mark.names[c.name] && !spec.IsUserProperty(c.name)
 }
 
 // giveBack inherits each property, then writes the mark without them. A user's quota can't be inherited:
