@@ -10,8 +10,9 @@ import (
 )
 
 // Lock is held over a step, so that two never change the machine at once. The kernel lets go of it
-// when its process ends, however that happens.
-type Lock struct{ f *os.File }
+// when its process ends, however that happens. The directory itself is locked, not only a file in it: a file
+// that somebody removes while it is held would let a second one in.
+type Lock struct{ dir, f *os.File }
 
 // LockedError says who holds the lock.
 type LockedError struct{ Path, Holder string }
@@ -27,27 +28,75 @@ func Acquire(dir, who string) (*Lock, error) {
 		return nil, fmt.Errorf("make the runtime directory: %w", err)
 	}
 	path := filepath.Join(dir, "apply.lock")
+	d, err := lockDir(dir)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, heldBy(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	f, err := sign(path, who)
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return &Lock{dir: d, f: f}, nil
+}
+
+// lockDir locks the directory that stands at the path once the lock is held: it may have been removed and made
+// anew between the two.
+func lockDir(dir string) (*os.File, error) {
+	for {
+		d, err := os.Open(dir)
+		if err != nil {
+			return nil, err
+		}
+		if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			d.Close()
+			return nil, err
+		}
+		held, err := d.Stat()
+		if err != nil {
+			d.Close()
+			return nil, err
+		}
+		if now, err := os.Stat(dir); err == nil && os.SameFile(held, now) {
+			return d, nil
+		}
+		d.Close()
+	}
+}
+
+// sign locks the file too, for scripts that hold it with flock(1), and writes into it who holds it.
+func sign(path, who string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		b, _ := os.ReadFile(path)
-		return nil, &LockedError{Path: path, Holder: strings.TrimSpace(string(b))}
+	if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		f.Close()
+		return nil, heldBy(path)
 	}
-	if err := f.Truncate(0); err == nil {
-		_, err = f.WriteAt([]byte(fmt.Sprintf("process %d (%s)\n", os.Getpid(), who)), 0)
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("write %s: %w", path, err)
-		}
+	if err == nil {
+		err = f.Truncate(0)
 	}
-	return &Lock{f}, nil
+	if err == nil {
+		_, err = fmt.Fprintf(f, "process %d (%s)\n", os.Getpid(), who)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write the lock %s: %w", path, err)
+	}
+	return f, nil
+}
+
+func heldBy(path string) error {
+	b, _ := os.ReadFile(path)
+	return &LockedError{Path: path, Holder: strings.TrimSpace(string(b))}
 }
 
 // Release lets go.
-func (l *Lock) Release() { l.f.Close() }
+func (l *Lock) Release() {
+	l.f.Close()
+	l.dir.Close()
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -21,10 +22,33 @@ func TestLock(t *testing.T) {
 	if want := fmt.Sprintf("process %d (dplane apply)", os.Getpid()); !strings.Contains(held.Error(), want) {
 		t.Errorf("%q does not name the holder %q", held, want)
 	}
+	if err := os.Remove(dir + "/run/apply.lock"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Acquire(dir+"/run", "dplane daemon"); !errors.As(err, &held) {
+		t.Fatalf("a second one got the lock when its file was removed: %v", err)
+	}
 	first.Release()
 	second, err := Acquire(dir+"/run", "dplane daemon")
 	if err != nil {
 		t.Fatalf("after the release: %v", err)
 	}
 	second.Release()
+}
+
+// A script may keep dplane away with flock(1).
+func TestLockHeldByScript(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Create(dir + "/apply.lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	var held *LockedError
+	if _, err := Acquire(dir, "dplane apply"); !errors.As(err, &held) {
+		t.Fatalf("the lock was not respected: %v", err)
+	}
 }
