@@ -82,6 +82,7 @@ func (a *app) runApply(ctx context.Context, f applyFlags) error {
 	if err := watch.CheckOwner(a.config); err != nil {
 		return failf("chown root and chmod go-w what it names", "the configuration is not safe to act on: %w", err)
 	}
+	outliveReaders()
 	lock, err := reconcile.Acquire(want.Daemon.Runtime, "dplane apply")
 	var held *reconcile.LockedError
 	switch {
@@ -225,16 +226,15 @@ func (a *app) progress(o reconcile.Outcome) {
 	}
 }
 
-// finish tells how it ended.
+// finish tells how it ended. That nobody could be told changes nothing of how it ended.
 func (a *app) finish(s reconcile.Step, saved bool) error {
+	var err error
 	if a.json {
-		if err := a.print(render.OutcomesJSON(s)); err != nil {
-			return err
-		}
-	} else if err := render.OutcomesText(a.stdout, s); err != nil {
-		return err
+		err = a.print(render.OutcomesJSON(s))
+	} else {
+		err = render.OutcomesText(a.stdout, s)
 	}
-	return exit(applyCode(s, saved))
+	return &exitError{code: applyCode(s, saved), err: err}
 }
 
 // applyCode is the exit code of PRODUCT.md section 3: the first that fits.

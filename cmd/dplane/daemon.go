@@ -54,6 +54,7 @@ type daemon struct {
 }
 
 func (a *app) runDaemon(ctx context.Context) error {
+	outliveReaders()
 	d := &daemon{app: a, log: a.logger(), cache: spec.NewCache()}
 	if err := d.open(ctx); err != nil {
 		return err

@@ -19,3 +19,7 @@ func main() {
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], edges{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
 }
+
+// outliveReaders turns the signal that kills who writes to a closed pipe into an error of the write: what changes
+// the machine must not die half-way because `head` has read enough.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
