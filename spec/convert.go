@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -11,6 +12,7 @@ import (
 // (within bounds), duplicate keys and odd tags reported.
 type converter struct {
 	file     string
+	path     []string             // of the value that is being read; [i] for an item
 	anchors  map[*yaml.Node]*node // what stands behind an anchor; nil while it is being read
 	problems Problems
 	merged   int // keys that merges copied
@@ -18,9 +20,29 @@ type converter struct {
 }
 
 func (c *converter) add(pos Pos, format string, args ...any) *Problem {
-	p := &Problem{Pos: pos, Message: fmt.Sprintf(format, args...), Expected: "plain YAML", Example: "pools: {tank: {}}"}
+	p := &Problem{Pos: pos, Path: c.where(), Message: fmt.Sprintf(format, args...), Expected: "plain YAML", Example: "pools: {tank: {}}"}
 	c.problems = append(c.problems, p)
 	return p
+}
+
+// where is the path of the value that is being read.
+func (c *converter) where() (path string) {
+	for _, key := range c.path {
+		if strings.HasPrefix(key, "\x00") {
+			path += "[" + key[1:] + "]"
+		} else {
+			path = join(path, key)
+		}
+	}
+	return path
+}
+
+// inside reads a value one level down, under a key or, with a NUL before it, a number.
+func (c *converter) inside(key string, y *yaml.Node, depth int) *node {
+	c.path = append(c.path, key)
+	n := c.node(y, depth+1)
+	c.path = c.path[:len(c.path)-1]
+	return n
 }
 
 // abort ends the reading of a document that is out of bounds.
@@ -61,9 +83,11 @@ func (c *converter) node(y *yaml.Node, depth int) *node {
 	switch y.Kind {
 	case yaml.MappingNode:
 		n.kind = mapNode
+		c.plainTag(y, pos, "!!map")
 		c.mapping(n, y, depth)
 	case yaml.SequenceNode:
 		n.kind = listNode
+		c.plainTag(y, pos, "!!seq")
 		c.sequence(n, y, depth)
 	default:
 		c.scalar(n, y)
@@ -92,8 +116,8 @@ func (c *converter) alias(y *yaml.Node, pos Pos, depth int) *node {
 
 func (c *converter) sequence(n *node, y *yaml.Node, depth int) {
 	n.items = make([]*node, 0, len(y.Content))
-	for _, v := range y.Content {
-		item := c.node(v, depth+1)
+	for i, v := range y.Content {
+		item := c.inside("\x00"+strconv.Itoa(i), v, depth)
 		if item == nil {
 			return
 		}
@@ -113,6 +137,7 @@ func (c *converter) mapping(n *node, y *yaml.Node, depth int) {
 		}
 		if first, dup := seen.add(e); dup {
 			p := c.add(e.pos, "the key %s stands twice in this map, first at %s", quote(e.key), first)
+			p.Path = join(p.Path, e.key)
 			p.Expected, p.Example = "each key once", e.key+": ..."
 			continue
 		}
@@ -120,7 +145,7 @@ func (c *converter) mapping(n *node, y *yaml.Node, depth int) {
 			merges = append(merges, y.Content[i+1])
 			continue
 		}
-		if e.val = c.node(y.Content[i+1], depth+1); e.val == nil {
+		if e.val = c.inside(e.key, y.Content[i+1], depth); e.val == nil {
 			return
 		}
 		n.size = min(n.size+e.val.size+1, maxNodes+1)
@@ -173,9 +198,16 @@ func (c *converter) merge(n *node, seen *keySet, y *yaml.Node, depth int) {
 	}
 }
 
+// scalar keeps the text as it stands. A tag that says what the text is not (!!bool yes) is refused: what reads it
+// later would take it for something else.
 func (c *converter) scalar(n *node, y *yaml.Node) {
 	n.text = y.Value
-	switch t := y.ShortTag(); t {
+	t := y.ShortTag()
+	if plain := (&yaml.Node{Kind: yaml.ScalarNode, Value: y.Value}).ShortTag(); y.Style&yaml.TaggedStyle != 0 && t != "!!str" && t != plain {
+		c.oddTag(n.pos, t)
+		return
+	}
+	switch t {
 	case "!!str", "!!timestamp", "!!merge":
 	case "!!int":
 		n.tag = tagInt
@@ -183,12 +215,22 @@ func (c *converter) scalar(n *node, y *yaml.Node) {
 		n.tag = tagFloat
 	case "!!bool":
 		n.tag = tagBool
-		n.text = strings.ToLower(n.text)
 	case "!!null":
 		n.tag = tagNull
 	default:
-		c.add(n.pos, "the tag %s is not known here", quote(t)).Expected = "a plain value"
+		c.oddTag(n.pos, t)
 	}
+}
+
+// plainTag wants no other tag on a map or a list than YAML's own.
+func (c *converter) plainTag(y *yaml.Node, pos Pos, own string) {
+	if t := y.ShortTag(); t != own {
+		c.oddTag(pos, t)
+	}
+}
+
+func (c *converter) oddTag(pos Pos, t string) {
+	c.add(pos, "the tag %s is not known here", quote(t)).Expected = "a plain value"
 }
 
 // keySet finds a key that stands twice: by looking through the few keys of a small map, by hash else.

@@ -33,7 +33,7 @@ func FuzzLoad(f *testing.F) {
 		start := time.Now()
 		opts := LoadOptions{Hostname: "h", Dir: "/etc/dplaneos", Cache: cache}
 		s, err := LoadFiles(map[string][]byte{"a.yaml": data}, opts)
-		if d := time.Since(start); d > 10*time.Second {
+		if d := time.Since(start); d > time.Minute {
 			t.Fatalf("took %s", d)
 		}
 		if err != nil {
