@@ -36,9 +36,32 @@ func (d *Driver) Diff(in drivers.Input) []drivers.Action {
 	}
 	var all []drivers.Action
 	for _, name := range in.Want.DatasetNames() {
+		if v.readOnly(name) {
+			notOnReadOnly(name.Pool(), actions[name])
+		}
 		all = append(all, actions[name]...)
 	}
 	return all
+}
+
+// readOnly tells whether the dataset's pool is imported read-only.
+func (v *view) readOnly(name spec.DatasetName) bool {
+	p := v.Have.Pools[string(name.Pool())]
+	return p != nil && p.Properties["readonly"].Value == "on"
+}
+
+// notOnReadOnly turns what would be done into what can't be done: zfs refuses every change of such a pool.
+func notOnReadOnly(pool spec.PoolName, actions []drivers.Action) {
+	for i, a := range actions {
+		if a.Verb == drivers.Blocked {
+			continue
+		}
+		actions[i] = drivers.Action{
+			Object: a.Object, GUID: a.GUID, Verb: drivers.Blocked, Risk: spec.Safe, Reason: a.Reason, Fields: a.Fields,
+			Undo:  "nothing is done",
+			Notes: []string{"the pool " + string(pool) + " is imported read-only: export it, and import it without readonly=on"},
+		}
+	}
 }
 
 // reachable tells whether anything may be planned for a dataset: it is not received only, and its pool is

@@ -216,8 +216,11 @@ func TestDiffHeld(t *testing.T) {
 		change func(*spec.Spec, *state.Observed)
 		plan   string
 	}{
-		"unseen":        {func(_ *spec.Spec, o *state.Observed) { o.Unseen = []state.Unseen{{Pool: "tank", Why: "suspended"}} }, ""},
-		"no ZFS":        {func(_ *spec.Spec, o *state.Observed) { o.ZFS.Error = "no module" }, ""},
+		"unseen": {func(_ *spec.Spec, o *state.Observed) { o.Unseen = []state.Unseen{{Pool: "tank", Why: "suspended"}} }, ""},
+		"no ZFS": {func(_ *spec.Spec, o *state.Observed) { o.ZFS.Error = "no module" }, ""},
+		"read-only": {func(_ *spec.Spec, o *state.Observed) {
+			o.Pools["tank"].Properties = map[string]state.Property{"readonly": {Value: "on", Source: "-"}}
+		}, "blocked,blocked,blocked"},
 		"another pool":  {func(_ *spec.Spec, o *state.Observed) { o.Recorded = recorded("pool", "tank", "7") }, ""},
 		"the same pool": {func(_ *spec.Spec, o *state.Observed) { o.Recorded = recorded("pool", "tank", o.Pools["tank"].GUID) }, "update,update,create"},
 		"another dataset": {func(_ *spec.Spec, o *state.Observed) { o.Recorded = recorded("dataset", "tank/home", "7") },

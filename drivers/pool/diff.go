@@ -172,6 +172,10 @@ func properties(want *spec.Pool, have *state.Pool) []drivers.Action {
 		observed, known := have.Properties[name]
 		switch {
 		case known && same(name, p.Value, observed.Value):
+		case have.Properties["readonly"].Value == "on":
+			a := block(want, drivers.Drift, fmt.Sprintf("%s is %s", name, observed.Value), "the pool is imported read-only: export it, and import it without readonly=on")
+			a.GUID, a.Reason.At, a.Fields = have.GUID, p.Pos.At(), []drivers.Field{{Name: name, From: observed.Value, To: p.Value}}
+			all = append(all, a)
 		case !known:
 			a := block(want, drivers.Drift, "the pool has no property "+name, "this release of ZFS does not know the property: take it out of the files, or upgrade ZFS")
 			a.GUID, a.Reason.At, a.Fields = have.GUID, p.Pos.At(), []drivers.Field{{Name: name, To: p.Value}}

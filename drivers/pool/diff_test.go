@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +157,7 @@ func TestDiffPresent(t *testing.T) {
 		declared      string
 		compatibility string
 		recorded      string
+		readonly      string
 		plan          string
 	}{
 		"nothing declared":    {},
@@ -164,12 +166,14 @@ func TestDiffPresent(t *testing.T) {
 		"compatibility":       {compatibility: "openzfs-2.1-linux", plan: "update safe drift: zpool set compatibility=openzfs-2.1-linux tank"},
 		"noticed":             {declared: "multihost=on", plan: "update disruptive drift: zpool set multihost=on tank"},
 		"unknown":             {declared: "dedup_table_quota=auto", plan: "blocked drift: this release of ZFS does not know the property: take it out of the files, or upgrade ZFS"},
+		"read-only":           {declared: "autotrim=on", readonly: "on", plan: "blocked drift: the pool is imported read-only: export it, and import it without readonly=on"},
 		"the same pool":       {declared: "autotrim=on", recorded: "5", plan: "update safe drift: zpool set autotrim=on tank"},
 		"another pool":        {declared: "autotrim=on", recorded: "6", plan: "blocked conflict: another pool took a known name: nothing of it is touched; if it is the right one: dplane adopt tank"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want, have := tank()
-			have.Pools["tank"] = &state.Pool{Name: "tank", GUID: "5", Health: "ONLINE", Properties: observed}
+			have.Pools["tank"] = &state.Pool{Name: "tank", GUID: "5", Health: "ONLINE", Properties: maps.Clone(observed)}
+			have.Pools["tank"].Properties["readonly"] = state.Property{Value: c.readonly, Source: "-"}
 			p := want.Pools["tank"]
 			p.Compatibility, p.Properties = c.compatibility, map[string]spec.Property{}
 			for _, w := range strings.Fields(c.declared) {
