@@ -17,7 +17,7 @@ func quotas(m *machine, at string) {
 	m.refused(1, zfs.ErrNoSpace, zfs.CreateVolume(at+"/v", 30<<20, false, nil))
 	m.do(zfs.CreateVolume(at+"/v", 30<<20, true, nil))
 	m.do(zfs.Set(at, map[string]string{"quota": "none", "reservation": "none", "filesystem_limit": "5", "snapshot_limit": "none"}))
-	m.has(at, "quota=0 (local)", "reservation=0 (local)", "filesystem_limit=5 (local)", "snapshot_limit=none (local)")
+	m.has(at, "quota=0 (local)", "reservation=0 (local)", "filesystem_limit=5 (local)", "snapshot_limit="+m.in21("18446744073709551615", "none")+" (local)")
 }
 
 func userQuotas(m *machine, at string) {
@@ -47,8 +47,8 @@ func userQuotas(m *machine, at string) {
 }
 
 func volumes(m *machine, at string) {
-	m.do(zfs.CreateVolume(at, 10<<20, false, nil))
-	m.has(at, "volsize=10485760 (local)", "volblocksize=16384 (default)", "refreservation=12582912 (local)")
+	m.do(zfs.CreateVolume(at, 10<<20, false, map[string]string{"volblocksize": "16K"}))
+	m.has(at, "volsize=10485760 (local)", "volblocksize=16384 ("+m.in21("-", "default")+")", "refreservation=12582912 (local)")
 	m.do(zfs.Set(at, map[string]string{"volsize": fmt.Sprint(20 << 20)}))
 	m.has(at, "volsize=20971520 (local)", "refreservation=23592960 (local)") // the reservation follows
 	m.do(zfs.Set(at, map[string]string{"refreservation": "none"}))
@@ -57,7 +57,7 @@ func volumes(m *machine, at string) {
 	m.has(at, "refreservation=23592960 (local)")
 	m.do(zfs.CreateVolume(at+"-own", 1<<20, false, map[string]string{"refreservation": "512K"}))
 	m.do(zfs.Set(at+"-own", map[string]string{"volsize": "2M"}))
-	m.has(at+"-own", "refreservation=524288 (local)")
+	m.has(at+"-own", "refreservation=524288 (local)", "volblocksize="+m.in21("8192", "16384")+" (default)")
 	m.refused(255, zfs.ErrBadValue, zfs.Set(at, map[string]string{"volsize": "20000000"}))
 	m.refused(255, zfs.ErrBadValue, zfs.Set(at, map[string]string{"volsize": "0"}))
 	m.refused(255, zfs.ErrNoSpace, zfs.Set(at, map[string]string{"volsize": "100G"}))
@@ -81,7 +81,7 @@ func mountpoints(m *machine, at string) {
 	m.do(zfs.Set(at, map[string]string{"mountpoint": "none"}))
 	m.has(at+"/c", "mounted=no (-)", "mountpoint=none (inherited from POOL/mountpoints)")
 	m.do(zfs.Inherit(at, "mountpoint", true))
-	m.has(at+"/c", "mounted=yes (-)", "mountpoint="+base+"/c (inherited from POOL)")
+	m.has(at+"/c", "mounted="+m.in21("no", "yes")+" (-)", "mountpoint="+base+"/c (inherited from POOL)")
 	m.do(zfs.Set(at+"/c", map[string]string{"canmount": "off"}))
 	m.has(at+"/c", "mounted=no (-)", "canmount=off (local)")
 	m.do(zfs.Set(at+"/c", map[string]string{"canmount": "on"}))
@@ -107,7 +107,11 @@ func busy(m *machine, at string) {
 	m.refused(1, zfs.ErrBusy, host.Write("zfs", "unmount", at))
 	m.refused(1, zfs.ErrBusy, host.Write("zfs", "destroy", at))
 	m.has(at, "atime=on (default)", "compression=zstd (inherited from POOL)", "canmount=on (default)", "mounted=yes (-)", "mountpoint="+m.file("mnt")+"/busy (inherited from POOL)")
-	m.refused(255, zfs.ErrBusy, zfs.Set(at, map[string]string{"readonly": "on"}))
+	if readonly := zfs.Set(at, map[string]string{"readonly": "on"}); m.v21 {
+		m.do(readonly) // the mount stays writable, and nobody is told
+	} else {
+		m.refused(255, zfs.ErrBusy, readonly)
+	}
 	m.has(at, "readonly=on (local)", "mounted=yes (-)")
 	release()
 	m.do(zfs.Set(at, map[string]string{"mountpoint": m.file("elsewhere")}))
