@@ -240,7 +240,7 @@ func (a *app) finish(s reconcile.Step, saved bool) error {
 // applyCode is the exit code of PRODUCT.md section 3: the first that fits.
 func applyCode(s reconcile.Step, saved bool) int {
 	done := s.Outcomes.Count(state.Done)
-	failed := s.Outcomes.Count(state.Failed, state.Skipped, state.Interrupted)
+	failed := s.Outcomes.Count(state.Failed, state.Interrupted) // what was skipped is told by what it waited for
 	refused := s.Outcomes.Count(state.Refused)
 	switch {
 	case saved && refused > 0 && done == 0:

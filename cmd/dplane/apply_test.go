@@ -1,0 +1,39 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/state"
+)
+
+// The exit codes of apply, the first that fits (PRODUCT.md section 3).
+func TestApplyCode(t *testing.T) {
+	for name, c := range map[string]struct {
+		outcomes []string
+		left     int
+		saved    bool
+		want     int
+	}{
+		"nothing to do":                          {nil, 0, false, 0},
+		"all done":                               {[]string{state.Done, state.Done}, 0, false, 0},
+		"something held":                         {[]string{state.Done}, 1, false, 3},
+		"nothing but what is held":               {nil, 1, false, 3},
+		"failed, nothing done":                   {[]string{state.Failed, state.Skipped}, 2, false, 1},
+		"some failed":                            {[]string{state.Done, state.Failed}, 1, false, 5},
+		"interrupted":                            {[]string{state.Done, state.Interrupted}, 1, false, 5},
+		"refused":                                {[]string{state.Done, state.Refused}, 1, false, 3},
+		"refused, and what waited for it":        {[]string{state.Refused, state.Skipped}, 2, false, 3},
+		"refused and failed":                     {[]string{state.Done, state.Refused, state.Failed}, 2, false, 5},
+		"a saved plan refused at its first step": {[]string{state.Refused, state.Skipped}, 2, true, 4},
+		"a saved plan refused half-way":          {[]string{state.Done, state.Refused}, 1, true, 3},
+	} {
+		s := reconcile.Step{Remaining: &reconcile.Plan{Actions: make([]reconcile.Planned, c.left)}}
+		for _, o := range c.outcomes {
+			s.Outcomes = append(s.Outcomes, reconcile.Outcome{Outcome: o})
+		}
+		if got := applyCode(s, c.saved); got != c.want {
+			t.Errorf("%s: exit code %d, want %d", name, got, c.want)
+		}
+	}
+}
