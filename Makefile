@@ -47,21 +47,26 @@ check: ## gofmt, vet, staticcheck, tidy go.mod, all tests with -race; no root, n
 .PHONY: test
 test: tools check test-zfs ## install what is missing, check, then test-zfs: this is what CI runs
 
+build_static = $(GO) build -tags=$(static_tags) -ldflags "$(LDFLAGS) $(static)"
+
 .PHONY: e2e-binaries
 e2e-binaries:
 	@rm -rf bin/e2e && mkdir -p bin/e2e
-	$(GO) build -tags=$(static_tags) -ldflags "$(LDFLAGS) $(static)" -o bin/e2e/dplane ./cmd/dplane
+	$(build_static) -o bin/e2e/dplane ./cmd/dplane
 	$(GO) test -c -tags=$(static_tags) -ldflags "$(static)" -o bin/e2e/zfs.test ./drivers/zfs
 	$(GO) test -c -tags=$(static_tags),e2e -ldflags "$(static)" -o bin/e2e/e2e.test ./$(e2e)
-	@cp $(e2e)/suite $(e2e)/demo bin/e2e/
+	@cp $(e2e)/suite bin/e2e/
 
 .PHONY: test-zfs
 test-zfs: e2e-binaries ## the suites on a real OpenZFS, in a guest; with DPLANE_HOST_ZFS=yes on this machine
 	@$(e2e)/on-zfs --timeout 1500 bin/e2e "RUN='$(RUN)' ./suite"
 
 .PHONY: demo
-demo: tools e2e-binaries ## reconcile a real pool on file vdevs and show each step
-	@$(e2e)/on-zfs --timeout 600 bin/e2e ./demo
+demo: tools ## reconcile a real pool on file vdevs and show each step
+	@rm -rf bin/demo && mkdir -p bin/demo && cp $(e2e)/demo bin/demo/
+	@echo "building dplane: minutes the first time, since SQLite is compiled"
+	@$(build_static) -o bin/demo/dplane ./cmd/dplane
+	@$(e2e)/on-zfs --timeout 600 bin/demo ./demo
 
 .PHONY: bench
 bench: build ## start-to-end validate, plans of 10,000 datasets, the daemon's memory
