@@ -25,11 +25,27 @@ const (
 type Command struct {
 	Argv    []string      `json:"argv"`
 	Effect  Effect        `json:"effect"`
-	Timeout time.Duration `json:"timeout,omitempty"` // 0: DefaultTimeout
+	Timeout time.Duration `json:"timeout,omitempty"` // 0: the default of Limit
 }
 
-// DefaultTimeout bounds a command that names no deadline of its own.
-const DefaultTimeout = 60 * time.Second
+// The deadlines of commands that name none of their own. A write has much longer: to unmount a file system can
+// mean to write gigabytes first, and `zfs set` that is killed between unmounting a tree and mounting it again
+// leaves it unmounted.
+const (
+	DefaultTimeout = 60 * time.Second
+	WriteTimeout   = 30 * time.Minute
+)
+
+// Limit is the longest the command may take.
+func (c Command) Limit() time.Duration {
+	switch {
+	case c.Timeout > 0:
+		return c.Timeout
+	case c.Effect == Reads:
+		return DefaultTimeout
+	}
+	return WriteTimeout
+}
 
 // Read is a command that changes nothing.
 func Read(argv ...string) Command { return Command{Argv: argv, Effect: Reads} }

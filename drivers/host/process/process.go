@@ -123,10 +123,7 @@ type running struct {
 
 // wait waits for the end, the deadline or, for a read, the end of ctx.
 func (r *Runner) wait(ctx context.Context, p *running) (host.Result, error) {
-	limit := p.command.Timeout
-	if limit <= 0 {
-		limit = host.DefaultTimeout
-	}
+	limit := p.command.Limit()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	cancelled := ctx.Done()

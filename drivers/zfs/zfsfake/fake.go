@@ -90,10 +90,7 @@ func (f *Fake) call(argv []string) (*call, int, error) {
 
 // hang waits as a process in the kernel does: for a read until ctx ends, in any case until the deadline.
 func hang(ctx context.Context, c host.Command) error {
-	limit := c.Timeout
-	if limit <= 0 {
-		limit = host.DefaultTimeout
-	}
+	limit := c.Limit()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	done := ctx.Done()
