@@ -81,7 +81,7 @@ func TestSuspended(t *testing.T) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := f.Run(ctx, host.Write("zfs", "create", "tank/a")); !errors.Is(err, host.ErrTimeout) || time.Since(start) != host.DefaultTimeout {
+		if _, err := f.Run(ctx, host.Write("zfs", "create", "tank/a")); !errors.Is(err, host.ErrTimeout) || time.Since(start) != host.WriteTimeout {
 			t.Errorf("write: %v after %v", err, time.Since(start))
 		}
 		if err := f.Control("hang tank"); err != nil {
