@@ -82,6 +82,9 @@ func (l *loader) unknown(s *shape, e entry, at spot) {
 
 // refuse says why the value is none.
 func (l *loader) refuse(s *shape, n *node, at spot) {
+	if l.taken[n.pos] {
+		return // the value was refused as YAML
+	}
 	p := l.problem(n.pos, at.path, "%s", n.what())
 	p.Expected, p.Example = s.describe(), s.example
 	if n.kind != scalarNode {
@@ -99,8 +102,13 @@ func (l *loader) refuse(s *shape, n *node, at spot) {
 		} else if s.items != nil {
 			p.Message += ": leave the key out, or write []"
 		}
+	case n.tag == tagText && (s.admits(&node{text: n.text, tag: tagBool}) && truth(n.text) || s.admits(&node{text: n.text, tag: tagInt}) && plainInt(n.text)):
+		p.Message += ": leave out the quotes"
+		p.Example = n.text
 	case len(choices) > 0:
 		p.Message = quote(n.text) + " is not one of the choices" + l.suggest(n.text, choices)
+	case n.tag == tagFloat && s.wantsNumber():
+		p.Message = n.text + " is no whole number, or too large a one"
 	case n.tag != tagText && s.admits(&node{text: n.text}):
 		p.Message += ", where text belongs: quote it"
 		p.Example = quote(n.text)
@@ -146,6 +154,8 @@ func (r *rule) inRange(text string) bool {
 	n, err := strconv.ParseInt(text, 10, 64)
 	return err == nil && plainInt(text) && (r.min == nil || n >= *r.min) && (r.max == nil || n <= *r.max)
 }
+
+func truth(text string) bool { return text == "true" || text == "false" }
 
 func plainInt(text string) bool {
 	digits := strings.TrimPrefix(text, "-")

@@ -2,8 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -12,11 +10,17 @@ import (
 // (within bounds), duplicate keys and odd tags reported.
 type converter struct {
 	file     string
-	path     []string             // of the value that is being read; [i] for an item
+	path     []step               // to the value that is being read
 	anchors  map[*yaml.Node]*node // what stands behind an anchor; nil while it is being read
 	problems Problems
 	merged   int // keys that merges copied
 	stop     bool
+}
+
+// step is a key, or the number of an item.
+type step struct {
+	key  string
+	item int // -1: a key
 }
 
 func (c *converter) add(pos Pos, format string, args ...any) *Problem {
@@ -25,21 +29,24 @@ func (c *converter) add(pos Pos, format string, args ...any) *Problem {
 	return p
 }
 
-// where is the path of the value that is being read.
+// where is the path of the value that is being read, of a very deep one its beginning.
 func (c *converter) where() (path string) {
-	for _, key := range c.path {
-		if strings.HasPrefix(key, "\x00") {
-			path += "[" + key[1:] + "]"
+	for i, s := range c.path {
+		if i == 20 {
+			return path + "..."
+		}
+		if s.item >= 0 {
+			path += fmt.Sprintf("[%d]", s.item)
 		} else {
-			path = join(path, key)
+			path = join(path, s.key)
 		}
 	}
 	return path
 }
 
-// inside reads a value one level down, under a key or, with a NUL before it, a number.
-func (c *converter) inside(key string, y *yaml.Node, depth int) *node {
-	c.path = append(c.path, key)
+// inside reads a value one level down.
+func (c *converter) inside(s step, y *yaml.Node, depth int) *node {
+	c.path = append(c.path, s)
 	n := c.node(y, depth+1)
 	c.path = c.path[:len(c.path)-1]
 	return n
@@ -117,7 +124,7 @@ func (c *converter) alias(y *yaml.Node, pos Pos, depth int) *node {
 func (c *converter) sequence(n *node, y *yaml.Node, depth int) {
 	n.items = make([]*node, 0, len(y.Content))
 	for i, v := range y.Content {
-		item := c.inside("\x00"+strconv.Itoa(i), v, depth)
+		item := c.inside(step{item: i}, v, depth)
 		if item == nil {
 			return
 		}
@@ -145,7 +152,7 @@ func (c *converter) mapping(n *node, y *yaml.Node, depth int) {
 			merges = append(merges, y.Content[i+1])
 			continue
 		}
-		if e.val = c.inside(e.key, y.Content[i+1], depth); e.val == nil {
+		if e.val = c.inside(step{key: e.key, item: -1}, y.Content[i+1], depth); e.val == nil {
 			return
 		}
 		n.size = min(n.size+e.val.size+1, maxNodes+1)
@@ -230,7 +237,7 @@ func (c *converter) plainTag(y *yaml.Node, pos Pos, own string) {
 }
 
 func (c *converter) oddTag(pos Pos, t string) {
-	c.add(pos, "the tag %s is not known here", quote(t)).Expected = "a plain value"
+	c.add(pos, "the tag %s has no place here", quote(t)).Expected = "a plain value"
 }
 
 // keySet finds a key that stands twice: by looking through the few keys of a small map, by hash else.

@@ -62,6 +62,14 @@ func (c cursor) badKey(format string, args ...any) *Problem {
 	return c.l.rule(c.key, c.path, format, args...)
 }
 
+// doubt warns of this value, unless it was refused already.
+func (c cursor) doubt(format string, args ...any) *Problem {
+	if c.l.taken[c.n.pos] {
+		return &Problem{}
+	}
+	return c.l.warn(c.n.pos, c.path, format, args...)
+}
+
 // faulty tells whether a key or value of this map was reported already.
 func (c cursor) faulty() bool {
 	for _, e := range c.n.keys {

@@ -38,6 +38,7 @@ func decodeMap[K ~string, V any](c cursor, one func(string, cursor) *V) map[K]*V
 
 func (l *loader) node(c cursor) Node {
 	n := Node{Name: c.get("name").textOr(l.opts.Hostname), Timezone: c.get("timezone").textOr(defaultTimezone)}
+	n.Assumed = !c.get("name").there()
 	c.get("timezone").checkZone()
 	return n
 }

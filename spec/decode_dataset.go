@@ -83,8 +83,8 @@ func (c cursor) property(name string, on DatasetType) Property {
 		return p
 	}
 	near, example := "", first(info.Instead, "compression: zstd")
-	if !known {
-		near = c.l.near(name, PropertyNames(on))
+	if !known && !knownElsewhere(name) {
+		near = first(shortNames[name], c.l.near(name, PropertyNames(on)))
 	}
 	switch {
 	case IsUserProperty(name):
@@ -230,7 +230,7 @@ func (c cursor) checkPermissions() {
 		name := p.text()
 		switch {
 		case seen[name]:
-			p.bad("the permission %s stands twice", quote(name))
+			p.bad("the permission %s stands twice", quote(name)).Expected = "each permission once"
 		case !validPermission(name):
 			p.bad("there is no permission %s%s", quote(name), c.l.suggest(name, permissions)).Expected = "a permission of zfs-allow(8), a property's name or @SET"
 		}

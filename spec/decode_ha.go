@@ -60,8 +60,8 @@ func (l *loader) peer(name string, c cursor) *Peer {
 		a.bad("%s is no URL with a host and a port", quote(p.Address)).Example = "https://10.0.0.1:9443"
 	}
 	if id := c.get("identity"); id.there() && !validHash(strings.TrimPrefix(p.Identity, "sha256/")) {
-		q := id.bad("%s is no hash of a key", quote(p.Identity))
-		q.Expected, q.Example = "sha256/ and 44 characters of base64: `dplane ha id` on that node prints it", "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+		id.doubt("%s is no hash of a key: this peer is never recognised", quote(p.Identity)).
+			want("sha256/ and 44 characters of base64: `dplane ha id` on that node prints it", "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
 	}
 	return p
 }

@@ -11,8 +11,12 @@ import (
 // the same Spec again. History shows differences of it, and import writes it.
 func (s *Spec) Encode() []byte {
 	var root block
+	name := s.Node.Name
+	if s.Node.Assumed {
+		name = "" // the same files are the same generation wherever they are checked
+	}
 	root.block("node", block{}.
-		opt("name", s.Node.Name, "").
+		opt("name", name, "").
 		opt("timezone", s.Node.Timezone, defaultTimezone))
 	root.block("daemon", s.Daemon.encode())
 	root.block("pools", entries(s.Pools, (*Pool).encode))

@@ -65,7 +65,7 @@ func TestGenerationSeesEveryChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := mustLoad(t, map[string]string{"a.yaml": string(data)}).Generation
-	docs, _ := parseFile("a.yaml", data)
+	docs, _, _ := parseFile("a.yaml", data)
 	changed := 0
 	for _, e := range leaves(docs[0], nil) {
 		// each scalar in turn becomes another valid one, where there is an obvious other

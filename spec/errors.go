@@ -1,8 +1,9 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
@@ -57,18 +58,12 @@ func (ps Problems) Err() error {
 
 // Sort orders by file, line, column and message.
 func (ps Problems) Sort() {
-	sort.SliceStable(ps, func(i, j int) bool {
-		a, b := ps[i], ps[j]
-		switch {
-		case a.Pos.File != b.Pos.File:
-			return a.Pos.File < b.Pos.File
-		case a.Pos.Line != b.Pos.Line:
-			return a.Pos.Line < b.Pos.Line
-		case a.Pos.Column != b.Pos.Column:
-			return a.Pos.Column < b.Pos.Column
-		}
-		return a.Message < b.Message
-	})
+	slices.SortStableFunc(ps, (*Problem).compare)
+}
+
+func (p *Problem) compare(q *Problem) int {
+	return cmp.Or(cmp.Compare(p.Pos.File, q.Pos.File), cmp.Compare(p.Pos.Line, q.Pos.Line),
+		cmp.Compare(p.Pos.Column, q.Pos.Column), cmp.Compare(p.Message, q.Message))
 }
 
 // oneLineEach is how many problems read in a log.

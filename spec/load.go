@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -53,6 +54,7 @@ func Load(fsys fs.FS, opts LoadOptions) (*Spec, error) {
 	if err := l.problems.Err(); err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(l.spec.Warnings, func(a, b Problem) int { return a.compare(&b) })
 	l.spec.Generation = l.spec.generation()
 	return l.spec, nil
 }
@@ -69,27 +71,27 @@ type loader struct {
 	shape    *shape
 	spec     *Spec
 	problems Problems
+	part     bool                // a file could not be read: what is missing may stand there
 	taken    map[Pos]bool        // places with a problem: later rules don't pile up on them
 	suggests int                 // suggestions made so far
 	names    map[string][]string // what each section declares, sorted
+	datasets map[string]*node    // the declared ones, as they stand in the files
 }
 
-// load runs the phases. Each reports all it finds; the rules that look across files run only where every file
-// could be read, since what is missing there may stand in the broken one.
+// load runs the phases. Each reports all it finds; where a file could not be read, the rules are silent
+// about what is missing, since it may stand in the broken one.
 func (l *loader) load(fsys fs.FS) {
 	var err error
 	if l.shape, err = l.opts.Cache.shape(); err != nil {
 		l.problem(Pos{}, "", "the built-in schema is broken: %v", err)
 		return
 	}
-	docs, whole := l.read(fsys)
-	l.join(docs)
+	l.join(l.read(fsys))
+	l.settle()
 	l.check(l.shape, l.root, spot{})
 	l.settle()
 	l.decode()
-	if whole {
-		l.rules()
-	}
+	l.rules()
 	for _, p := range l.problems {
 		l.complete(p)
 	}
@@ -115,13 +117,14 @@ func (l *loader) complete(p *Problem) {
 	p.Expected, p.Example = first(p.Expected, s.describe()), first(p.Example, example)
 }
 
-// read parses every file; whole tells whether all could be.
-func (l *loader) read(fsys fs.FS) (docs []*node, whole bool) {
+// read parses every file, and notes whether all could be.
+func (l *loader) read(fsys fs.FS) (docs []*node) {
+	l.part = true
 	names, err := configFiles(fsys)
 	if err != nil {
 		p := l.problem(Pos{".", 1, 1}, "", "the configuration directory can't be read: %v", cause(err))
 		p.Expected, p.Example = "a directory with *.yaml files", "--config /etc/dplaneos"
-		return nil, false
+		return nil
 	}
 	if len(names) == 0 {
 		dir := l.opts.Dir
@@ -130,24 +133,24 @@ func (l *loader) read(fsys fs.FS) (docs []*node, whole bool) {
 		}
 		p := l.problem(Pos{dir, 1, 1}, "", "there is no *.yaml file in this directory")
 		p.Expected, p.Example = "at least one, if only an empty one", dir+"/nas.yaml"
-		return nil, false
+		return nil
 	}
-	whole = true
+	l.part = false
 	for _, name := range names {
 		data, err := readFile(fsys, name)
 		if err != nil {
 			p := l.problem(Pos{name, 1, 1}, "", "%v", cause(err))
 			p.Expected, p.Example = "a readable text file of at most "+Size(maxFile).String(), "-rw-r--r-- root root "+name
-			whole = false
+			l.part = true
 			continue
 		}
 		l.spec.Files[name] = data
-		found, problems := parseFile(name, data)
+		found, problems, whole := parseFile(name, data)
 		l.problems = append(l.problems, problems...)
 		docs = append(docs, found...)
-		whole = whole && len(problems) == 0
+		l.part = l.part || !whole
 	}
-	return docs, whole
+	return docs
 }
 
 // configFiles are the files of the directory that count, in lexical order: no dotfiles, no editor's debris.
@@ -222,6 +225,7 @@ func (l *loader) rule(pos Pos, path, format string, args ...any) *Problem {
 }
 
 // warn notes what is doubtful but valid.
-func (l *loader) warn(pos Pos, path, format string, args ...any) {
+func (l *loader) warn(pos Pos, path, format string, args ...any) *Problem {
 	l.spec.Warnings = append(l.spec.Warnings, Problem{Pos: pos, Path: path, Message: fmt.Sprintf(format, args...)})
+	return &l.spec.Warnings[len(l.spec.Warnings)-1]
 }

@@ -20,30 +20,33 @@ const (
 	maxMerged = 1_000_000 // keys that the merges of one document copy
 )
 
-// parseFile gives the documents of a file as nodes, or what is wrong with it.
-func parseFile(name string, data []byte) (docs []*node, out Problems) {
+// parseFile gives the documents of a file as nodes, and what is wrong with it; whole tells whether no document
+// is missing.
+func parseFile(name string, data []byte) (docs []*node, out Problems, whole bool) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if p := badCharacter(name, data); p != nil {
-		return nil, Problems{p}
+		return nil, Problems{p}, false
 	}
 	if marks(data) > maxMarks {
-		return nil, Problems{{Pos: Pos{name, 1, 1}, Message: fmt.Sprintf("holds more than %d values", maxMarks), Expected: "a smaller file", Example: "several files: what stands in them is joined"}}
+		return nil, Problems{{Pos: Pos{name, 1, 1}, Message: fmt.Sprintf("holds more than %d values", maxMarks), Expected: "a smaller file", Example: "several files: what stands in them is joined"}}, false
 	}
+	whole = true
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var doc yaml.Node
 		err := decode(dec, &doc)
 		if errors.Is(err, io.EOF) {
-			return docs, out
+			return docs, out, whole
 		}
 		if err != nil {
-			return nil, append(out, syntaxProblem(name, data, err))
+			return docs, append(out, syntaxProblem(name, data, err)), false
 		}
 		c := converter{file: name, anchors: map[*yaml.Node]*node{}}
 		n := c.document(&doc)
 		if out = append(out, c.problems...); n != nil {
 			docs = append(docs, n)
 		}
+		whole = whole && !c.stop
 	}
 }
 

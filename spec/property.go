@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -49,7 +50,7 @@ const (
 	Count               // a number; "none" is no limit
 	Number              // a plain number within Min and Max
 	Path                // an absolute path, or one of Values
-	Text                // anything
+	Text                // anything; where there is a Max, so many printable ASCII characters
 )
 
 // PropertyInfo is what is known of one native property (zfsprops(7), zpoolprops(7)).
@@ -61,7 +62,7 @@ type PropertyInfo struct {
 	Local    bool              // not inherited by children
 	Values   []string          // canonical words
 	Alias    map[string]string // other spellings -> canonical word
-	Min, Max uint64            // of Bytes and Number; Max 0: no bound
+	Min, Max uint64            // of Bytes, Number and Text; Max 0: no bound
 	Power2   bool              // Bytes: 0 or a power of two
 	Instead  string            // what to use where it can't be declared under properties
 	Example  string
@@ -100,7 +101,7 @@ func LookupProperty(name string, on DatasetType) (PropertyInfo, bool) {
 	if p, ok := table[name]; ok && p.On&on != 0 {
 		return p, true
 	}
-	if on&Filesystems != 0 && isUserQuota(name) && name[strings.IndexByte(name, '@')+1:] != "" {
+	if on&Filesystems != 0 && isUserQuota(name) && validOwner(name) {
 		shape, example := Bytes, "50G"
 		if strings.Contains(name, "obj") {
 			shape, example = Count, "1000"
@@ -108,6 +109,18 @@ func LookupProperty(name string, on DatasetType) (PropertyInfo, bool) {
 		return PropertyInfo{Name: name, On: Filesystems, Shape: shape, Local: true, Example: example}, true
 	}
 	return PropertyInfo{}, false
+}
+
+// validOwner takes what userquota@ and its kin can name: a project by its number, anybody else by a name that `zfs get`
+// reads as one word of its list.
+func validOwner(name string) bool {
+	kind, who, _ := strings.Cut(name, "@")
+	if strings.HasPrefix(kind, "project") {
+		_, err := strconv.ParseUint(who, 10, 32)
+		return err == nil
+	}
+	bad := func(r rune) bool { return unprintable(r) || r == ',' || r == '=' }
+	return who != "" && !strings.ContainsFunc(who, bad)
 }
 
 // PropertyNames are the native properties of a type that a file can declare under `properties`, sorted.
@@ -144,6 +157,8 @@ func CheckProperty(name, text string, on DatasetType) (canonical, expected strin
 	}
 	info, ok := LookupProperty(name, on)
 	switch {
+	case !ok && isUserQuota(name) && on&Filesystems != 0:
+		return "", "a user or group after the @, or a project's number", fmt.Errorf("%s names nobody", quote(name))
 	case !ok && isFeature(name):
 		return "", "compatibility beside properties, which chooses features", fmt.Errorf("%s is a feature: dplane does not set features one by one", name)
 	case !ok:
@@ -165,13 +180,27 @@ func CheckProperty(name, text string, on DatasetType) (canonical, expected strin
 // isFeature tells a pool's feature@name, whose name may hold a colon.
 func isFeature(name string) bool { return strings.HasPrefix(name, "feature@") }
 
+// shortNames are columns of `zfs list` and `zpool list` that the commands take for the property, as zfs_prop.c and
+// zpool_prop.c have them: written out, a property has one name.
+var shortNames = map[string]string{
+	"compress": "compression", "recsize": "recordsize", "reserv": "reservation", "refreserv": "refreservation",
+	"rdonly": "readonly", "listsnaps": "listsnapshots", "expand": "autoexpand", "replace": "autoreplace",
+}
+
+// knownElsewhere tells a name that another kind of object has.
+func knownElsewhere(name string) bool {
+	_, ok := LookupProperty(name, datasets)
+	_, pool := LookupProperty(name, PoolProps)
+	return ok || pool
+}
+
 func unknownProperty(name string, on DatasetType) error {
 	for _, other := range []DatasetType{Filesystems, Volumes, PoolProps} {
 		if p, ok := LookupProperty(name, other); ok && other != on {
 			return fmt.Errorf("%s is a property of a %s, not of a %s", p.Name, p.On, on)
 		}
 	}
-	return fmt.Errorf("no %s property is called %s", on, name)
+	return fmt.Errorf("no %s property is called %s", on, quote(name))
 }
 
 // checkUserProperty follows zfs_prop_user and zfsprops(7), "User Properties".

@@ -88,7 +88,7 @@ var (
 			{Name: "ashift", On: PoolProps, Shape: Number, Min: 9, Max: 16, Example: "12"},
 			{Name: "bootfs", On: PoolProps, Shape: Text, Example: "rpool/ROOT/debian"},
 			{Name: "cachefile", On: PoolProps, Shape: Path, Values: words("none"), Example: "none"},
-			{Name: "comment", On: PoolProps, Shape: Text, Example: "the big one"},
+			{Name: "comment", On: PoolProps, Shape: Text, Max: 32, Example: "the big one"}, // ZPROP_MAX_COMMENT,
 			{Name: "dedup_table_quota", On: PoolProps, Shape: Bytes, Values: words("auto"), Example: "auto"},
 			{Name: "failmode", On: PoolProps, Values: words("wait continue panic"), Example: "continue"},
 		},

@@ -36,6 +36,9 @@ func (p PropertyInfo) Canonical(text string) (string, error) {
 	case Path:
 		return p.path(text)
 	}
+	if p.Max != 0 && (uint64(len(text)) > p.Max || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })) {
+		return "", p.bad(text)
+	}
 	if strings.ContainsRune(text, 0) {
 		return "", fmt.Errorf("the value of %s holds a NUL", p.Name)
 	}
@@ -104,7 +107,7 @@ func (p PropertyInfo) path(text string) (string, error) {
 }
 
 func (p PropertyInfo) bad(text string) error {
-	return fmt.Errorf("%q is no value of %s", text, p.Name)
+	return fmt.Errorf("%s is no value of %s", quote(text), p.Name)
 }
 
 // Expected says in a few words what values there are.
@@ -122,9 +125,12 @@ func (p PropertyInfo) Expected() string {
 		if p.Max != 0 {
 			return fmt.Sprintf("a whole number from %d to %d", p.Min, p.Max)
 		}
-		return "a whole number"
+		return fmt.Sprintf("a whole number, %d or more", p.Min)
 	case Path:
 		return strings.Join(append([]string{"an absolute path"}, p.Values...), ", ")
+	}
+	if p.Max != 0 {
+		return fmt.Sprintf("at most %d printable ASCII characters", p.Max)
 	}
 	return "text"
 }

@@ -57,6 +57,9 @@ func weekly(s string) string {
 
 // exactlyOne reports a map with none or several of the keys.
 func (c cursor) exactlyOne(keys []string) {
+	if c.n.kind != mapNode {
+		return // said by the schema
+	}
 	var have []string
 	for _, k := range keys {
 		if c.get(k).there() {

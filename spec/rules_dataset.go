@@ -15,6 +15,7 @@ func (l *loader) datasetRules() {
 		l.rootRules(d, path)
 		l.renameRules(d, path, before)
 		l.originRules(d, path)
+		l.propertyRules(d, path)
 	}
 }
 
@@ -42,9 +43,11 @@ func (l *loader) rootRules(d *Dataset, path string) {
 	case d.Volume != nil:
 		l.rule(d.Volume.Pos, join(path, "volume"), "a pool's root dataset can't be a volume")
 	case d.Origin != "":
-		l.rule(d.Pos, join(path, "origin"), "a pool's root dataset can't be a clone")
+		l.rule(l.setting(d.Name, "origin").n.pos, join(path, "origin"), "a pool's root dataset can't be a clone")
 	case d.Renamed != "":
-		l.rule(d.Pos, join(path, "renamedFrom"), "a pool's root dataset can't be renamed")
+		l.rule(l.setting(d.Name, "renamedFrom").n.pos, join(path, "renamedFrom"), "a pool's root dataset can't be renamed")
+	case d.Absent:
+		l.warn(l.setting(d.Name, "absent").n.pos, join(path, "absent"), "a pool's root dataset is destroyed with its pool alone: dplane never does that")
 	}
 }
 
@@ -54,22 +57,23 @@ func (l *loader) renameRules(d *Dataset, path string, before map[DatasetName]*Da
 		return
 	}
 	path = join(path, "renamedFrom")
+	pos := l.setting(d.Name, "renamedFrom").n.pos
 	other := l.spec.Datasets[from]
 	switch {
 	case from == d.Name:
-		l.rule(d.Pos, path, "is its own name")
+		l.rule(pos, path, "is its own name")
 	case d.Absent:
-		l.rule(d.Pos, path, "a dataset that is absent can't be renamed")
+		l.rule(pos, path, "a dataset that is absent can't be renamed")
 	case other != nil:
-		l.rule(d.Pos, path, "%s is declared itself (%s)", from, other.Pos).Expected = "one of the two, or " + string(from) + " under another name"
+		l.rule(pos, path, "%s is declared itself (%s)", from, other.Pos).Expected = "one of the two, or " + string(from) + " under another name"
 	case from.IsRoot():
-		l.rule(d.Pos, path, "%s is a pool's root dataset, which can't be renamed", from)
+		l.rule(pos, path, "%s is a pool's root dataset, which can't be renamed", from)
 	case from.Pool() != d.Name.Pool():
-		l.rule(d.Pos, path, "%s is in another pool: a rename stays in its pool", from).Expected = "a dataset of " + string(d.Name.Pool())
+		l.rule(pos, path, "%s is in another pool: a rename stays in its pool", from).Expected = "a dataset of " + string(d.Name.Pool())
 	case d.Name.Under(from):
-		l.rule(d.Pos, path, "a dataset can't be moved below itself")
+		l.rule(pos, path, "a dataset can't be moved below itself")
 	case before[from] != nil:
-		l.rule(d.Pos, path, "%s is renamed twice, first at %s", from, before[from].Pos)
+		l.rule(pos, path, "%s is renamed twice, first at %s", from, before[from].Pos)
 	}
 	before[from] = d
 }
@@ -80,13 +84,14 @@ func (l *loader) originRules(d *Dataset, path string) {
 	}
 	of, _, _ := strings.Cut(string(d.Origin), "@")
 	path = join(path, "origin")
+	pos := l.setting(d.Name, "origin").n.pos
 	switch source := DatasetName(of); {
 	case source == d.Name:
-		l.rule(d.Pos, path, "a dataset can't be a clone of itself")
+		l.rule(pos, path, "a dataset can't be a clone of itself")
 	case source.Pool() != d.Name.Pool():
-		l.rule(d.Pos, path, "%s is in another pool: a clone stays in its pool", d.Origin).Expected = "a snapshot in " + string(d.Name.Pool())
+		l.rule(pos, path, "%s is in another pool: a clone stays in its pool", d.Origin).Expected = "a snapshot in " + string(d.Name.Pool())
 	case l.spec.Datasets[source] != nil && l.spec.Datasets[source].Type() != d.Type():
-		l.rule(d.Pos, path, "%s is a %s, and this a %s", source, l.spec.Datasets[source].Type(), d.Type()).Expected = "volume on both or on none"
+		l.rule(pos, path, "%s is a %s, and this a %s", source, l.spec.Datasets[source].Type(), d.Type()).Expected = "volume on both or on none"
 	}
 }
 
@@ -101,7 +106,8 @@ func (l *loader) encryptionRules() {
 		if at == "" || !inside(root.Encryption.KeyFile, at) {
 			continue
 		}
-		p := l.rule(root.Encryption.Pos, join(join(join("datasets", string(root.Name)), "encryption"), "keyFile"),
+		key := l.setting(root.Name, "encryption").get("keyFile")
+		p := l.rule(key.n.pos, join(join(join("datasets", string(root.Name)), "encryption"), "keyFile"),
 			"the key file %s is below %s, where %s is mounted, which it unlocks", root.Encryption.KeyFile, at, name)
 		p.Expected = "a path outside of it"
 	}

@@ -1,6 +1,9 @@
 package spec
 
-import "sort"
+import (
+	"sort"
+	"strings"
+)
 
 func (l *loader) haRules() {
 	h := l.spec.HA
@@ -12,10 +15,9 @@ func (l *loader) haRules() {
 	isPeer := map[string]bool{}
 	for i, n := range names {
 		isPeer[n] = true
-		if remote := values[i].get("remote"); remote.there() && n != l.spec.Node.Name {
-			l.refer(remote.n.pos, remote.path, "remote", "remotes", remote.text())
-		}
+		l.samePeer(values[:i], values[i])
 	}
+	l.peerRemotes(names, values, isPeer[l.spec.Node.Name])
 	if peers.there() && len(names) < 2 {
 		peers.badKey("a group needs two nodes at least").Expected = "all nodes, this one too"
 	}
@@ -28,7 +30,6 @@ func (l *loader) haRules() {
 		}
 	}
 	l.ownNode(peers, isPeer, known)
-	l.standbyRemotes(names, values)
 	l.groupRules(ha.get("datasets"))
 	if h.Failover.Mode == "automatic" {
 		l.automaticRules(ha, names)
@@ -41,21 +42,51 @@ func (l *loader) peerRef(c cursor, name string, isPeer map[string]bool, known []
 	}
 }
 
-// standbyRemotes: a replication to standby reaches each other peer by its remote.
-func (l *loader) standbyRemotes(names []string, peers []cursor) {
-	for _, name := range sortedKeys(l.spec.Replications) {
-		r := l.spec.Replications[name]
-		if !r.Target.Standby {
-			continue
-		}
-		for i, peer := range names {
-			if peer != l.spec.Node.Name && !peers[i].get("remote").there() {
-				peers[i].badKey("has no remote, and the replication %s (%s) sends to it", name, r.Target.Pos).
-					want("a remote: how its ZFS is reached"+among(l.declared("remotes")), "remote: "+peer)
+// samePeer: two nodes with one address, or one key, could not be told apart.
+func (l *loader) samePeer(before []cursor, c cursor) {
+	for _, key := range []string{"address", "identity"} {
+		v := c.get(key)
+		for _, other := range before {
+			if o := other.get(key); v.there() && o.there() && o.text() == v.text() {
+				v.doubt("the %s is that of another peer too (%s)", key, o.n.pos)
 			}
 		}
+	}
+}
+
+// peerRemotes: a node reaches each other one by its remote. The files of a node whose name is its host's are checked on
+// other machines too: there one peer may lack its remote, which is then taken for the node's own entry.
+func (l *loader) peerRemotes(names []string, peers []cursor, known bool) {
+	var lacking []cursor
+	standby := l.standbyReplication()
+	for i, name := range names {
+		remote := peers[i].get("remote")
+		lacks := remote.there() && !l.has("remotes", remote.text()) || !remote.there() && standby != nil
+		if name != l.spec.Node.Name && lacks {
+			lacking = append(lacking, peers[i])
+		}
+	}
+	if !known && len(lacking) == 1 {
 		return
 	}
+	for _, c := range lacking {
+		if remote := c.get("remote"); remote.there() {
+			l.refer(remote.n.pos, remote.path, "remote", "remotes", remote.text())
+			continue
+		}
+		c.badKey("has no remote, and the replication %s (%s) sends to it", standby.Name, standby.Target.Pos).
+			want("a remote: how its ZFS is reached"+among(l.declared("remotes")), "remote: nas-b")
+	}
+}
+
+// standbyReplication is the first that sends to the other peers, nil if none does.
+func (l *loader) standbyReplication() *Replication {
+	for _, name := range sortedKeys(l.spec.Replications) {
+		if r := l.spec.Replications[name]; r.Target.Standby {
+			return r
+		}
+	}
+	return nil
 }
 
 // ownNode: a declared node.name must be a peer. The host name may be that of a machine that only checks the files.
@@ -103,7 +134,7 @@ func (l *loader) automaticRules(ha cursor, peers []string) {
 	distinct := map[string]bool{}
 	if h.Failover.Etcd != nil {
 		for _, e := range h.Failover.Etcd.Endpoints {
-			distinct[e] = true
+			distinct[strings.TrimRight(strings.ToLower(e), "/")] = true
 		}
 	}
 	if len(distinct) < 3 {

@@ -42,10 +42,13 @@ func (l *loader) pairRules(r *Replication, path string) {
 	switch {
 	case s.Remote != "" && (t.Remote != "" || t.Standby):
 		l.rule(t.Pos, join(path, "target"), "both ends are remote").Expected = "one end here: run it on one of the two machines"
-	case t.Standby && l.spec.HA == nil:
+	case t.Standby && l.spec.HA == nil && !l.part:
 		l.rule(t.Pos, join(path, "target"), "standby without ha: there are no peers").Expected = "a section ha, or a dataset"
-	case s.Remote == t.Remote && s.Dataset != "" && t.Dataset != "" && t.Dataset.Under(s.Dataset):
+	case s.Remote != t.Remote || s.Dataset == "" || t.Dataset == "":
+	case t.Dataset.Under(s.Dataset):
 		l.rule(t.Pos, join(path, "target"), "the target %s is inside its own source %s", t.Dataset, s.Dataset).Expected = "a dataset outside of the source"
+	case s.Dataset.Under(t.Dataset):
+		l.rule(t.Pos, join(path, "target"), "the source %s is inside its own target %s, and what is there is only received", s.Dataset, t.Dataset).Expected = "a dataset that does not hold the source"
 	}
 }
 
@@ -183,6 +186,7 @@ func (l *loader) warnings() {
 			l.warn(r.Pos, join(path, "objective"), "the objective is %s, but it is sent every %s", r.Objective, r.When.Recur.Every)
 		}
 	}
+	l.mountWarnings()
 	if h := l.spec.HA; h != nil && h.StartAlone != 0 {
 		l.warn(h.Pos, "ha.startAlone", "a node that is cut off at its start becomes active after %s: two nodes may then write at once", h.StartAlone)
 	}

@@ -89,8 +89,7 @@ func plain(n *node, s *shape) any {
 // shapeProblems are those of the schema alone, for one directory.
 func shapeProblems(files map[string][]byte, s *shape) (*node, Problems) {
 	l := &loader{shape: s, spec: &Spec{Files: map[string][]byte{}}, taken: map[Pos]bool{}}
-	docs, _ := l.read(memoryFiles(files))
-	l.join(docs)
+	l.join(l.read(memoryFiles(files)))
 	l.problems = nil
 	l.check(l.shape, l.root, spot{})
 	return l.root, l.problems
@@ -163,7 +162,7 @@ func TestShapeAgreesWithCUE(t *testing.T) {
 		{kind: mapNode, keys: []entry{{key: "schedule", val: &node{text: "s"}}}},
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		docs, _ := parseFile("a.yaml", data)
+		docs, _, _ := parseFile("a.yaml", data)
 		root := docs[0]
 		all := places(root)
 		at := all[rapid.IntRange(0, len(all)-1).Draw(t, "place")]
@@ -245,7 +244,7 @@ func TestSchemaAttributes(t *testing.T) {
 // checkExample holds the example against its own shape; `...` stands for what a person fills in.
 func checkExample(t *testing.T, path string, f *field) {
 	text := strings.NewReplacer(", ...]", "]", "AAAA...", "AAAAC3Nz", "sha256/...", "sha256/abc").Replace(f.example)
-	docs, problems := parseFile("example", []byte(text))
+	docs, problems, _ := parseFile("example", []byte(text))
 	if len(problems) > 0 || len(docs) != 1 {
 		t.Errorf("%s: the example %s is no YAML: %v", path, f.example, problems.Err())
 		return

@@ -49,6 +49,7 @@ func (p Pos) At() string {
 // Node is this machine.
 type Node struct {
 	Name     string // default: the host name
+	Assumed  bool   // the name is the host's: the files say none
 	Timezone string // IANA name, default UTC
 }
 

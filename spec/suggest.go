@@ -1,6 +1,9 @@
 package spec
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A file of nothing but mistakes must not take minutes: what is suggested in one load, and out of how many words.
 const (
@@ -29,15 +32,32 @@ func (l *loader) near(word string, known []string) string {
 	return nearest(word, known)
 }
 
-// nearest is the known word with the fewest mistakes, at most two and less than half of it; "" if none.
+// nearest is the known word with the fewest mistakes, at most two and less than half of it; else the one
+// that begins with it; "" if none. The word itself would be no advice.
 func nearest(word string, known []string) (best string) {
 	least := 3
 	for _, k := range known {
-		if d := distance(word, k, least); d < least && 2*d <= max(len(k), len(word)) {
+		if d := distance(word, k, least); d > 0 && d < least && 2*d <= max(len(k), len(word)) {
 			best, least = k, d
 		}
 	}
+	if best == "" && len(word) >= 3 {
+		best = longer(word, known)
+	}
 	return best
+}
+
+// longer is the one known word that begins with the word; "" where there are none or several.
+func longer(word string, known []string) (one string) {
+	for _, k := range known {
+		if strings.HasPrefix(k, word) && k != word {
+			if one != "" {
+				return ""
+			}
+			one = k
+		}
+	}
+	return one
 }
 
 // distance counts inserted, deleted, changed and swapped letters (optimal string alignment); what reaches the limit is the limit.

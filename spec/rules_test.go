@@ -1,0 +1,93 @@
+package spec
+
+import (
+	"strings"
+	"testing"
+)
+
+// warned are the warnings of one file that loads, one a line.
+func warned(t *testing.T, text string) string {
+	t.Helper()
+	var all []string
+	for _, w := range mustLoad(t, map[string]string{"a.yaml": text}).Warnings {
+		all = append(all, w.Error())
+	}
+	return strings.Join(all, "\n")
+}
+
+// TestDoubts: what can't work, or hides something, in files that are whole; "" where nothing is said.
+func TestDoubts(t *testing.T) {
+	const pool = "pools: {tank: {}}\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"one mountpoint": {"datasets: {tank/a: {properties: {mountpoint: /srv}}, tank/b: {properties: {mountpoint: /srv/}}}",
+			`a.yaml:2:54: datasets.tank/b: is mounted at "/srv", and so is tank/a (a.yaml:2:12)`},
+		"an inherited one":   {"datasets: {tank/a: {properties: {mountpoint: /srv}}, tank/b: {properties: {mountpoint: /srv/c}}, tank/a/c: {}}", `is mounted at "/srv/c", and so is`},
+		"the default one":    {"datasets: {tank/a: {}, tank/b: {properties: {mountpoint: /tank/a}}}", `is mounted at "/tank/a", and so is tank/a`},
+		"boot environments":  {"datasets: {tank/a: {properties: {mountpoint: /, canmount: noauto}}, tank/b: {properties: {mountpoint: /, canmount: noauto}}, tank/c: {properties: {mountpoint: /}}}", ""},
+		"nothing mounted":    {"datasets: {tank/a: {properties: {mountpoint: none}}, tank/b: {properties: {mountpoint: none}}, tank/v: {volume: {size: 1G}}, tank/w: {volume: {size: 1G}}}", ""},
+		"one of them absent": {"datasets: {tank/a: {properties: {mountpoint: /srv}, absent: true}, tank/b: {properties: {mountpoint: /srv}}}", ""},
+		"a root absent":      {"datasets: {tank: {absent: true}}", "a.yaml:2:27: datasets.tank.absent: a pool's root dataset is destroyed with its pool alone"},
+		"a cut host key": {`remotes: {b: {host: b_1.lan, user: Anna.B, identityFile: /k, hostKey: "ssh-ed25519 AAAAC3Nza"}}`,
+			"a.yaml:2:71: remotes.b.hostKey: the text after ssh-ed25519 is no key of that type"},
+		"a host key of another type": {`remotes: {b: {host: b, user: u, identityFile: /k, hostKey: "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"}}`,
+			"the text after ssh-rsa is no key of that type"},
+		"a short identity": {`ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: {address: "https://a:1", identity: sha256/short}, nas-b: {address: "https://b:1", identity: sha256/tiny}}}`,
+			`ha.peers.nas-a.identity: "sha256/short" is no hash of a key`},
+		"one address for two": {"ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: " + testPeer + ", nas-b: " + testPeer + "}}",
+			"ha.peers.nas-b.address: the address is that of another peer too (a.yaml:2:"},
+	} {
+		got := warned(t, pool+c.text+"\n")
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// pairHere is one node's files without its name: its own entry has no remote, or one that the other node declares.
+const pairHere = `pools: {tank: {}}
+datasets: {tank/a: {snapshots: s}}
+schedules: {s: {keep: {hourly: 1}}}
+remotes: {nas-b: {host: b, user: u, identityFile: /k, hostKey: "` + testKey + `"}}
+replications: {r: {source: tank/a, target: standby}}
+ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: {address: "https://a:1", identity: sha256/AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=OWN},
+  nas-b: {address: "https://b:1", identity: sha256/AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=, remote: nas-b}}}
+`
+
+// TestSameWhereverChecked: files that name no node are valid, and are the same generation, on the node
+// itself and on the machine of a pull-request check.
+func TestSameWhereverChecked(t *testing.T) {
+	for _, own := range []string{"", ", remote: nas-a"} {
+		files := map[string][]byte{"a.yaml": []byte(strings.Replace(pairHere, "OWN", own, 1))}
+		generation := ""
+		for _, host := range []string{"nas-a", "ci", ""} {
+			s, err := LoadFiles(files, LoadOptions{Hostname: host})
+			if err != nil {
+				t.Fatalf("on %s: %v", host, err)
+			}
+			if s.Node.Name != host || generation != "" && s.Generation != generation {
+				t.Errorf("on %s: node %s, generation %s, not %s", host, s.Node.Name, s.Generation, generation)
+			}
+			generation = s.Generation
+		}
+		if _, err := LoadFiles(files, LoadOptions{Hostname: "nas-b"}); err == nil {
+			t.Errorf("on nas-b with %q: nas-a can't be reached, and nothing is said", own)
+		}
+	}
+}
+
+// TestTextAsItStands: a user property and a fence agent's parameter get what is written, YAML's words too.
+func TestTextAsItStands(t *testing.T) {
+	s := mustLoad(t, map[string]string{"a.yaml": `pools: {tank: {removable: True}}
+datasets: {tank/a: {properties: {"a:a": True, "a:b": 0x10, "a:c": 1_000, "a:d": 12:30, "a:e": 2026-11-24, "a:f": .inf, "a:g": yes, "a:h": 1.50, atime: TRUE, exec: False}}}
+`})
+	p := s.Datasets["tank/a"].Properties
+	for name, want := range map[string]string{"a:a": "True", "a:b": "0x10", "a:c": "1_000", "a:d": "12:30", "a:e": "2026-11-24",
+		"a:f": ".inf", "a:g": "yes", "a:h": "1.50", "atime": "on", "exec": "off"} {
+		if p[name].Value != want {
+			t.Errorf("%s: %q, want %q", name, p[name].Value, want)
+		}
+	}
+	if !s.Pools["tank"].Removable {
+		t.Error("True is not true")
+	}
+}
