@@ -91,6 +91,7 @@ func (l *loader) refuse(s *shape, n *node, at spot) {
 		if n.kind == mapNode {
 			p.Pos = at.at
 		}
+		l.taken[n.pos] = true
 		return
 	}
 	choices := s.choices()

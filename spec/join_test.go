@@ -46,7 +46,7 @@ func TestNearest(t *testing.T) {
 	known := words("day compression checksum copies atime on off daily hourly")
 	for word, want := range map[string]string{
 		"compresion": "compression", "comrpession": "compression", "cmpresion": "compression", "checksums": "checksum", "copy": "",
-		"atmie": "atime", "dya": "day", "onn": "on", "x": "", "": "", "dayly": "daily", "compression": "", "compr": "compression", "zzzzzzzz": "",
+		"atmie": "atime", "dya": "day", "onn": "on", "x": "", "": "", "dayly": "daily", "compression": "", "compr": "compression", "ON": "on", "zzzzzzzz": "",
 	} {
 		if got := nearest(word, known); got != want {
 			t.Errorf("%s: %q, want %q", word, got, want)

@@ -187,6 +187,7 @@ func (l *loader) warnings() {
 		}
 	}
 	l.mountWarnings()
+	l.targetWarnings()
 	if h := l.spec.HA; h != nil && h.StartAlone != 0 {
 		l.warn(h.Pos, "ha.startAlone", "a node that is cut off at its start becomes active after %s: two nodes may then write at once", h.StartAlone)
 	}

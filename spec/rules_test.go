@@ -33,6 +33,11 @@ func TestDoubts(t *testing.T) {
 			"the text after ssh-rsa is no key of that type"},
 		"a short identity": {`ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: {address: "https://a:1", identity: sha256/short}, nas-b: {address: "https://b:1", identity: sha256/tiny}}}`,
 			`ha.peers.nas-a.identity: "sha256/short" is no hash of a key`},
+		"a replica's properties": {"datasets: {tank: {properties: {atime: off}}, tank/r/x: {properties: {atime: off}}, tank/r: {}}\nreplications: {r: {source: tank/a, target: tank/r}}",
+			"a.yaml:2:46: datasets.tank/r/x: is received only, from the replication r (a.yaml:3:16): its properties are not set"},
+		"targets within targets": {"replications: {a: {source: tank/a, target: tank/r, recursive: true}, b: {source: tank/b, target: tank/r/x/y}}",
+			"a.yaml:2:98: replications.b.target: is below the target of a, which is recursive (a.yaml:2:44)"},
+		"targets beside targets": {"datasets: {tank: {snapshots: s}}\nschedules: {s: {keep: {daily: 1}}}\nreplications: {a: {source: tank/a, target: tank/r}, b: {source: tank/b, target: tank/r/x}}", ""},
 		"one address for two": {"ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: " + testPeer + ", nas-b: " + testPeer + "}}",
 			"ha.peers.nas-b.address: the address is that of another peer too (a.yaml:2:"},
 	} {

@@ -37,6 +37,9 @@ func (l *loader) near(word string, known []string) string {
 func nearest(word string, known []string) (best string) {
 	least := 3
 	for _, k := range known {
+		if k != word && strings.EqualFold(k, word) {
+			return k
+		}
 		if d := distance(word, k, least); d > 0 && d < least && 2*d <= max(len(k), len(word)) {
 			best, least = k, d
 		}
