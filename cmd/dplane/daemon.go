@@ -41,6 +41,7 @@ waits for a person. Invalid files change nothing: the last good configuration st
 type daemon struct {
 	*app
 	db    *sqlite.Store
+	file  database
 	loop  *reconcile.Loop
 	log   *slog.Logger
 	web   *endpoint
@@ -59,12 +60,12 @@ func (a *app) runDaemon(ctx context.Context) error {
 	if err := d.open(ctx); err != nil {
 		return err
 	}
-	defer d.db.Close()
+	defer func() { d.db.Close() }() // the one that is open then
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	poke, done := watch.Dir(ctx, a.config, d.log)
 	defer func() { cancel(); <-done }()
-	defer d.web.stop()
+	defer func() { d.web.stop() }()
 
 	d.event(ctx, "daemon", "info", "daemon started")
 	for {
@@ -86,16 +87,10 @@ func (d *daemon) open(ctx context.Context) error {
 	} else if p := databaseKey(d.config); p != "" {
 		path = p
 	}
-	db, err := d.openStore(path)
-	if err != nil {
+	if err := d.use(ctx, path); err != nil {
 		return err
 	}
-	d.db, d.loop = db, d.app.loop(db, true)
-	d.web = newEndpoint(db, d.log)
-	if db.HistoryLost != "" {
-		d.event(ctx, "daemon", "warn", "history lost: "+db.HistoryLost)
-	}
-	last, found, err := db.LastGeneration(ctx)
+	last, found, err := d.db.LastGeneration(ctx)
 	if err != nil {
 		return fmt.Errorf("read the last generation: %w", err)
 	}
@@ -125,6 +120,10 @@ func (d *daemon) interval() time.Duration {
 // pass is one round: read the files, look, plan, apply what is allowed, record.
 func (d *daemon) pass(ctx context.Context) {
 	started := d.loop.Clock.Now()
+	if err := d.follow(ctx); err != nil {
+		d.log.Error("reconcile", "err", err)
+		return // not on time: /health says so when it lasts
+	}
 	d.reload(ctx)
 	d.web.serve(d.want)
 	if d.want != nil {

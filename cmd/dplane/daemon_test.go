@@ -10,12 +10,13 @@ import (
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
+	"github.com/dplaneos/dplane/state/sqlite"
 )
 
-// An intent is unfinished where its process died, and also while an apply is at work: a daemon that starts
-// meanwhile must not write into the journal that it was interrupted.
-func TestDaemonSettlesUnderTheLock(t *testing.T) {
-	dir := t.TempDir()
+// idle is a daemon on a machine without ZFS, and its directory.
+func idle(t *testing.T) (d *daemon, dir string) {
+	t.Helper()
+	dir = t.TempDir()
 	t.Setenv("PATH", dir) // no zfs: nothing is looked at
 	conf := fmt.Sprintf("daemon: {listen: \"127.0.0.1:0\", runtime: %s/run, database: %[1]s/db/d.db}\n", dir)
 	if err := os.MkdirAll(filepath.Join(dir, "etc"), 0o755); err != nil {
@@ -25,7 +26,59 @@ func TestDaemonSettlesUnderTheLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := &app{edges: edges{stdout: t.Output(), stderr: t.Output()}, config: filepath.Join(dir, "etc"), logLevel: "info"}
-	db, err := a.openStore(filepath.Join(dir, "db", "d.db"))
+	return &daemon{app: a, log: a.logger(), cache: spec.NewCache()}, dir
+}
+
+// A database that is deleted under the daemon is begun anew, so that the commands and the daemon have one memory.
+func TestDaemonFollowsTheDatabase(t *testing.T) {
+	d, dir := idle(t)
+	if err := d.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { d.db.Close(); d.web.stop() }()
+	d.pass(t.Context())
+	if err := os.RemoveAll(filepath.Join(dir, "db")); err != nil {
+		t.Fatal(err)
+	}
+	d.pass(t.Context())
+	db, err := sqlite.OpenReadOnly(filepath.Join(dir, "db", "d.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rec, err := db.Record(t.Context())
+	if err != nil || rec == nil || rec.Generation == "" {
+		t.Errorf("the new database has no record: %v, %v", rec, err)
+	}
+	if gens, err := db.Generations(t.Context()); err != nil || len(gens) != 1 {
+		t.Errorf("the new database has the generations %v, %v", gens, err)
+	}
+}
+
+// Where no database can be opened in place of the deleted one, nothing is done.
+func TestDaemonWithoutDatabase(t *testing.T) {
+	d, dir := idle(t)
+	if err := d.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { d.db.Close(); d.web.stop() }()
+	if err := os.RemoveAll(filepath.Join(dir, "db")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "db"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.pass(t.Context())
+	if last, _ := d.web.loop(); !last.IsZero() || d.want != nil {
+		t.Error("a pass without a database counts as one")
+	}
+}
+
+// An intent is unfinished where its process died, and also while an apply is at work: a daemon that starts
+// meanwhile must not write into the journal that it was interrupted.
+func TestDaemonSettlesUnderTheLock(t *testing.T) {
+	d, dir := idle(t)
+	db, err := d.openStore(filepath.Join(dir, "db", "d.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +91,6 @@ func TestDaemonSettlesUnderTheLock(t *testing.T) {
 	if _, err := db.Begin(t.Context(), state.Event{At: time.Unix(1, 0), Type: "action", Level: "info", Action: action}); err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{app: a, log: a.logger(), cache: spec.NewCache()}
 	if err := d.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
