@@ -135,10 +135,16 @@ type Unexpected struct {
 	Got    Result
 }
 
+// shown is how much of an unexpected answer an error tells, in bytes.
+const shown = 300
+
 func (u *Unexpected) Error() string {
 	got := strings.TrimSpace(string(u.Got.Stdout))
 	if got == "" {
 		got = strings.TrimSpace(string(u.Got.Stderr))
+	}
+	if len(got) > shown { // a usage text has pages
+		got = got[:shown] + "..."
 	}
 	return fmt.Sprintf("no longer true that %s: %s now says %q (status %d)", u.Expect.Means, u.Expect.Command, got, u.Got.Code)
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -16,5 +17,13 @@ func TestLimit(t *testing.T) {
 		if got := c.command.Limit(); got != c.want {
 			t.Errorf("%v: %s, want %s", c.command, got, c.want)
 		}
+	}
+}
+
+// An answer of pages is not told whole.
+func TestUnexpectedIsShort(t *testing.T) {
+	u := &Unexpected{Expect: Expect{Command: Read("zfs", "get"), Means: "all is well"}, Got: Result{Code: 2, Stderr: []byte(strings.Repeat("usage ", 1000))}}
+	if len(u.Error()) > 500 || !strings.Contains(u.Error(), "usage usage") {
+		t.Errorf("%d bytes: %.600s", len(u.Error()), u.Error())
 	}
 }
