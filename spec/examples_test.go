@@ -30,6 +30,20 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// TestExamplesStandAlone: whatever folder of the examples holds files can be copied as it is.
+func TestExamplesStandAlone(t *testing.T) {
+	files, err := filepath.Glob("../examples/*/*.yaml")
+	deeper, _ := filepath.Glob("../examples/*/*/*.yaml")
+	if err != nil || len(deeper) < 4 {
+		t.Fatalf("%v %v %v", files, deeper, err)
+	}
+	for _, f := range append(files, deeper...) {
+		if _, err := LoadDir(filepath.Dir(f), LoadOptions{Hostname: "example"}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // roundTrip: the canonical form loads to the same generation.
 func roundTrip(t interface {
 	Fatalf(string, ...any)

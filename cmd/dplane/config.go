@@ -57,6 +57,9 @@ func databaseKey(dir string) string {
 	for _, pattern := range []string{"*.yaml", "*.yml"} {
 		files, _ := filepath.Glob(filepath.Join(dir, pattern))
 		for _, f := range files {
+			if info, err := os.Stat(f); err != nil || !info.Mode().IsRegular() {
+				continue // a pipe would never end
+			}
 			b, err := os.ReadFile(f)
 			if err != nil {
 				continue
