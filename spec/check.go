@@ -74,9 +74,13 @@ func (l *loader) unknown(s *shape, e entry, at spot) {
 	if len(s.names) > 0 {
 		p.Example = s.names[0] + ": " + s.fields[s.names[0]].example
 	}
-	if near != "" {
+	switch {
+	case near != "":
 		p.Expected = s.fields[near].describe()
 		p.Example = near + ": " + s.fields[near].example
+	case s.fields["properties"] != nil && (knownElsewhere(e.key) || IsUserProperty(e.key)):
+		p.Expected = "a property under properties"
+		p.Example = "properties: {" + plainOr(e.key, plainKey) + ": ...}"
 	}
 }
 

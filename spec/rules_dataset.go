@@ -86,6 +86,9 @@ func (l *loader) originRules(d *Dataset, path string) {
 	path = join(path, "origin")
 	pos := l.setting(d.Name, "origin").n.pos
 	switch source := DatasetName(of); {
+	case d.Encryption != nil:
+		l.rule(d.Encryption.Pos, strings.TrimSuffix(path, "origin")+"encryption", "a clone has the encryption and the key of its origin %s: ZFS gives it no other", d.Origin).
+			Expected = "origin or encryption, not both"
 	case source == d.Name:
 		l.rule(pos, path, "a dataset can't be a clone of itself")
 	case source.Pool() != d.Name.Pool():
