@@ -119,7 +119,46 @@ func checkCron(s string) error {
 			}
 		}
 	}
+	if first, longest := earliest(parts[2]), longest(parts[3]); parts[4] == "*" && first > longest {
+		return fmt.Errorf("%s never comes: no month of it has a day %d", quote(s), first)
+	}
 	return nil
+}
+
+// earliest is the first day of a valid field.
+func earliest(days string) int {
+	first := 31
+	for _, item := range strings.Split(days, ",") {
+		from, _, _ := strings.Cut(item, "/")
+		from, _, _ = strings.Cut(from, "-")
+		n, ok := cronFields[2].number(from)
+		if !ok {
+			n = 1 // *
+		}
+		first = min(first, n)
+	}
+	return first
+}
+
+// longest is the most days that a month of a valid field has; a range is taken to hold a long one.
+func longest(months string) int {
+	most := 0
+	for _, item := range strings.Split(months, ",") {
+		span, _, stepped := strings.Cut(item, "/")
+		from, _, ranged := strings.Cut(span, "-")
+		n, ok := cronFields[3].number(from)
+		switch {
+		case !ok, stepped, ranged:
+			return 31
+		case n == 2:
+			most = max(most, 29)
+		case n == 4, n == 6, n == 9, n == 11:
+			most = max(most, 30)
+		default:
+			return 31
+		}
+	}
+	return most
 }
 
 func (f cronField) check(item string) error {
