@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -10,9 +11,11 @@ import (
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
 	"github.com/dplaneos/dplane/reconcile"
-	"github.com/dplaneos/dplane/state"
 	"github.com/dplaneos/dplane/state/sqlite"
 )
+
+// exitUnknown is the status of a machine of which there is no record to read.
+const exitUnknown = 3
 
 func (a *app) status() *cobra.Command {
 	var watching bool
@@ -74,23 +77,14 @@ func (a *app) currentStatus(ctx context.Context) (*render.Status, error) {
 	case errors.Is(err, sqlite.ErrNoDatabase):
 		return render.NewStatus(nil, now), nil
 	case errors.Is(err, os.ErrPermission):
-		return nil, failf("run dplane status as root", "read the record: %w", err)
+		return nil, &exitError{code: exitUnknown, err: fmt.Errorf("read the record: %w", err), hint: "run dplane status as root"}
 	case err != nil:
-		return nil, failf("the daemon puts a broken database aside and begins a new one", "read the record: %w", err)
+		return nil, &exitError{code: exitUnknown, err: fmt.Errorf("read the record: %w", err), hint: "the daemon puts a broken database aside and begins a new one"}
 	}
 	defer db.Close()
-	return statusOf(ctx, db, now)
-}
-
-// reader is what status needs of the database.
-type reader interface {
-	Record(ctx context.Context) (*state.Record, error)
-}
-
-func statusOf(ctx context.Context, db reader, now time.Time) (*render.Status, error) {
 	rec, err := db.Record(ctx)
 	if err != nil {
-		return nil, err
+		return nil, &exitError{code: exitUnknown, err: err}
 	}
 	return render.NewStatus(rec, now), nil
 }
