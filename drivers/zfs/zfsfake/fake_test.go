@@ -251,19 +251,16 @@ func TestForeignHands(t *testing.T) {
 	}
 }
 
-// TestManyDatasets: tests of cost make thousands; the model must not count the space of all for each.
+// TestManyDatasets: tests of cost make thousands; if the model counted the space of all for each, this would
+// take minutes.
 func TestManyDatasets(t *testing.T) {
 	f := tank(t)
 	const many = 3000
-	start := time.Now()
 	for i := range many {
 		do(t, f, fmt.Sprintf("zfs create tank/d%d", i))
 	}
 	out := do(t, f, "zfs get -Hp -r -t filesystem,volume -o name,property,value,source all tank")
 	if n := strings.Count(out, "\ttype\tfilesystem"); n != many+1 {
 		t.Errorf("%d datasets", n)
-	}
-	if took := time.Since(start); took > 20*time.Second {
-		t.Errorf("%d datasets took %v", many, took)
 	}
 }
