@@ -127,6 +127,9 @@ func TestKilled(t *testing.T) {
 					if f == host.FailBefore && step.Outcomes.Count("failed") != 1 {
 						t.Fatalf("write %d: the failure is not told: %+v", n, step.Outcomes)
 					}
+					if open, err := m.Store.Unsettled(t.Context()); died && (err != nil || len(open) != 1) {
+						t.Fatalf("write %d, fault %d: what was about to be done was not written down: %v, %v", n, f, open, err)
+					}
 					pass(t, m, want)
 					if got := decided(t, m, "tank"); got != ours {
 						t.Fatalf("write %d, fault %d: came to\n%s\nwant\n%s", n, f, got, ours)
