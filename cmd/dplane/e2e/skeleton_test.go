@@ -85,9 +85,8 @@ func TestSkeleton(t *testing.T) {
 
 	home(b, pool, func(y string) string { return strings.Replace(y, "      recordsize: 64K\n", "", 1) }) // of d00
 	d.until("recordsize of d00 is inherited again", func() bool { return zfsSource(t, "recordsize", pool+"/d00") == "default" })
-	if v := zfsGet(t, "dplane:applied", pool+"/d00"); strings.Contains(v, "recordsize") {
-		t.Errorf("the mark still names recordsize: %s", v)
-	}
+	// The mark follows the property in a command of its own: a fast machine looks between the two.
+	d.until("the mark no longer names recordsize", func() bool { return !strings.Contains(zfsGet(t, "dplane:applied", pool+"/d00"), "recordsize") })
 
 	b.write("broken.yaml", "datasets: {"+pool+"/d01: {propertees: {}}}\n")
 	d.until("the invalid file is told of", func() bool { return b.dplane("status").Code == 1 })
