@@ -60,6 +60,8 @@ type Action struct {
 	Guard   []host.Expect  `json:"guard"`             // what must still be true when it runs
 	Destroy []string       `json:"destroy,omitempty"` // guids of the snapshots that go
 	Waits   []spec.Ref     `json:"-"`                 // objects whose actions come first, where they have any
+	// Named tells that a person named on the command line what this destroys (Input.Wipe): it needs no --allow.
+	Named bool `json:"-"`
 }
 
 // Identify sets the id: the hash of object, guid, verb, fields and what goes. The same change keeps

@@ -18,8 +18,8 @@ type Driver interface {
 	// Observe fills in what this kind knows of the machine; it reads only. What can't be seen is
 	// marked (Observed.Unseen, ZFS.Error) and is no error.
 	Observe(ctx context.Context, want *spec.Spec, obs *state.Observed) error
-	// Diff says what must be done, and what can't be. It is pure.
-	Diff(in Input) []Action
+	// Diff says what must be done, what can't be, and what an operator should know. It is pure.
+	Diff(in Input) Result
 	// Apply carries one action out: mostly drivers.Apply with the driver's runner.
 	Apply(ctx context.Context, a Action) error
 }
@@ -29,4 +29,13 @@ type Input struct {
 	Want *spec.Spec
 	Have *state.Observed
 	Now  time.Time
+	// Wipe are the disks that a person named to be cleared (--wipe DISK=POOL), with the pool whose label
+	// may go; "" where none may.
+	Wipe map[string]string
+}
+
+// Result is what one kind has to say of the difference.
+type Result struct {
+	Actions []Action
+	Notices []string // what changes nothing and an operator should know
 }

@@ -21,7 +21,8 @@ func Build(in drivers.Input, ds []drivers.Driver, consent Consent) *Plan {
 	p.Unseen = in.Have.Unseen
 	var actions []drivers.Action
 	for _, d := range ds {
-		actions = append(actions, d.Diff(in)...)
+		r := d.Diff(in)
+		actions, p.Notices = append(actions, r.Actions...), append(p.Notices, r.Notices...)
 	}
 	for i := range actions {
 		actions[i].Identify()

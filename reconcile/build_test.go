@@ -32,8 +32,8 @@ type fixed struct {
 	actions []drivers.Action
 }
 
-func (f fixed) Diff(drivers.Input) []drivers.Action {
-	return append([]drivers.Action(nil), f.actions...)
+func (f fixed) Diff(drivers.Input) drivers.Result {
+	return drivers.Result{Actions: append([]drivers.Action(nil), f.actions...), Notices: []string{"a notice"}}
 }
 
 func build(consent Consent, declared int, lines ...string) *Plan {
@@ -60,6 +60,21 @@ func show(p *Plan) string {
 		out = append(out, s)
 	}
 	return strings.Join(out, "\n")
+}
+
+// What a person named on the command line is not held, and limits don't bind it; what the drivers have to say
+// stands in the plan.
+func TestNamed(t *testing.T) {
+	wipe := act("destroy pool t destructive")
+	wipe.Named = true
+	in := drivers.Input{Want: &spec.Spec{}, Have: state.NewObserved(time.Unix(0, 0), "h")}
+	p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{wipe}}}, ByHand(&spec.Limits{}, nil))
+	if !p.Actions[0].Runnable() || p.Limit != "" {
+		t.Errorf("held: %q, limit %q", p.Actions[0].Held, p.Limit)
+	}
+	if len(p.Notices) != 1 {
+		t.Errorf("notices: %q", p.Notices)
+	}
 }
 
 func TestBuild(t *testing.T) {

@@ -9,10 +9,11 @@ import (
 
 // Consent is what may be done without asking again.
 type Consent struct {
-	Risk       spec.Risk       // the highest risk that is carried out; Destructive is never covered by it
-	Allow      map[string]bool // ids of actions that a person named
-	Unattended bool            // the daemon asks
-	Limits     *spec.Limits    // what is changed at once at most; nil: a person lifted them (--allow-limits)
+	Risk       spec.Risk         // the highest risk that is carried out; Destructive is never covered by it
+	Allow      map[string]bool   // ids of actions that a person named
+	Unattended bool              // the daemon asks
+	Limits     *spec.Limits      // what is changed at once at most; nil: a person lifted them (--allow-limits)
+	Wipe       map[string]string // disks that a person named to be cleared: drivers.Input.Wipe
 }
 
 // ByHand is the consent of a person who said yes: everything but what destroys data, within the limits.
@@ -26,9 +27,9 @@ func Daemon(d spec.Daemon) Consent {
 	return Consent{Risk: d.Apply, Unattended: true, Limits: &d.Limits}
 }
 
-// spent is what is left of a consent once it was used: an id that was named holds for one action, once.
+// spent is what is left of a consent once it was used: an id or a disk that was named holds for one action, once.
 func (c Consent) spent() Consent {
-	c.Allow = nil
+	c.Allow, c.Wipe = nil, nil
 	return c
 }
 
@@ -55,9 +56,12 @@ func (c Consent) gate(p *Plan, declared int) {
 	}
 }
 
+// names tells whether a person named the action, or what it destroys.
+func (c Consent) names(a drivers.Action) bool { return a.Named || c.Allow[a.ID] }
+
 func (c Consent) hold(a drivers.Action) string {
 	switch {
-	case a.Verb == drivers.Blocked, c.Allow[a.ID]:
+	case a.Verb == drivers.Blocked, c.names(a):
 		return ""
 	case a.Risk == spec.Destructive:
 		return fmt.Sprintf("destroys data: only --allow %s approves it", a.ID)
@@ -85,7 +89,7 @@ func (c Consent) limit(p *Plan, declared int) {
 		return
 	}
 	for i := range p.Actions {
-		if a := &p.Actions[i]; a.Runnable() && !c.Allow[a.ID] {
+		if a := &p.Actions[i]; a.Runnable() && !c.names(a.Action) {
 			a.Held = p.Limit + ": dplane apply --allow-limits approves it"
 		}
 	}
@@ -97,7 +101,7 @@ func (c Consent) counted(p *Plan) (destroys, changed int) {
 	objects := map[spec.Ref]bool{}
 	for _, a := range p.Actions {
 		switch {
-		case !a.Runnable() || c.Allow[a.ID]:
+		case !a.Runnable() || c.names(a.Action):
 		case a.Verb == drivers.Destroy:
 			destroys++
 		case a.Verb == drivers.Update:

@@ -55,11 +55,8 @@ func (l *Loop) Plan(ctx context.Context, want *spec.Spec, consent Consent) (*Pla
 	if err != nil {
 		return nil, nil, err
 	}
-	return Build(l.input(want, obs), l.Drivers, consent), obs, nil
-}
-
-func (l *Loop) input(want *spec.Spec, obs *state.Observed) drivers.Input {
-	return drivers.Input{Want: want, Have: obs, Now: obs.At}
+	in := drivers.Input{Want: want, Have: obs, Now: obs.At, Wipe: consent.Wipe}
+	return Build(in, l.Drivers, consent), obs, nil
 }
 
 // Carry carries out a plan made from obs, looks again, and records both. by is who asked. Only an

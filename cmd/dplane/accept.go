@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/host/process"
-	"github.com/dplaneos/dplane/drivers/pool"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -63,18 +61,16 @@ func released(last state.Generation, want *spec.Spec) []string {
 	return []string{"no longer declared, so released and left alone: " + strings.Join(gone, ", ")}
 }
 
-// notices are what changes nothing and a person should know: what left the files since the generation that was
-// in force last, and vdevs that are not as declared.
-func notices(ctx context.Context, store reconcile.Store, want *spec.Spec, obs *state.Observed) ([]string, error) {
-	out := pool.Topology(drivers.Input{Want: want, Have: obs})
+// addReleased notes in the plan what left the files since the generation that was in force last.
+func addReleased(ctx context.Context, store reconcile.Store, want *spec.Spec, p *reconcile.Plan) error {
 	last, found, err := store.LastGeneration(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the last generation: %w", err)
+		return fmt.Errorf("read the last generation: %w", err)
 	}
 	if found && last.Hash != want.Generation {
-		out = append(out, released(last, want)...)
+		p.Notices = append(p.Notices, released(last, want)...)
 	}
-	return out, nil
+	return nil
 }
 
 // reload makes the configuration of a recorded generation again, from its files as they were.

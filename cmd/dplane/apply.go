@@ -126,7 +126,7 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if p.ZFSError != "" {
 		return failf(p.ZFSHint, "nothing can be done: %s", p.ZFSError)
 	}
-	if p.Notices, err = notices(ctx, db, want, obs); err != nil {
+	if err := addReleased(ctx, db, want, p); err != nil {
 		return err
 	}
 	if err := knownIDs(p, f.allow); err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
 	"github.com/dplaneos/dplane/drivers"
-	"github.com/dplaneos/dplane/drivers/pool"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 )
@@ -74,19 +73,16 @@ func (a *app) makePlan(ctx context.Context, want *spec.Spec, observed string) (*
 			return nil, err
 		}
 		in := drivers.Input{Want: want, Have: obs, Now: obs.At}
-		p := reconcile.Build(in, kinds(nil), consent)
-		p.Notices = pool.Topology(in)
-		return p, nil
+		return reconcile.Build(in, kinds(nil), consent), nil
 	}
 	store, done, err := memory(want.Daemon.Database)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	p, obs, err := a.loop(store, false).Plan(ctx, want, consent)
+	p, _, err := a.loop(store, false).Plan(ctx, want, consent)
 	if err != nil {
 		return nil, err
 	}
-	p.Notices, err = notices(ctx, store, want, obs)
-	return p, err
+	return p, addReleased(ctx, store, want, p)
 }

@@ -10,9 +10,9 @@ import (
 )
 
 // Diff gives what must be done to the declared datasets and what can't be, in the order of their names.
-func (d *Driver) Diff(in drivers.Input) []drivers.Action {
+func (d *Driver) Diff(in drivers.Input) drivers.Result {
 	if in.Have.ZFS.Error != "" {
-		return nil
+		return drivers.Result{}
 	}
 	v := newView(in)
 	actions := map[spec.DatasetName][]drivers.Action{}
@@ -41,7 +41,7 @@ func (d *Driver) Diff(in drivers.Input) []drivers.Action {
 		}
 		all = append(all, actions[name]...)
 	}
-	return all
+	return drivers.Result{Actions: all}
 }
 
 // readOnly tells whether the dataset's pool is imported read-only.

@@ -49,7 +49,7 @@ func golden(t *testing.T, file string) {
 	if in.Now, err = time.Parse(time.RFC3339, strings.TrimSpace(string(part["now"].Data))); err != nil {
 		t.Fatal(err)
 	}
-	got := asText(new(Driver).Diff(in))
+	got := asText(new(Driver).Diff(in).Actions)
 	want := part["plan.txt"]
 	if got == string(want.Data) {
 		return

@@ -175,7 +175,7 @@ func key(d *spec.Dataset, word string) {
 //	update safe drift tank/home d.yaml:1: zfs set ...; zfs inherit ...
 //	blocked conflict tank/x: note
 func plan(want *spec.Spec, have *state.Observed) (actions []drivers.Action, text []string) {
-	actions = new(Driver).Diff(drivers.Input{Want: want, Have: have})
+	actions = new(Driver).Diff(drivers.Input{Want: want, Have: have}).Actions
 	for i := range actions {
 		actions[i].Identify()
 	}

@@ -26,6 +26,10 @@ type Command struct {
 	Argv    []string      `json:"argv"`
 	Effect  Effect        `json:"effect"`
 	Timeout time.Duration `json:"timeout,omitempty"` // 0: the default of Limit
+	// Prompt says which secret the process reads from standard input ("passphrase of tank/typed"); the secret
+	// itself is Input, which Prompting fills in when the command runs. "": standard input is empty.
+	Prompt string `json:"prompt,omitempty"`
+	Input  []byte `json:"-"` // never printed, hashed or stored
 }
 
 // The deadlines of commands that name none of their own. A write has much longer: to unmount a file system can

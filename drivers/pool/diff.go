@@ -13,9 +13,9 @@ import (
 )
 
 // Diff gives what must be done to the declared pools and what can't be, in the order of their names.
-func (d *Driver) Diff(in drivers.Input) []drivers.Action {
+func (d *Driver) Diff(in drivers.Input) drivers.Result {
 	if in.Have.ZFS.Error != "" {
-		return nil
+		return drivers.Result{}
 	}
 	var all []drivers.Action
 	for _, name := range in.Want.PoolNames() {
@@ -30,7 +30,7 @@ func (d *Driver) Diff(in drivers.Input) []drivers.Action {
 			all = append(all, properties(want, have)...)
 		}
 	}
-	return all
+	return drivers.Result{Actions: all, Notices: topologyNotices(in)}
 }
 
 // foreign tells whether another pool took a known name: it is held whole (PRODUCT.md section 4, promise 7).

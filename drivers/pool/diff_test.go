@@ -41,7 +41,7 @@ func tank() (*spec.Spec, *state.Observed) {
 }
 
 func plan(want *spec.Spec, have *state.Observed) (actions []drivers.Action, text string) {
-	actions = new(Driver).Diff(drivers.Input{Want: want, Have: have})
+	actions = new(Driver).Diff(drivers.Input{Want: want, Have: have}).Actions
 	var lines []string
 	for _, a := range actions {
 		line := fmt.Sprintf("%s %s %s:", a.Verb, a.Risk, a.Reason.Code)

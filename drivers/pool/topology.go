@@ -9,10 +9,10 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// Topology says where the vdevs of a pool differ from the declared ones: this version makes pools and does not
+// topologyNotices say where the vdevs of a pool differ from the declared ones: this version makes pools and does not
 // change them, and silence would read as agreement. A pool whose devices all go by other names, as after an
 // import by another folder, is taken to be as declared if their number is.
-func Topology(in drivers.Input) []string {
+func topologyNotices(in drivers.Input) []string {
 	var out []string
 	for _, name := range in.Want.PoolNames() {
 		want, have := in.Want.Pools[name], in.Have.Pools[string(name)]

@@ -31,7 +31,7 @@ func TestTopologyDiffers(t *testing.T) {
 		}
 		obs := state.NewObserved(time.Unix(0, 0), "test")
 		obs.Pools["tank"] = &state.Pool{Name: "tank", Vdevs: []state.Vdev{mirror}}
-		got := strings.Join(Topology(drivers.Input{Want: &spec.Spec{Pools: map[spec.PoolName]*spec.Pool{"tank": want}}, Have: obs}), "\n")
+		got := strings.Join(topologyNotices(drivers.Input{Want: &spec.Spec{Pools: map[spec.PoolName]*spec.Pool{"tank": want}}, Have: obs}), "\n")
 		if tc.want == "" && got != "" || !strings.Contains(got, tc.want) {
 			t.Errorf("declared %s, in the pool %s: %q, want %q", tc.declared, tc.inPool, got, tc.want)
 		}

@@ -1,11 +1,12 @@
 // Package process runs host.Commands as processes of this machine: each in a process group of its own, with
-// an almost empty environment, no input, bounded output and a deadline.
+// an almost empty environment, no input but a secret it asks for, bounded output and a deadline.
 //
 // It must never pass a command through a shell, and never kill a running write because somebody lost
 // patience: only the command's own deadline does that.
 package process
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,6 +85,9 @@ func (r *Runner) Run(ctx context.Context, c host.Command) (host.Result, error) {
 		Path: program, Args: c.Argv, Env: r.env, Dir: "/", Stdout: &p.stdout, Stderr: &p.stderr,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 		WaitDelay:   r.grace, // for a grandchild that keeps the pipes open
+	}
+	if c.Input != nil {
+		p.cmd.Stdin = bytes.NewReader(c.Input)
 	}
 	if err := p.cmd.Start(); err != nil {
 		return host.Result{}, startError(c, err)

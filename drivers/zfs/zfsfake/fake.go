@@ -41,6 +41,7 @@ var programs = map[string]func(*call) int{
 type call struct {
 	*Model
 	argv        []string // with the program's name
+	stdin       io.Reader
 	out, err    bytes.Buffer
 	wrote       bool // it changed the model
 	hung        bool // it waits for a suspended pool
@@ -53,7 +54,7 @@ func (f *Fake) Run(ctx context.Context, c host.Command) (host.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return host.Result{}, fmt.Errorf("run %s: %w", c.Argv[0], err)
 	}
-	k, code, err := f.call(c.Argv)
+	k, code, err := f.call(c.Argv, bytes.NewReader(c.Input))
 	switch {
 	case err != nil:
 		return host.Result{}, err
@@ -70,14 +71,14 @@ func (f *Fake) Run(ctx context.Context, c host.Command) (host.Result, error) {
 }
 
 // call runs one command on the model.
-func (f *Fake) call(argv []string) (*call, int, error) {
+func (f *Fake) call(argv []string, stdin io.Reader) (*call, int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	program, ok := programs[argv[0]]
 	if !ok || slices.Contains(f.Model.Missing, argv[0]) {
 		return nil, 0, fmt.Errorf("run %s: %w", argv[0], host.ErrNotFound)
 	}
-	k := &call{Model: f.Model, argv: argv}
+	k := &call{Model: f.Model, argv: argv, stdin: stdin}
 	code := program(k)
 	if k.wrote {
 		f.Model.TXG++
@@ -109,7 +110,7 @@ func hang(ctx context.Context, c host.Command) error {
 // spaces; 'single quotes' keep a word together. The error holds what was printed to standard error.
 func (f *Fake) Do(line string) (stdout string, err error) {
 	argv := split(line)
-	k, code, err := f.call(argv)
+	k, code, err := f.call(argv, strings.NewReader(""))
 	if err != nil {
 		return "", err
 	}

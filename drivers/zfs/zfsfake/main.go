@@ -80,7 +80,7 @@ func onFile(path string, argv []string) (*call, int, error) {
 		}
 		return nil, 0, f.Save(path)
 	}
-	k, code, err := f.call(argv)
+	k, code, err := f.call(argv, os.Stdin)
 	if err == nil && k.wrote {
 		err = f.Save(path)
 	}
