@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"fmt"
+
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/spec"
 )
@@ -27,11 +29,29 @@ func Build(in drivers.Input, ds []drivers.Driver, consent Consent) *Plan {
 	for i := range actions {
 		actions[i].Identify()
 	}
-	for _, a := range order(resolve(actions)) {
-		p.Actions = append(p.Actions, Planned{Action: a})
-	}
-	consent.gate(p, len(in.Want.Pools)+len(in.Want.Datasets))
+	consent.gate(p, p.fill(in.Want, order(resolve(actions)), consent.Select), len(in.Want.Pools)+len(in.Want.Datasets))
 	return p
+}
+
+// fill takes the selected actions into the plan. It gives what is known against each action that waits for
+// something before the gate has looked: that the other one is left out.
+func (p *Plan) fill(want *spec.Spec, actions []drivers.Action, s Selection) (verdict map[string]string) {
+	if s.All() {
+		for _, a := range actions {
+			p.Actions = append(p.Actions, Planned{Action: a})
+		}
+		return map[string]string{}
+	}
+	names := known(want, actions)
+	p.Unmatched = s.strangers(names)
+	kept, left := s.pick(actions)
+	for _, a := range kept {
+		p.Actions = append(p.Actions, Planned{Action: a, Held: s.carries(a, names)})
+	}
+	if len(left) > 0 {
+		p.Notices = append(p.Notices, fmt.Sprintf("%d other action(s) are left out by --only and --except", len(left)))
+	}
+	return left
 }
 
 func receivedOnly(in drivers.Input) []Received {

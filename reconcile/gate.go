@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/spec"
@@ -14,6 +15,8 @@ type Consent struct {
 	Unattended bool              // the daemon asks
 	Limits     *spec.Limits      // what is changed at once at most; nil: a person lifted them (--allow-limits)
 	Wipe       map[string]string // disks that a person named to be cleared: drivers.Input.Wipe
+	Select     Selection         // the part that is meant
+	Patience   *Patience         // of the loop with what fails and what is fought over; nil: a person's
 }
 
 // ByHand is the consent of a person who said yes: everything but what destroys data, within the limits.
@@ -33,12 +36,14 @@ func (c Consent) spent() Consent {
 	return c
 }
 
-// gate fills in why each action of the plan waits. declared is the number of declared objects.
-func (c Consent) gate(p *Plan, declared int) {
-	verdict := map[string]string{} // id -> why what waits for it can't run
+// gate fills in why each action of the plan waits. verdict says by id why what waits for an action can't run, as
+// far as it is known before; declared is the number of declared objects.
+func (c Consent) gate(p *Plan, verdict map[string]string, declared int) {
 	for i := range p.Actions {
 		a := &p.Actions[i]
-		a.Held = c.hold(a.Action)
+		if a.Held == "" {
+			a.Held = c.hold(a.Action, p.ObservedAt)
+		}
 		for _, id := range a.After {
 			if why := verdict[id]; why != "" && a.Held == "" && a.Verb != drivers.Blocked {
 				a.Held = "waits for " + why
@@ -59,7 +64,7 @@ func (c Consent) gate(p *Plan, declared int) {
 // names tells whether a person named the action, or what it destroys.
 func (c Consent) names(a drivers.Action) bool { return a.Named || c.Allow[a.ID] }
 
-func (c Consent) hold(a drivers.Action) string {
+func (c Consent) hold(a drivers.Action, now time.Time) string {
 	switch {
 	case a.Verb == drivers.Blocked, c.names(a):
 		return ""
@@ -70,7 +75,7 @@ func (c Consent) hold(a drivers.Action) string {
 	case a.Risk > c.Risk:
 		return fmt.Sprintf("is %s", a.Risk)
 	}
-	return ""
+	return c.Patience.hold(a, now)
 }
 
 // fewChanges never trip the limit on changes (PRODUCT.md section 4, promise 8).

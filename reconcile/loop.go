@@ -72,7 +72,17 @@ func (l *Loop) Carry(ctx context.Context, want *spec.Spec, p *Plan, obs *state.O
 		}
 		l.verify(&s)
 	}
-	return s, l.record(after, want, s, by)
+	return s, l.record(after, want, s, l.whole(want, s, consent), by)
+}
+
+// whole is all that is still to be done: what a person left out of his plan is not done by that, and status must
+// say so.
+func (l *Loop) whole(want *spec.Spec, s Step, consent Consent) *Plan {
+	if consent.Select.All() {
+		return s.Remaining
+	}
+	consent.Select = Selection{}
+	return Build(drivers.Input{Want: want, Have: s.Observed, Now: s.Observed.At}, l.Drivers, consent.spent())
 }
 
 // verify turns an action that ran without an error, and is still to be done, into a failed one: done
@@ -92,8 +102,8 @@ func (l *Loop) verify(s *Step) {
 	}
 }
 
-func (l *Loop) record(ctx context.Context, want *spec.Spec, s Step, by string) error {
-	body, err := l.Render(s.Remaining)
+func (l *Loop) record(ctx context.Context, want *spec.Spec, s Step, remaining *Plan, by string) error {
+	body, err := l.Render(remaining)
 	if err != nil {
 		return fmt.Errorf("render the plan: %w", err)
 	}

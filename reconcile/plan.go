@@ -23,6 +23,7 @@ type Plan struct {
 	ZFSHint      string         // what the operator can do about it
 	Notices      []string       // what changed nothing and an operator should know
 	Limit        string         // why the limits hold the whole plan, "" where they don't
+	Unmatched    []string       // patterns of the selection that fit nothing declared or planned
 }
 
 // Planned is an action with the gate's verdict.

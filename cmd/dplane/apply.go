@@ -31,6 +31,7 @@ type applyFlags struct {
 	yes, dryRun bool
 	allow       []string
 	allowLimits bool
+	part        selectFlags
 	plan        string // a saved plan
 }
 
@@ -41,6 +42,8 @@ func (a *app) apply() *cobra.Command {
 		Short: "Plan, ask, and carry the plan out",
 		Long: `Carries out what ` + "`dplane plan`" + ` shows, or exactly the plan in a file that ` + "`dplane plan --out`" + ` saved.
 What destroys data is never covered by --yes: --allow names each such action by its id.
+
+` + selectHelp + `
 
 Exit status, the first that fits: 6 another apply holds the lock, 4 the saved plan no longer fits, 1 failed and
 nothing done, 5 some failed or were interrupted, 3 all else done but something is held, blocked or refused, 0.`,
@@ -60,15 +63,31 @@ nothing done, 5 some failed or were interrupted, 3 all else done but something i
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the exact command lines and change nothing")
 	c.Flags().StringSliceVar(&f.allow, "allow", nil, "approve the action with this `id`, also where it destroys data")
 	c.Flags().BoolVar(&f.allowLimits, "allow-limits", false, "approve more changes at once than daemon.limits admits")
+	f.part.add(c.Flags())
 	return c
 }
 
 // consent is what these flags and a yes approve.
-func (f applyFlags) consent(want *spec.Spec) reconcile.Consent {
+func (f applyFlags) consent(want *spec.Spec, part reconcile.Selection) reconcile.Consent {
+	c := reconcile.ByHand(&want.Daemon.Limits, allowed(f.allow))
 	if f.allowLimits {
-		return reconcile.ByHand(nil, allowed(f.allow))
+		c.Limits = nil
 	}
-	return reconcile.ByHand(&want.Daemon.Limits, allowed(f.allow))
+	c.Select = part
+	return c
+}
+
+// asked is what the command line asks for: a part of the plan, or a saved plan, which names its own.
+func (f applyFlags) asked() (part reconcile.Selection, saved *bound, err error) {
+	if f.plan == "" {
+		part, err = f.part.selection()
+		return part, nil, err
+	}
+	if len(f.part.only)+len(f.part.except) > 0 {
+		return part, nil, usagef("--only and --except go to `dplane plan --out`: a saved plan is carried out as it is")
+	}
+	b, err := readPlan(f.plan)
+	return b.Select, &b, err
 }
 
 func (a *app) runApply(ctx context.Context, f applyFlags) error {
@@ -76,8 +95,12 @@ func (a *app) runApply(ctx context.Context, f applyFlags) error {
 	if err != nil {
 		return err
 	}
+	part, saved, err := f.asked()
+	if err != nil {
+		return err
+	}
 	if f.dryRun {
-		return a.dryRun(ctx, want, f)
+		return a.dryRun(ctx, want, f, part, saved)
 	}
 	if err := watch.CheckOwner(a.config); err != nil {
 		return failf("chown root and chmod go-w what it names", "the configuration is not safe to act on: %w", err)
@@ -97,7 +120,7 @@ func (a *app) runApply(ctx context.Context, f applyFlags) error {
 		return err
 	}
 	defer db.Close()
-	return a.applyUnderLock(ctx, want, db, f)
+	return a.applyUnderLock(ctx, want, db, f, part, saved)
 }
 
 // openStore opens the database for writing, and says where a broken one was put aside.
@@ -112,13 +135,13 @@ func (a *app) openStore(path string) (*sqlite.Store, error) {
 	return db, nil
 }
 
-func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, f applyFlags) error {
+func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, f applyFlags, part reconcile.Selection, saved *bound) error {
 	l := a.loop(db, true)
 	l.Progress = a.progress
 	if err := l.Settle(ctx); err != nil {
 		return err
 	}
-	consent := f.consent(want)
+	consent := f.consent(want, part)
 	p, obs, err := l.Plan(ctx, want, consent)
 	if err != nil {
 		return err
@@ -129,17 +152,13 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if err := addReleased(ctx, db, want, p); err != nil {
 		return err
 	}
-	if err := knownIDs(p, f.allow); err != nil {
-		return err
-	}
-	hash, err := fitting(p, f.plan)
-	if err != nil {
+	if err := f.fitting(p, saved); err != nil {
 		return err
 	}
 	if approved, err := a.ask(p, f.yes); !approved {
 		return err
 	}
-	if err := useUp(ctx, db, f.plan, hash, l.Clock); err != nil {
+	if err := f.useUp(ctx, db, saved, l.Clock); err != nil {
 		return err
 	}
 	if err := a.accept(ctx, l, want, who()); err != nil {
@@ -152,32 +171,30 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	return a.finish(s, f.plan != "")
 }
 
-// fitting checks that a saved plan is still what is to be done, and gives its hash.
-func fitting(p *reconcile.Plan, path string) (hash string, err error) {
-	if path == "" {
-		return "", nil
+// fitting checks that the flags, and a saved plan, are still about what is to be done.
+func (f applyFlags) fitting(p *reconcile.Plan, saved *bound) error {
+	if saved != nil {
+		if why := saved.fits(p); why != "" {
+			return stale(f.plan, why)
+		}
 	}
-	b, err := readPlan(path)
-	if err != nil {
-		return "", err
+	if err := fitsSomething(p); err != nil {
+		return err
 	}
-	if why := b.fits(p); why != "" {
-		return "", stale(path, why)
-	}
-	return b.Hash, nil
+	return knownIDs(p, f.allow)
 }
 
 // useUp marks a saved plan as carried out: it is used once.
-func useUp(ctx context.Context, db *sqlite.Store, path, hash string, clock reconcile.Clock) error {
-	if path == "" {
+func (f applyFlags) useUp(ctx context.Context, db *sqlite.Store, saved *bound, clock reconcile.Clock) error {
+	if saved == nil {
 		return nil
 	}
-	used, err := db.UsePlan(ctx, hash, clock.Now())
+	used, err := db.UsePlan(ctx, saved.Hash, clock.Now())
 	if err != nil {
 		return fmt.Errorf("mark the plan as used: %w", err)
 	}
 	if used {
-		return stale(path, "it was carried out before")
+		return stale(f.plan, "it was carried out before")
 	}
 	return nil
 }
@@ -255,20 +272,20 @@ func applyCode(s reconcile.Step, saved bool) int {
 	return 0
 }
 
-func (a *app) dryRun(ctx context.Context, want *spec.Spec, f applyFlags) error {
+func (a *app) dryRun(ctx context.Context, want *spec.Spec, f applyFlags, part reconcile.Selection, saved *bound) error {
 	store, done, err := memory(want.Daemon.Database)
 	if err != nil {
 		return err
 	}
 	defer done()
-	p, _, err := a.loop(store, false).Plan(ctx, want, f.consent(want))
+	p, _, err := a.loop(store, false).Plan(ctx, want, f.consent(want, part))
 	if err != nil {
 		return err
 	}
 	if p.ZFSError != "" {
 		return failf(p.ZFSHint, "nothing can be planned: %s", p.ZFSError)
 	}
-	if _, err := fitting(p, f.plan); err != nil {
+	if err := f.fitting(p, saved); err != nil {
 		return err
 	}
 	if a.json {

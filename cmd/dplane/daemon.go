@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -47,6 +49,9 @@ type daemon struct {
 	web   *endpoint
 	cache *spec.Cache
 
+	patience reconcile.Patience // with what fails, and with whom the loop fights
+	noticed  map[string]bool    // notices of the last plan: each is said once
+
 	want    *spec.Spec        // in force; nil until a valid configuration was ever seen
 	invalid string            // why the newest files are not in force
 	seen    string            // what was last said of the files, so that it is said once
@@ -57,6 +62,7 @@ type daemon struct {
 func (a *app) runDaemon(ctx context.Context) error {
 	outliveReaders()
 	d := &daemon{app: a, log: a.logger(), cache: spec.NewCache()}
+	d.patience.Rand = rand.New(rand.NewPCG(uint64(os.Getpid()), uint64(reconcile.Wall{}.Now().UnixNano())))
 	if err := d.open(ctx); err != nil {
 		return err
 	}
@@ -170,6 +176,7 @@ func (d *daemon) reload(ctx context.Context) {
 	}
 	if d.want == nil || d.want.Generation != s.Generation {
 		d.log.Info("configuration in force", "generation", s.Generation[:12])
+		d.patience.Forget()
 	}
 	d.want = s
 }
@@ -212,13 +219,38 @@ func (d *daemon) step(ctx context.Context) error {
 	}
 	d.loop.Invalid = d.invalid
 	consent := reconcile.Daemon(d.want.Daemon)
+	d.patience.Interval = d.interval()
+	consent.Patience = &d.patience
 	p, obs, err := d.loop.Plan(ctx, d.want, consent)
 	if err != nil {
 		return err
 	}
 	d.tellZFS(ctx, obs.ZFS)
-	_, err = d.loop.Carry(ctx, d.want, p, obs, consent, reconcile.ByDaemon)
-	return err
+	d.tellNotices(p)
+	s, err := d.loop.Carry(ctx, d.want, p, obs, consent, reconcile.ByDaemon)
+	if err != nil {
+		return err
+	}
+	for _, fight := range d.patience.Learn(s, d.loop.Clock.Now()) {
+		d.log.Warn("somebody else keeps changing it", "fight", fight)
+		d.event(ctx, "drift", state.Warn, fight)
+	}
+	return nil
+}
+
+// tellNotices says once what the plan has to say beside its actions.
+func (d *daemon) tellNotices(p *reconcile.Plan) {
+	if p.ZFSError != "" {
+		return // nobody was asked
+	}
+	now := map[string]bool{}
+	for _, n := range p.Notices {
+		if !d.noticed[n] {
+			d.log.Info("notice", "of", n)
+		}
+		now[n] = true
+	}
+	d.noticed = now
 }
 
 // tellZFS says once that ZFS is missing or broken, and once that it is back.

@@ -15,6 +15,7 @@ type planFlags struct {
 	observed, out string
 	detailed      bool
 	commands      bool
+	part          selectFlags
 }
 
 func (a *app) plan() *cobra.Command {
@@ -23,8 +24,11 @@ func (a *app) plan() *cobra.Command {
 		Use:   "plan",
 		Short: "Show what would be done; changes nothing",
 		Long: `Looks at the machine, compares it with the files, and shows the difference: each action with its reason, its
-risk and what takes it back. Exit status: 0, 1 on an error; with --detailed-exitcode 2 where there is an action.`,
+risk and what takes it back. Exit status: 0, 1 on an error; with --detailed-exitcode 2 where there is an action.
+
+` + selectHelp,
 		Example: `  dplane plan --commands
+  dplane plan --only 'tank/vm/**'
   dplane plan --out p.json && dplane apply p.json
   dplane plan --observed observed.json --detailed-exitcode`,
 		Args: args(0, 0),
@@ -34,6 +38,7 @@ risk and what takes it back. Exit status: 0, 1 on an error; with --detailed-exit
 	c.Flags().StringVar(&f.out, "out", "", "save the plan to this `file`, for dplane apply")
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit with 2 where there is an action")
 	c.Flags().BoolVar(&f.commands, "commands", false, "show the exact command lines")
+	f.part.add(c.Flags())
 	return c
 }
 
@@ -42,15 +47,22 @@ func (a *app) runPlan(ctx context.Context, f planFlags) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.makePlan(ctx, want, f.observed)
+	part, err := f.part.selection()
+	if err != nil {
+		return err
+	}
+	p, err := a.makePlan(ctx, want, f.observed, part)
 	if err != nil {
 		return err
 	}
 	if p.ZFSError != "" {
 		return failf(p.ZFSHint, "nothing can be planned: %s", p.ZFSError)
 	}
+	if err := fitsSomething(p); err != nil {
+		return err
+	}
 	if f.out != "" {
-		if err := savePlan(f.out, p); err != nil {
+		if err := savePlan(f.out, p, part); err != nil {
 			return err
 		}
 	}
@@ -65,8 +77,9 @@ func (a *app) runPlan(ctx context.Context, f planFlags) error {
 	return err
 }
 
-func (a *app) makePlan(ctx context.Context, want *spec.Spec, observed string) (*reconcile.Plan, error) {
+func (a *app) makePlan(ctx context.Context, want *spec.Spec, observed string, part reconcile.Selection) (*reconcile.Plan, error) {
 	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
+	consent.Select = part
 	if observed != "" {
 		obs, err := readObserved(observed)
 		if err != nil {

@@ -21,14 +21,15 @@ type saved struct {
 // bound holds the configuration and the observed values that a plan relies on: each action's guards
 // repeat the reads it was made from, with their answers.
 type bound struct {
-	Generation string           `json:"generation"`
-	ObservedAt string           `json:"observedAt"`
-	Actions    []drivers.Action `json:"actions"`
-	Hash       string           `json:"hash"` // of the three above
+	Generation string              `json:"generation"`
+	ObservedAt string              `json:"observedAt"`
+	Select     reconcile.Selection `json:"select,omitzero"` // the part of the plan that it is
+	Actions    []drivers.Action    `json:"actions"`
+	Hash       string              `json:"hash"` // of all above
 }
 
-func bind(p *reconcile.Plan) (bound, error) {
-	b := bound{Generation: p.Generation, ObservedAt: p.ObservedAt.UTC().Format("2006-01-02T15:04:05.000000000Z07:00")}
+func bind(p *reconcile.Plan, part reconcile.Selection) (bound, error) {
+	b := bound{Generation: p.Generation, Select: part, ObservedAt: p.ObservedAt.UTC().Format("2006-01-02T15:04:05.000000000Z07:00")}
 	for _, a := range p.Actions {
 		b.Actions = append(b.Actions, a.Action)
 	}
@@ -47,7 +48,7 @@ func (b bound) sum() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-func savePlan(path string, p *reconcile.Plan) error {
+func savePlan(path string, p *reconcile.Plan, part reconcile.Selection) error {
 	doc, err := render.PlanJSON(p)
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func savePlan(path string, p *reconcile.Plan) error {
 	if err := json.Unmarshal(doc, &whole); err != nil {
 		return fmt.Errorf("save the plan: %w", err)
 	}
-	b, err := bind(p)
+	b, err := bind(p, part)
 	if err != nil {
 		return err
 	}
