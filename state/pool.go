@@ -1,5 +1,7 @@
 package state
 
+import "time"
+
 // Pool is an imported pool.
 type Pool struct {
 	Name   string `json:"name"`
@@ -16,16 +18,58 @@ type Pool struct {
 	Managed bool `json:"managed"`
 
 	Properties map[string]Property `json:"properties,omitempty"`
-	Vdevs      []Vdev              `json:"vdevs,omitempty"` // top level, with its class
-	Scan       string              `json:"scan,omitempty"`
+	Vdevs      []Vdev              `json:"vdevs,omitempty"`  // top level, with its class
 	Status     string              `json:"status,omitempty"` // what zpool status says is wrong
 	Errors     string              `json:"errors,omitempty"`
+
+	DataErrors uint64      `json:"dataErrors,omitempty"` // blocks that are lost
+	Scanned    *Work       `json:"scanned,omitempty"`    // the scrub or resilver that runs, or the last one
+	Removal    *Work       `json:"removal,omitempty"`    // of a top-level vdev
+	Expansion  *Work       `json:"expansion,omitempty"`  // of a raidz
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+}
+
+// The states of Work.
+const (
+	Running  = "running"
+	Paused   = "paused"
+	Finished = "finished"
+	Canceled = "canceled"
+)
+
+// Work is what a pool does in the background for minutes or days.
+type Work struct {
+	Kind   string    `json:"kind"` // scrub, resilver, removal, expansion
+	State  string    `json:"state"`
+	Start  time.Time `json:"start,omitzero"`
+	End    time.Time `json:"end,omitzero"`
+	Vdev   string    `json:"vdev,omitempty"`  // what is removed or expanded, where it is told
+	Done   uint64    `json:"done,omitempty"`  // bytes; of what is finished some releases tell only these
+	Total  uint64    `json:"total,omitempty"` // bytes
+	Fixed  uint64    `json:"fixed,omitempty"` // bytes repaired by a scrub, or written by a resilver
+	Errors uint64    `json:"errors,omitempty"`
+	Left   int64     `json:"left,omitempty"` // seconds until it ends; 0 where that can't be told
+}
+
+// Runs tells whether it is not over, paused or not.
+func (w *Work) Runs() bool { return w != nil && (w.State == Running || w.State == Paused) }
+
+// Resilvering tells whether a resilver runs.
+func (p *Pool) Resilvering() bool { return p.Scanned.Runs() && p.Scanned.Kind == "resilver" }
+
+// Checkpoint is the state of a pool to which it can be taken back.
+type Checkpoint struct {
+	State string    `json:"state"` // exists, discarding
+	Start time.Time `json:"start,omitzero"`
+	Space uint64    `json:"space,omitempty"` // bytes it keeps from being freed
 }
 
 // Vdev is a node of the tree.
 type Vdev struct {
-	Name     string `json:"name"`            // mirror-0, or the device's path
-	Class    string `json:"class,omitempty"` // "" data; log, cache, special, dedup, spare
+	Name     string `json:"name"`            // mirror-0, or the device's path; its guid where it can't be opened
+	GUID     string `json:"guid,omitempty"`  // decimal
+	Path     string `json:"path,omitempty"`  // of a device, also where it can't be opened
+	Class    string `json:"class,omitempty"` // of a top-level vdev: "" data; log, cache, special, dedup, spare
 	State    string `json:"state"`
 	Read     uint64 `json:"read"`
 	Write    uint64 `json:"write"`

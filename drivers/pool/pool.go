@@ -46,7 +46,7 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 			continue
 		}
 		p.Managed = true
-		if why := d.observePool(ctx, p); why != "" {
+		if why := d.observePool(ctx, obs, p); why != "" {
 			obs.Unseen = append(obs.Unseen, state.Unseen{Pool: p.Name, Why: why})
 		}
 		if err := ctx.Err(); err != nil {
@@ -83,13 +83,9 @@ func (d *Driver) observeZFS(ctx context.Context, obs *state.Observed) error {
 
 // observePool fills in a declared pool, and says why it can't be seen, "" where it can. What answers is kept
 // all the same: a suspended pool still tells its status, but a zfs command on it may hang for ever.
-func (d *Driver) observePool(ctx context.Context, p *state.Pool) (unseen string) {
+func (d *Driver) observePool(ctx context.Context, obs *state.Observed, p *state.Pool) (unseen string) {
 	suspended := p.Health == "SUSPENDED"
-	if res, err := d.Runner.Run(ctx, zfs.PoolStatus(p.Name)); err != nil {
-		unseen = why("zpool status", err)
-	} else if err := zfs.ParsePoolStatus(res.Stdout, p); err != nil {
-		unseen = err.Error()
-	}
+	unseen = d.observeStatus(ctx, obs, p)
 	if suspended || p.Health == "SUSPENDED" {
 		return "the pool is suspended: bring its devices back, then `zpool clear " + p.Name + "`"
 	}
@@ -101,6 +97,37 @@ func (d *Driver) observePool(ctx context.Context, p *state.Pool) (unseen string)
 		return why("zpool get", err)
 	}
 	if p.Properties, err = zfs.ParsePoolProperties(p.Name, res.Stdout); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// observeStatus fills in what zpool status tells, in one process, or in two where the release has no JSON.
+func (d *Driver) observeStatus(ctx context.Context, obs *state.Observed, p *state.Pool) (unseen string) {
+	json := zfs.HasJSON(obs.ZFS.Userland)
+	ask := zfs.PoolStatus(p.Name)
+	if json {
+		ask = zfs.PoolStatusJSON(p.Name)
+	}
+	res, err := d.Runner.Run(ctx, ask)
+	switch {
+	case err != nil:
+		return why("zpool status", err)
+	case json:
+		err = zfs.ParsePoolStatusJSON(res.Stdout, obs.At, p)
+	default:
+		err = zfs.ParsePoolStatus(res.Stdout, p)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	if json || p.Health == "SUSPENDED" {
+		return ""
+	}
+	if res, err = d.Runner.Run(ctx, zfs.PoolGUIDs(p.Name)); err != nil {
+		return why("zpool status -g", err)
+	}
+	if err := zfs.ParsePoolGUIDs(res.Stdout, p); err != nil {
 		return err.Error()
 	}
 	return ""

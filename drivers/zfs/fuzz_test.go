@@ -70,6 +70,41 @@ func FuzzParsePoolStatus(f *testing.F) {
 	})
 }
 
+func FuzzParsePoolStatusJSON(f *testing.F) {
+	for _, name := range []string{"status_scrub", "status_expand", "status_missing_vdev", "status_removed"} {
+		f.Add(string(golden(f, "2.3.9", name+".json")))
+	}
+	f.Fuzz(func(t *testing.T, out string) {
+		p := state.Pool{Name: poolIn(out)}
+		if err := ParsePoolStatusJSON([]byte(out), at2026("08:00:00"), &p); err == nil && p.Health == "" {
+			t.Errorf("%+v", p)
+		}
+	})
+}
+
+func FuzzWork(f *testing.F) {
+	f.Add("scrub in progress since Tue Nov 24 07:37:25 2026 0B / 42.5M scanned, 0B / 42.5M issued 0B repaired, 0.00% done, 00:00:01 to go")
+	f.Add("Evacuation of /pool/b.img in progress since Tue Nov 24 08:23:51 2026 2M copied out of 8M at 1M/s, 25.00% done, 1h2m to go")
+	f.Add("expanded raidz1-0 copied 984K in 00:00:01, on Tue Nov 24 08:23:51 2026")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, w := range []*state.Work{parseScan(text), parseRemoval(text), parseExpansion(text)} {
+			if w != nil && (w.Kind == "" || w.State == "" || w.Left < 0) {
+				t.Errorf("%q: %+v", text, w)
+			}
+		}
+	})
+}
+
+func FuzzParsePoolGUIDs(f *testing.F) {
+	f.Add(string(golden(f, "2.3.9", "status_draid.txt")))
+	f.Fuzz(func(t *testing.T, out string) {
+		p := state.Pool{Name: "dr"}
+		if ParsePoolStatus([]byte(out), &p) == nil && ParsePoolGUIDs([]byte(out), &p) != nil {
+			t.Errorf("one reads it and the other does not: %q", out)
+		}
+	})
+}
+
 func FuzzParsePools(f *testing.F) {
 	f.Add("tank\t1\t2\t3\t4\t5\t6\tONLINE\n")
 	f.Fuzz(func(t *testing.T, out string) {

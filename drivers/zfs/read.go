@@ -31,6 +31,14 @@ func GetPool(pool string) host.Command {
 // PoolStatus asks for the vdev tree, the errors and the last scan of one pool, with whole device paths.
 func PoolStatus(pool string) host.Command { return host.Read("zpool", "status", "-p", "-P", pool) }
 
+// PoolStatusJSON is PoolStatus for releases that HasJSON.
+func PoolStatusJSON(pool string) host.Command {
+	return host.Read("zpool", "status", "-j", "--json-int", "-P", pool)
+}
+
+// PoolGUIDs asks for the vdev tree with guids for names, where the release has no JSON.
+func PoolGUIDs(pool string) host.Command { return host.Read("zpool", "status", "-p", "-g", pool) }
+
 // GetDatasets asks for all properties of every file system and volume of a pool, in one process.
 func GetDatasets(pool string) host.Command {
 	c := host.Read("zfs", "get", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,property,value,source", "all", pool)

@@ -13,9 +13,9 @@ var statusClasses = map[string]string{
 	"special": "special", "dedup": "dedup", "logs": "log", "cache": "cache", "spares": "spare",
 }
 
-// ParsePoolStatus reads what PoolStatus prints and fills in the vdevs, health, status, scan and errors of p.
-// Vdev names are whole paths; a device that is gone has its guid for a name and "was PATH" in its note, and a
-// disk that ZFS partitioned itself shows the path of that partition.
+// ParsePoolStatus reads what PoolStatus prints and fills in the vdevs, health, status, background work and errors
+// of p. Vdev names are whole paths; a device that is gone has its guid for a name and "was PATH" in its note, and
+// a disk that ZFS partitioned itself shows the path of that partition.
 func ParsePoolStatus(out []byte, p *state.Pool) error {
 	fields, config := statusSections(out)
 	if fields["pool"] != p.Name {
@@ -25,7 +25,9 @@ func ParsePoolStatus(out []byte, p *state.Pool) error {
 	if err != nil {
 		return err
 	}
-	p.Health, p.Status, p.Scan, p.Errors = fields["state"], fields["status"], fields["scan"], fields["errors"]
+	p.Health, p.Status, p.Errors = fields["state"], strings.Join(strings.Fields(fields["status"]), " "), fields["errors"]
+	p.Scanned, p.Removal, p.Expansion = parseScan(fields["scan"]), parseRemoval(fields["remove"]), parseExpansion(fields["expand"])
+	p.Checkpoint, p.DataErrors = parseCheckpoint(fields["checkpoint"]), parseDataErrors(fields["errors"])
 	p.Vdevs = vdevs
 	return nil
 }
@@ -121,6 +123,11 @@ func parseRow(line string, at int) (row, bool) {
 		*into, words = n, words[1:]
 	}
 	r.vdev.Note = strings.Join(words, " ")
+	if was, gone := strings.CutPrefix(r.vdev.Note, "was "); gone {
+		r.vdev.GUID, r.vdev.Path = r.vdev.Name, was
+	} else if strings.HasPrefix(r.vdev.Name, "/") {
+		r.vdev.Path = r.vdev.Name
+	}
 	return r, true
 }
 

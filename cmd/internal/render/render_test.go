@@ -159,7 +159,7 @@ func TestTextIsHarmless(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := state.NewObserved(t0, evil)
-		o.ZFS.Error, o.Pools[evil] = evil, &state.Pool{Health: evil, Errors: evil, Scan: evil}
+		o.ZFS.Error, o.Pools[evil] = evil, &state.Pool{Health: evil, Errors: evil, Scanned: &state.Work{Kind: evil, State: state.Running}, Vdevs: []state.Vdev{{Name: evil, State: evil, Note: evil, Children: []state.Vdev{{Path: evil, State: evil}}}}}
 		rec := &state.Record{At: t0, Generation: evil, Observed: o, Plan: doc, Errors: []string{evil}, Invalid: evil, Declared: &state.Declared{Datasets: []string{evil}}}
 		bad := spec.Problems{{Pos: spec.Pos{File: evil}, Path: evil, Message: evil, Expected: evil, Example: evil}}.Err()
 		step := reconcile.Step{Plan: p, Remaining: p, Outcomes: reconcile.Outcomes{{Action: p.Actions[1], Outcome: state.Failed, Err: errors.New(evil)}}}

@@ -62,7 +62,14 @@ type PoolStatus struct {
 	Free          uint64 `json:"free"`
 	Capacity      int    `json:"capacity"`      // percent
 	Fragmentation int    `json:"fragmentation"` // percent; -1 unknown
-	Scan          string `json:"scan"`
+	Scan          string `json:"scan"`          // the scrub or resilver that runs, or the last one, in words
+
+	Scanned    *state.Work       `json:"scanned,omitempty"`
+	Removal    *state.Work       `json:"removal,omitempty"`
+	Expansion  *state.Work       `json:"expansion,omitempty"`
+	Checkpoint *state.Checkpoint `json:"checkpoint,omitempty"`
+	DataErrors uint64            `json:"dataErrors"`
+	Vdevs      []state.Vdev      `json:"vdevs,omitempty"`
 }
 
 // DatasetStatus is one declared dataset.

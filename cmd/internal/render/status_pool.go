@@ -38,7 +38,8 @@ func newPoolStatus(name string, have *state.Pool) PoolStatus {
 	}
 	return PoolStatus{
 		Name: name, Health: strings.ToLower(have.Health), Size: have.Size, Allocated: have.Allocated, Free: have.Free,
-		Capacity: have.Capacity, Fragmentation: have.Fragmentation, Scan: have.Scan,
+		Capacity: have.Capacity, Fragmentation: have.Fragmentation, Scan: scanText(have.Scanned),
+		Scanned: have.Scanned, Removal: have.Removal, Expansion: have.Expansion, Checkpoint: have.Checkpoint, DataErrors: have.DataErrors, Vdevs: have.Vdevs,
 	}
 }
 
@@ -68,13 +69,13 @@ func poolState(p *state.Pool, want state.DeclaredPool, unseen string) (string, s
 	}
 	switch p.Health {
 	case "FAULTED", "SUSPENDED", "UNAVAIL", "REMOVED", "OFFLINE":
-		return Critical, "health is " + p.Health
+		return Critical, "health is " + p.Health + sick(p.Vdevs)
 	}
 	switch {
 	case want.Critical > 0 && p.Capacity >= want.Critical:
 		return Critical, fmt.Sprintf("%d%% full, critical from %d%%", p.Capacity, want.Critical)
 	case p.Health != "ONLINE":
-		return Degraded, "health is " + p.Health
+		return Degraded, "health is " + p.Health + sick(p.Vdevs)
 	case p.Errors != "" && p.Errors != noErrors:
 		return Degraded, p.Errors
 	case want.Warn > 0 && p.Capacity >= want.Warn:

@@ -72,6 +72,7 @@ func (t *text) statusPools(pools []PoolStatus) {
 		rows = append(rows, append(row, why))
 	}
 	t.table("  ", rows, t.stateColumn)
+	t.poolDetails(pools)
 }
 
 // statusDatasets lists the datasets; of very many only those that are not as they should be.

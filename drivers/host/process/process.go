@@ -57,7 +57,7 @@ func New(opts ...Option) *Runner {
 	for _, o := range opts {
 		o(r)
 	}
-	r.env = []string{"LC_ALL=C", "TERM=dumb", "PATH=" + r.path}
+	r.env = []string{"LC_ALL=C", "TZ=UTC", "TERM=dumb", "PATH=" + r.path}
 	for _, kv := range os.Environ() {
 		if strings.HasPrefix(kv, "DPLANE_") {
 			r.env = append(r.env, kv)

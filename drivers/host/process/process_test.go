@@ -47,7 +47,7 @@ func TestEnvironmentIsBare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "LC_ALL=C\nTERM=dumb\nPATH=/first:" + systemPath + "\nDPLANE_SOMETHING=x y\n"
+	want := "LC_ALL=C\nTZ=UTC\nTERM=dumb\nPATH=/first:" + systemPath + "\nDPLANE_SOMETHING=x y\n"
 	for _, line := range strings.Split(strings.TrimSpace(want), "\n") {
 		if !strings.Contains(string(res.Stdout), line+"\n") {
 			t.Errorf("%s is missing in %q", line, res.Stdout)

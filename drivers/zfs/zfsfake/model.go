@@ -32,8 +32,14 @@ type Pool struct {
 	Datasets   map[string]*Dataset
 	Suspended  bool   // its devices are gone: reads answer from memory, writes hang (seen on 2.3.9)
 	Hung       bool   // reads hang as well
-	Health     string // "": ONLINE
+	Health     string // "": what its vdevs make it
 	History    []string
+
+	Scan       *Scan    `json:",omitempty"`
+	Removal    *Copying `json:",omitempty"`
+	Expansion  *Copying `json:",omitempty"`
+	Checkpoint bool     `json:",omitempty"`
+	Errors     uint64   `json:",omitempty"` // blocks that are lost
 
 	kids map[string][]string // names of the children, by parent; nil: to be built
 	used map[string]uint64   // while nothing changes: see still
@@ -41,10 +47,13 @@ type Pool struct {
 
 // Vdev is a node of the tree.
 type Vdev struct {
-	Name     string
+	Name     string // mirror-0, or the path of a device
+	GUID     string
 	Class    string `json:",omitempty"` // "", log, cache, special, dedup, spare
-	State    string `json:",omitempty"` // "": ONLINE, or AVAIL of a spare
+	State    string `json:",omitempty"` // of a device; "": ONLINE, or AVAIL of a spare
+	Faulted  bool   `json:",omitempty"` // by `zpool offline -f`
 	Size     uint64 `json:",omitempty"` // bytes of a device
+	Checksum uint64 `json:",omitempty"` // errors
 	Children []Vdev `json:",omitempty"`
 }
 

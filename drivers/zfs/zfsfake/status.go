@@ -2,6 +2,7 @@ package zfsfake
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,11 +12,16 @@ var classes = []struct{ class, heading string }{
 }
 
 func (k *call) zpoolStatus(args []string) int {
-	_, operands, ok := getopt(args, "pPvLg")
-	if !ok {
+	json := slices.Contains(args, "--json-int")
+	opts, operands, ok := getopt(slices.DeleteFunc(slices.Clone(args), func(w string) bool { return w == "--json-int" }), "jpPvLg")
+	if !ok || (json || opts.has('j')) && strings.HasPrefix(k.Release, "2.1.") {
 		return k.usage()
 	}
 	pools, code := k.pools(operands)
+	if opts.has('j') {
+		k.statusJSON(pools)
+		return code
+	}
 	if len(pools) == 0 && code == 0 {
 		return k.fail(0, "no pools available")
 	}
@@ -23,34 +29,38 @@ func (k *call) zpoolStatus(args []string) int {
 		if i > 0 {
 			k.printf("\n")
 		}
-		k.status(p)
+		k.status(p, opts.has('g'))
 	}
 	return code
 }
 
-func (k *call) status(p *Pool) {
+func (k *call) status(p *Pool, guids bool) {
 	k.printf("  pool: %s\n state: %s\n", p.Name, p.health())
 	if p.Suspended {
 		k.printf("status: One or more devices are faulted in response to IO failures.\n" +
 			"action: Make sure the affected devices are connected, then run 'zpool clear'.\n" +
 			"   see: https://openzfs.github.io/openzfs-docs/msg/ZFS-8000-HC\n")
 	}
+	k.work(p)
 	k.printf("config:\n\n")
-	k.table(p, true)
-	k.printf("\nerrors: No known data errors\n")
+	k.table(p, true, guids)
+	if p.Errors == 0 {
+		k.printf("\nerrors: No known data errors\n")
+	} else {
+		k.printf("\nerrors: %d data errors, use '-v' for a list\n", p.Errors)
+	}
 }
 
 // table prints the tree of vdevs; with counters for status, without for an import.
-func (k *call) table(p *Pool, counters bool) {
+func (k *call) table(p *Pool, counters, guids bool) {
 	width := len(p.Name)
 	for _, v := range p.Vdevs {
-		width = max(width, v.width(2))
+		width = max(width, v.width(2, guids))
 	}
-	heading, numbers := fmt.Sprintf("\t%-*s  STATE     READ WRITE CKSUM\n", width, "NAME"), "     0     0     0"
-	if !counters {
-		heading, numbers = "", ""
+	if counters {
+		k.printf("\t%-*s  STATE     READ WRITE CKSUM\n", width, "NAME")
 	}
-	k.printf("%s\t%-*s  %-8s%s\n", heading, width, p.Name, p.health(), numbers)
+	k.line(width, 0, p.Name, p.health(), "", counters, 0)
 	for _, c := range classes {
 		first := true
 		for _, v := range p.Vdevs {
@@ -61,30 +71,76 @@ func (k *call) table(p *Pool, counters bool) {
 				k.printf("\t%s\n", c.heading)
 			}
 			first = false
-			k.vdev(v, 2, width, numbers)
+			k.vdev(v, 2, width, counters, guids)
 		}
 	}
 }
 
-func (k *call) vdev(v Vdev, depth, width int, numbers string) {
-	state := v.State
-	if state == "" {
-		state = "ONLINE"
+func (k *call) line(width, depth int, name, state, note string, counters bool, checksum uint64) {
+	numbers := ""
+	if counters && state != "AVAIL" && state != "INUSE" {
+		numbers = fmt.Sprintf("     0     0 %5d", checksum)
 	}
-	if v.Class == "spare" {
-		k.printf("\t%-*s  %-8s\n", width, strings.Repeat(" ", depth)+v.Name, "AVAIL")
-		return
+	if note != "" {
+		note = "  " + note
 	}
-	k.printf("\t%-*s  %-8s%s\n", width, strings.Repeat(" ", depth)+v.Name, state, numbers)
+	k.printf("\t%-*s  %-8s%s%s\n", width, strings.Repeat(" ", depth)+name, state, numbers, note)
+}
+
+func (k *call) vdev(v Vdev, depth, width int, counters, guids bool) {
+	note := ""
+	switch {
+	case v.gone() && !guids:
+		note = "was " + v.Name
+	case v.Faulted:
+		note = "external device fault"
+	case v.state() == "INUSE":
+		note = "currently in use"
+	}
+	k.line(width, depth, v.shown(guids), v.state(), note, counters, v.Checksum)
 	for _, c := range v.Children {
-		k.vdev(c, depth+2, width, numbers)
+		k.vdev(c, depth+2, width, counters, guids)
 	}
 }
 
-func (v Vdev) width(depth int) int {
-	w := depth + len(v.Name)
+// gone tells whether it can't be opened.
+func (v Vdev) gone() bool { return v.State == "UNAVAIL" }
+
+// shown is the name that status prints.
+func (v Vdev) shown(guid bool) string {
+	if guid || v.gone() {
+		return v.GUID
+	}
+	return v.Name
+}
+
+// kind is the type as JSON has it.
+func (v Vdev) kind() string {
+	if len(v.Children) == 0 {
+		return "disk"
+	}
+	return strings.TrimRight(strings.SplitN(v.Name, "-", 2)[0], "123:dcs")
+}
+
+// state is the device's own, or what its devices make of a group.
+func (v Vdev) state() string {
+	switch {
+	case v.Faulted:
+		return "FAULTED"
+	case v.State != "":
+		return v.State
+	case v.Class == "spare":
+		return "AVAIL"
+	case slices.ContainsFunc(v.Children, func(c Vdev) bool { return c.state() != "ONLINE" }):
+		return "DEGRADED"
+	}
+	return "ONLINE"
+}
+
+func (v Vdev) width(depth int, guids bool) int {
+	w := depth + len(v.shown(guids))
 	for _, c := range v.Children {
-		w = max(w, c.width(depth+2))
+		w = max(w, c.width(depth+2, guids))
 	}
 	return w
 }
@@ -95,6 +151,8 @@ func (p *Pool) health() string {
 		return "SUSPENDED"
 	case p.Health != "":
 		return p.Health
+	case slices.ContainsFunc(p.Vdevs, func(v Vdev) bool { return v.Class != "cache" && v.Class != "spare" && v.state() != "ONLINE" }):
+		return "DEGRADED"
 	}
 	return "ONLINE"
 }

@@ -2,6 +2,7 @@ package zfsfake
 
 import (
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,7 +65,7 @@ func (k *call) group(kind, class string, paths []string) (Vdev, *refusal) {
 	if kind == "raidz" {
 		kind = "raidz1"
 	}
-	v := Vdev{Name: kind, Class: class}
+	v := Vdev{Name: kind, GUID: k.vdevGUID(kind + paths[0]), Class: class}
 	for _, path := range paths {
 		c, r := k.leaf(path)
 		if r != nil {
@@ -92,7 +93,14 @@ func (k *call) leaf(path string) (Vdev, *refusal) {
 	case d.Signature != "" && !d.Table && !d.File:
 		return Vdev{}, refuse(1, "%s contains a filesystem of type '%s'", use, d.Signature)
 	}
-	return Vdev{Name: path, Size: d.Size}, nil
+	return Vdev{Name: path, GUID: k.vdevGUID(path), Size: d.Size}, nil
+}
+
+// vdevGUID is another one each time a device joins a pool.
+func (k *call) vdevGUID(path string) string {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %s", k.TXG, path)
+	return fmt.Sprint(h.Sum64())
 }
 
 // number gives the groups their names as status shows them: mirror-0, in the order of all top-level vdevs
