@@ -134,3 +134,14 @@ func (d DatasetName) IsRoot() bool { return d.Parent() == "" }
 func (d DatasetName) Under(other DatasetName) bool {
 	return d == other || strings.HasPrefix(string(d), string(other)+"/")
 }
+
+// trash is the name of the datasets that hold what is to be destroyed.
+const trash = ".dplane-trash"
+
+// Trash is the dataset below d that holds what is to be destroyed.
+func (d DatasetName) Trash() DatasetName { return d + "/" + trash }
+
+// InTrash tells whether d is such a dataset, or below one: it is dplane's own, in no schedule and no replication.
+func (d DatasetName) InTrash() bool {
+	return strings.Contains(string(d)+"/", "/"+trash+"/")
+}

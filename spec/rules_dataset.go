@@ -11,6 +11,7 @@ func (l *loader) datasetRules() {
 		if s := d.Snapshots; s != nil && s.Schedule != noSchedule {
 			l.refer(s.Pos, join(path, "snapshots"), "schedule", "schedules", s.Schedule)
 		}
+		l.trashRules(d, path)
 		l.parentRules(d, path)
 		l.rootRules(d, path)
 		l.renameRules(d, path, before)
@@ -32,6 +33,19 @@ func (l *loader) parentRules(d *Dataset, path string) {
 			l.rule(d.Pos, path, "is below %s, which is a volume (%s)", up, p.Pos).Expected = "a file system above it"
 			return
 		}
+	}
+}
+
+// trashRules: the trash is dplane's own.
+func (l *loader) trashRules(d *Dataset, path string) {
+	of, _, _ := strings.Cut(string(d.Origin), "@")
+	switch {
+	case d.Name.InTrash():
+		l.rule(d.Pos, path, "is in the trash, which dplane keeps by itself").Expected = "the name it had: declaring that, without absent, brings it back"
+	case d.Renamed.InTrash():
+		l.rule(l.setting(d.Name, "renamedFrom").n.pos, join(path, "renamedFrom"), "%s is in the trash", d.Renamed).Expected = "the name it had: declaring that brings it back"
+	case DatasetName(of).InTrash():
+		l.rule(l.setting(d.Name, "origin").n.pos, join(path, "origin"), "%s is in the trash", of).Expected = "a snapshot of a dataset that stays"
 	}
 }
 

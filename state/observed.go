@@ -16,6 +16,13 @@ type Observed struct {
 	Pools    map[string]*Pool    `json:"pools"`
 	Datasets map[string]*Dataset `json:"datasets"`
 
+	// Snapshots are those that a decision needs: the declared origins of missing clones, and what is in a part of
+	// the trash whose time has come. Each dataset's stand together, in the order of their creation.
+	Snapshots []Snapshot `json:"snapshots,omitempty"`
+	// Renamed are former names of datasets, with the names that the files gave them since: they are not missing,
+	// and neither is what was below them.
+	Renamed map[string]string `json:"renamed,omitempty"`
+
 	// Devices are probes of declared devices that no observed pool holds: what a create would take.
 	Devices map[string]*Device `json:"devices,omitempty"`
 	// Occupied are mountpoints of datasets that would be created, where a directory holds files.

@@ -54,6 +54,9 @@ func (v *view) compare(want *spec.Dataset, have *state.Dataset) map[string]*chan
 	if want.Volume != nil {
 		v.compareVolume(want, have, changes)
 	}
+	if c := v.compareOrigin(want, have); c != nil {
+		changes["origin"] = c
+	}
 	if want.Properties != nil { // where the whole of it left the files, nothing is touched
 		for name := range appliedTo(have) {
 			_, still := want.Properties[name]

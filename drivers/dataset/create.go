@@ -28,12 +28,7 @@ func (v *view) missing(want *spec.Dataset) []drivers.Action {
 
 // notYet says what this version of dplane does not do, and how it is done by hand.
 func (v *view) notYet(want *spec.Dataset) string {
-	name := string(want.Name)
 	switch {
-	case want.Renamed != "":
-		return fmt.Sprintf("renaming is not in this version of dplane: by hand: zfs rename %s %s", want.Renamed, name)
-	case want.Origin != "":
-		return fmt.Sprintf("making clones is not in this version of dplane: by hand: zfs clone %s %s", want.Origin, name)
 	case want.Encryption != nil:
 		return "making encrypted datasets is not in this version of dplane: create it by hand (zfs create -o encryption=on -o keyformat=" +
 			want.Encryption.Format + " ...), and its properties are managed from then on"
@@ -45,10 +40,16 @@ func (v *view) notYet(want *spec.Dataset) string {
 func (v *view) obstacle(want *spec.Dataset) (code, note string) {
 	name := string(want.Name)
 	if r, known := v.recorded[ref(want.Name)]; known {
+		if now := v.called(r.GUID); now != "" {
+			return drivers.Missing, fmt.Sprintf("it was renamed by hand, and is %[1]s now (guid %[2]s): zfs rename %[1]s %[3]s brings it back; or declare %[1]s in its place, with renamedFrom: %[3]s", now, r.GUID, name)
+		}
 		return drivers.Missing, fmt.Sprintf("it was here before (guid %s, last seen %s): what is missing is not what never was. Bring it back, or, if it was destroyed on purpose: dplane forget %s",
 			r.GUID, r.Seen.UTC().Format("2006-01-02 15:04 MST"), name)
 	}
 	if code, note := v.parentObstacle(want.Name.Parent()); note != "" {
+		return code, note
+	}
+	if code, note := v.originObstacle(want); note != "" {
 		return code, note
 	}
 	if prop := v.unknownProperty(want); prop != "" {
@@ -114,9 +115,14 @@ func (v *view) create(want *spec.Dataset) drivers.Action {
 		a.Guard = append(a.Guard, zfs.ExpectProps(parent.Name, map[string]state.Property{"guid": {Value: parent.GUID, Source: "-"}}))
 	}
 	now, later := zfs.AtCreation(want.Properties)
-	a.Steps = []host.Command{createCommand(want, now)}
-	if len(later) > 0 {
-		a.Steps = append(a.Steps, zfs.Set(name, later))
+	if want.Origin != "" {
+		a.Steps = v.cloneSteps(want, now, later)
+		a.Guard = append(a.Guard, v.guardOrigin(want))
+	} else {
+		a.Steps = []host.Command{createCommand(want, now)}
+		if len(later) > 0 {
+			a.Steps = append(a.Steps, zfs.Set(name, later))
+		}
 	}
 	a.Fields = createFields(want)
 	for _, at := range v.mountpoints(want.Name) {
@@ -144,6 +150,9 @@ func createCommand(want *spec.Dataset, props map[string]string) host.Command {
 
 func createFields(want *spec.Dataset) []drivers.Field {
 	fields := []drivers.Field{{Name: "type", To: want.Type().String()}}
+	if want.Origin != "" {
+		fields = append(fields, drivers.Field{Name: "origin", To: string(want.Origin)})
+	}
 	if vol := want.Volume; vol != nil {
 		fields = append(fields, drivers.Field{Name: "volsize", To: strconv.FormatUint(uint64(vol.Size), 10)})
 		if vol.BlockSize != 0 {

@@ -49,6 +49,10 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 			obs.Unseen = append(obs.Unseen, state.Unseen{Pool: string(pool), Why: why("its datasets could not be read", err)})
 		}
 	}
+	obs.Renamed = renamed(want, obs)
+	if err := d.observeOrigins(ctx, want, obs); err != nil {
+		return err
+	}
 	return d.observeMountpoints(ctx, want, obs)
 }
 

@@ -14,12 +14,12 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 	if in.Have.ZFS.Error != "" {
 		return drivers.Result{}
 	}
-	v := newView(in)
+	v, moves := newView(in).moves()
 	actions := map[spec.DatasetName][]drivers.Action{}
 	var present []spec.DatasetName
 	for _, name := range in.Want.DatasetNames() {
 		switch want, have := in.Want.Datasets[name], v.have(name); {
-		case !v.reachable(name):
+		case !v.reachable(name) || stuck(moves, name):
 		case have == nil:
 			actions[name] = v.missing(want)
 		case v.conflict(want, have) != nil:
@@ -33,6 +33,11 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 	// The last names first: what a parent's change would alter below it is pinned there before.
 	for _, name := range slices.Backward(present) {
 		actions[name] = v.actionsFor(in.Want.Datasets[name], v.have(name))
+	}
+	follow(moves, in.Want, actions)
+	for _, m := range moves {
+		name := spec.DatasetName(m.to)
+		actions[name] = append([]drivers.Action{m.action}, actions[name]...)
 	}
 	var all []drivers.Action
 	for _, name := range in.Want.DatasetNames() {

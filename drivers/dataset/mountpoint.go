@@ -51,11 +51,16 @@ func unseen(obs *state.Observed, places map[string]spec.PoolName, some []string,
 // root of a missing pool is among them: `zpool create` refuses a mountpoint that is not empty, whatever
 // canmount says.
 func wouldMount(want *spec.Spec, obs *state.Observed) map[string]spec.PoolName {
-	v := newView(drivers.Input{Want: want, Have: obs})
+	v, moves := newView(drivers.Input{Want: want, Have: obs}).moves()
 	places := map[string]spec.PoolName{}
+	for _, m := range moves {
+		for _, at := range m.places {
+			places[at] = spec.DatasetName(m.to).Pool()
+		}
+	}
 	for _, name := range want.DatasetNames() {
 		d := want.Datasets[name]
-		if v.have(name) != nil || name.IsRoot() || d.Absent || !v.reachable(name) {
+		if v.have(name) != nil || name.IsRoot() || d.Absent || !v.reachable(name) || stuck(moves, name) {
 			continue
 		}
 		for _, at := range v.mountpoints(name) {

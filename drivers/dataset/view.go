@@ -45,6 +45,16 @@ func newView(in drivers.Input) *view {
 // have is the observed dataset, nil where there is none.
 func (v *view) have(name spec.DatasetName) *state.Dataset { return v.Have.Datasets[string(name)] }
 
+// called is the dataset with that guid, whatever its name, "" where there is none.
+func (v *view) called(guid string) string {
+	for _, n := range v.names {
+		if guid != "" && v.Have.Datasets[n].GUID == guid {
+			return n
+		}
+	}
+	return ""
+}
+
 // altroot is where the pool is imported, "" for /.
 func (v *view) altroot(name spec.DatasetName) string {
 	if p := v.Have.Pools[string(name.Pool())]; p != nil {

@@ -240,6 +240,8 @@ var cases = []struct {
 	{"mountpoints", mountpoints},
 	{"busy", busy},
 	{"guards", guards},
+	{"clones", clones},
+	{"renames", renames},
 }
 
 // errStatus stands for any refusal: only the status counts.

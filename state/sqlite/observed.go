@@ -40,6 +40,9 @@ func saveObserved(ctx context.Context, tx *sql.Tx, o *state.Observed) error {
 		}
 		delete(known, key)
 	}
+	if err := forgetRenamed(ctx, tx, o.Renamed); err != nil {
+		return err
+	}
 	if err := markMissing(ctx, tx, known); err != nil {
 		return err
 	}
@@ -87,6 +90,19 @@ func knownHashes(ctx context.Context, tx *sql.Tx) (map[[2]string]string, error) 
 		known[[2]string{kind, name}] = hash
 	}
 	return known, rows.Err()
+}
+
+// forgetRenamed ends the memory of a former name, and of those below it whose datasets went along: they are
+// known under their new names.
+func forgetRenamed(ctx context.Context, tx *sql.Tx, renamed map[string]string) error {
+	for old, now := range renamed {
+		_, err := tx.ExecContext(ctx, `DELETE FROM observed WHERE kind = 'dataset' AND (name = ?1 OR substr(name, 1, length(?1) + 1) = ?1 || '/')
+			AND EXISTS (SELECT 1 FROM observed n WHERE n.kind = 'dataset' AND n.guid = observed.guid AND n.name = ?2 || substr(observed.name, length(?1) + 1))`, old, now)
+		if err != nil {
+			return fmt.Errorf("dataset %s: %w", old, err)
+		}
+	}
+	return nil
 }
 
 func markMissing(ctx context.Context, tx *sql.Tx, gone map[[2]string]string) error {

@@ -13,6 +13,7 @@ func (k *call) zfs() int {
 	commands := map[string]func([]string) int{
 		"version": k.version, "list": k.zfsList, "get": k.zfsGet, "set": k.zfsSet, "inherit": k.zfsInherit, "create": k.zfsCreate,
 		"destroy": k.zfsDestroy, "rename": k.zfsRename, "mount": k.zfsMount, "unmount": k.zfsUnmount, "snapshot": k.zfsSnapshot,
+		"clone": k.zfsClone, "promote": k.zfsPromote, "hold": k.zfsHold, "release": k.zfsRelease,
 	}
 	return k.dispatch(commands)
 }
@@ -198,7 +199,7 @@ func (k *call) zfsDestroy(args []string) int {
 		return k.usage()
 	}
 	if name, snap, isSnap := strings.Cut(operands[0], "@"); isSnap {
-		return k.destroySnapshot(name, snap)
+		return k.destroySnapshots(name, snap)
 	}
 	name := operands[0]
 	p, d, code := k.open(name)
@@ -222,6 +223,9 @@ func (k *call) zfsDestroy(args []string) int {
 		return k.fail(1, "%s", text)
 	}
 	for _, n := range tree {
+		if p.Datasets[n].Busy && d.Volume {
+			return k.fail(1, "cannot destroy '%s': dataset is busy", n)
+		}
 		if p.Datasets[n].Busy {
 			at, _ := p.mountpoint(n)
 			return k.fail(1, "cannot unmount '%s': pool or dataset is busy", at)
@@ -231,21 +235,6 @@ func (k *call) zfsDestroy(args []string) int {
 		for _, n := range tree {
 			p.remove(n)
 		}
-	}
-	return 0
-}
-
-func (k *call) destroySnapshot(name, snap string) int {
-	p, d := k.dataset(name)
-	if d == nil {
-		return k.fail(1, "cannot open '%s': dataset does not exist", name)
-	}
-	i := slices.IndexFunc(d.Snapshots, func(s Snapshot) bool { return s.Name == snap })
-	if i < 0 {
-		return k.fail(1, "could not find any snapshots to destroy; check snapshot names.")
-	}
-	if k.write(p) {
-		d.Snapshots = slices.Delete(d.Snapshots, i, i+1)
 	}
 	return 0
 }
@@ -280,7 +269,7 @@ func (k *call) zfsSnapshot(args []string) int {
 }
 
 func (k *call) zfsRename(args []string) int {
-	_, operands, ok := getopt(args, "u")
+	opts, operands, ok := getopt(args, "u")
 	if !ok || len(operands) != 2 {
 		return k.usage()
 	}
@@ -289,11 +278,15 @@ func (k *call) zfsRename(args []string) int {
 	if d == nil {
 		return code
 	}
-	if strings.HasPrefix(to, from+"/") {
-		return k.fail(1, "cannot rename to '%s': New dataset name cannot be a descendant of current dataset name", to)
+	if r := k.renameRoom(p, from, to); r != nil {
+		return k.refused(r)
 	}
-	if _, r := k.room(to); r != nil {
-		return k.refused(r.wrap(1, "cannot rename '%s'", from))
+	if !opts.has('u') {
+		for _, n := range p.below(from) {
+			if at, source := p.mountpoint(n); p.Datasets[n].Busy && p.Datasets[n].Mounted && !strings.HasPrefix(source, "local") {
+				return k.fail(1, "cannot unmount '%s': pool or dataset is busy", at)
+			}
+		}
 	}
 	if !k.write(p) {
 		return 0
@@ -304,6 +297,32 @@ func (k *call) zfsRename(args []string) int {
 		p.add(to+strings.TrimPrefix(n, from), d)
 	}
 	return 0
+}
+
+// renameRoom tells why a dataset can't have that name.
+func (k *call) renameRoom(p *Pool, from, to string) *refusal {
+	switch {
+	case from == p.Name:
+		return refuse(1, "cannot rename '%s': operation does not apply to pools", from)
+	case strings.HasPrefix(to, from+"/"):
+		return refuse(1, "cannot rename to '%s': New dataset name cannot be a descendant of current dataset name", to)
+	case poolOf(to) != p.Name:
+		return refuse(1, "cannot rename to '%s': datasets must be within same pool", to)
+	}
+	if _, r := k.room(to); r != nil && strings.HasPrefix(r.text, "parent ") {
+		return r.wrap(1, "cannot create '%s'", to)
+	} else if r != nil {
+		return r.wrap(1, "cannot rename '%s'", from)
+	}
+	for _, n := range p.below(from) {
+		if len(n)-len(from)+len(to) > 255 {
+			return refuse(1, "cannot rename '%s': dataset name is too long", from)
+		}
+		if r := p.cryptRoom(n, to, from); r != nil {
+			return r.wrap(1, "cannot rename '%s'", from)
+		}
+	}
+	return nil
 }
 
 func (k *call) zfsMount(args []string) int {

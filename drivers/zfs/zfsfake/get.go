@@ -16,8 +16,12 @@ func (k *call) selection(opts options, operands []string) (names []string, code 
 		}
 	}
 	for _, name := range operands {
+		if _, _, snap := k.snapshot(name); snap != nil {
+			names = append(names, name)
+			continue
+		}
 		p, d := k.dataset(name)
-		if d == nil {
+		if d == nil || strings.Contains(name, "@") {
 			code = k.fail(1, "cannot open '%s': dataset does not exist", name)
 			continue
 		}
@@ -28,6 +32,9 @@ func (k *call) selection(opts options, operands []string) (names []string, code 
 		}
 	}
 	return slices.DeleteFunc(names, func(n string) bool {
+		if strings.Contains(n, "@") {
+			return false
+		}
 		p, d := k.dataset(n)
 		if p.Hung {
 			k.hung = true
@@ -40,6 +47,9 @@ func (k *call) zfsList(args []string) int {
 	opts, operands, ok := getopt(args, "Hprt:o:s:d:")
 	if !ok {
 		return k.usage()
+	}
+	if opts.last('t', "") == "snapshot" {
+		return k.listSnapshots(opts, operands)
 	}
 	columns := strings.Split(opts.last('o', "name,used,available,referenced,mountpoint"), ",")
 	names, code := k.selection(opts, operands)
@@ -84,6 +94,10 @@ func (k *call) zfsGet(args []string) int {
 	names, code := k.selection(opts, operands[1:])
 	k.still(func() {
 		for _, n := range names {
+			if strings.Contains(n, "@") {
+				k.snapshotRows(n, props, columns)
+				continue
+			}
 			p, _ := k.dataset(n)
 			shown := props
 			if props[0] == "all" {
@@ -123,6 +137,18 @@ func (k *call) row(p *Pool, name, prop string, columns []string) {
 		values[i] = fields[c]
 	}
 	k.printf("%s\n", strings.Join(values, "\t"))
+}
+
+func (k *call) snapshotRows(name string, props, columns []string) {
+	for _, prop := range props {
+		value, source := k.ofSnapshot(name, prop)
+		fields := map[string]string{"name": name, "property": prop, "value": value, "source": source, "received": "-"}
+		values := make([]string, len(columns))
+		for i, c := range columns {
+			values[i] = fields[c]
+		}
+		k.printf("%s\n", strings.Join(values, "\t"))
+	}
 }
 
 func sortedPools(pools map[string]*Pool) []*Pool {

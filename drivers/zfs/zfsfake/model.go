@@ -71,6 +71,7 @@ type Dataset struct {
 	Mounted   bool
 	Stale     map[string]string // values that the mount still has, where a refused set changed the property
 	Busy      bool              // somebody has a file of it open
+	Origin    string            // guid of the snapshot that it is a clone of
 	Snapshots []Snapshot
 }
 
@@ -78,6 +79,7 @@ type Dataset struct {
 type Snapshot struct {
 	Name, GUID string
 	TXG        uint64
+	Holds      []string // tags
 }
 
 // Device is a disk, partition or file.

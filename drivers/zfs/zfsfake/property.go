@@ -214,7 +214,9 @@ func (p *Pool) reported(m *Model, name, prop string) (string, bool) {
 		return n(p.space(name))
 	case "available":
 		return n(p.available(name))
-	case "referenced", "usedbydataset", "written", "logicalreferenced":
+	case "usedbydataset", "written":
+		return n(d.unique())
+	case "referenced", "logicalreferenced":
 		return n(d.referenced())
 	case "usedbychildren":
 		return n(p.usedByChildren(name))
@@ -226,6 +228,9 @@ func (p *Pool) reported(m *Model, name, prop string) (string, bool) {
 		return n(0)
 	case "filesystem_count", "snapshot_count":
 		return "none", true
+	case "origin":
+		origin := p.origin(d)
+		return origin, origin != ""
 	case "encryptionroot", "keystatus":
 		if root := p.encryptionRoot(name); root != "" {
 			return map[string]string{"encryptionroot": root, "keystatus": "available"}[prop], true

@@ -21,6 +21,14 @@ func (d *Dataset) referenced() uint64 {
 	return emptyFilesystem + d.Written
 }
 
+// unique is what a dataset keeps alone: a clone shares the rest with its origin.
+func (d *Dataset) unique() uint64 {
+	if d.Origin != "" {
+		return d.Written
+	}
+	return d.referenced()
+}
+
 // size is a value in bytes that was set on the dataset, 0 if none.
 func (d *Dataset) size(prop string) uint64 {
 	v, _ := d.own(prop, "0")
@@ -50,7 +58,7 @@ func (p *Pool) space(name string) uint64 {
 	if n, known := p.used[name]; known {
 		return n
 	}
-	n := p.Datasets[name].referenced() + p.usedByRefreservation(name) + p.usedByChildren(name)
+	n := p.Datasets[name].unique() + p.usedByRefreservation(name) + p.usedByChildren(name)
 	if p.used != nil {
 		p.used[name] = n
 	}

@@ -1,0 +1,258 @@
+package zfsfake
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// snapshot finds a snapshot by its whole name, and the dataset it is of.
+func (m *Model) snapshot(name string) (*Pool, *Dataset, *Snapshot) {
+	of, snap, _ := strings.Cut(name, "@")
+	p, d := m.dataset(of)
+	if d == nil {
+		return nil, nil, nil
+	}
+	if i := slices.IndexFunc(d.Snapshots, func(s Snapshot) bool { return s.Name == snap }); i >= 0 {
+		return p, d, &d.Snapshots[i]
+	}
+	return nil, nil, nil
+}
+
+// origin is the name of the snapshot that a dataset is a clone of, "" where it is none.
+func (p *Pool) origin(d *Dataset) string {
+	for name, of := range p.Datasets {
+		for _, s := range of.Snapshots {
+			if d.Origin != "" && s.GUID == d.Origin {
+				return name + "@" + s.Name
+			}
+		}
+	}
+	return ""
+}
+
+// clones are the datasets made from a snapshot, sorted.
+func (p *Pool) clones(guid string) []string {
+	var names []string
+	for n, d := range p.Datasets {
+		if d.Origin == guid {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// ofSnapshot is a property of a snapshot, as far as dplane asks.
+func (m *Model) ofSnapshot(name, prop string) (value, source string) {
+	p, _, s := m.snapshot(name)
+	switch prop {
+	case "name":
+		return name, "-"
+	case "type":
+		return "snapshot", "-"
+	case "guid":
+		return s.GUID, "-"
+	case "createtxg":
+		return strconv.FormatUint(s.TXG, 10), "-"
+	case "creation":
+		return strconv.FormatUint(1795505725+s.TXG, 10), "-"
+	case "used":
+		return "0", "-"
+	case "userrefs":
+		return strconv.Itoa(len(s.Holds)), "-"
+	case "clones":
+		return strings.Join(p.clones(s.GUID), ","), "-"
+	}
+	return "-", "-"
+}
+
+// listSnapshots is `zfs list -t snapshot`: the named ones, or with -r those of the datasets and below.
+func (k *call) listSnapshots(opts options, operands []string) int {
+	code := 0
+	columns := strings.Split(opts.last('o', "name,used,available,referenced,mountpoint"), ",")
+	row := func(name string) {
+		values := make([]string, len(columns))
+		for i, c := range columns {
+			values[i], _ = k.ofSnapshot(name, c)
+		}
+		k.printf("%s\n", strings.Join(values, "\t"))
+	}
+	for _, name := range operands {
+		if strings.Contains(name, "@") {
+			if _, _, s := k.snapshot(name); s == nil {
+				code = k.fail(1, "cannot open '%s': dataset does not exist", name)
+			} else {
+				row(name)
+			}
+			continue
+		}
+		p, d := k.dataset(name)
+		if d == nil {
+			code = k.fail(1, "cannot open '%s': dataset does not exist", name)
+			continue
+		}
+		names := []string{name}
+		if opts.has('r') {
+			names = p.below(name)
+		}
+		for _, n := range names {
+			for _, s := range p.Datasets[n].Snapshots {
+				row(n + "@" + s.Name)
+			}
+		}
+	}
+	return code
+}
+
+func (k *call) zfsClone(args []string) int {
+	opts, operands, ok := getopt(args, "pu:o:")
+	if !ok || len(operands) != 2 {
+		return k.usage()
+	}
+	all, r := assignments(opts['o'])
+	if r != nil {
+		return k.refused(r)
+	}
+	from, to := operands[0], operands[1]
+	p, of, s := k.snapshot(from)
+	if s == nil {
+		return k.fail(1, "cannot open '%s': dataset does not exist", from)
+	}
+	room, r := k.room(to)
+	if r == nil && room != p {
+		r = refuse(1, "source and target pools differ")
+	}
+	if r == nil {
+		r = k.checkAll(all, of.kind(), false)
+	}
+	if r != nil {
+		return k.refused(r.wrap(1, "cannot create '%s'", to))
+	}
+	if !k.write(p) {
+		return 0
+	}
+	d := &Dataset{Volume: of.Volume, Origin: s.GUID, Local: map[string]string{}, Fixed: map[string]string{}, GUID: k.guid(), TXG: k.TXG}
+	for n, v := range of.Fixed {
+		d.Fixed[n] = v
+	}
+	if of.Volume {
+		d.Local["volsize"] = of.Local["volsize"]
+	}
+	p.add(to, d)
+	for _, a := range all {
+		if r := p.put(k.Model, to, a.name, a.value); r != nil {
+			return k.undo(p, to, "out of space")
+		}
+	}
+	d.Mounted = p.mountable(to) && d.Local["canmount"] != "noauto"
+	return 0
+}
+
+// zfsPromote turns a clone and its origin round: the snapshots up to the origin become the clone's.
+func (k *call) zfsPromote(args []string) int {
+	if len(args) != 1 {
+		return k.usage()
+	}
+	name := args[0]
+	p, d, code := k.open(name)
+	if d == nil {
+		return code
+	}
+	origin := p.origin(d)
+	if origin == "" {
+		return k.fail(1, "cannot promote '%s': not a cloned filesystem", name)
+	}
+	if !k.write(p) {
+		return 0
+	}
+	_, of, s := k.snapshot(origin)
+	guid := s.GUID
+	at := slices.IndexFunc(of.Snapshots, func(s Snapshot) bool { return s.GUID == guid })
+	moved := slices.Clone(of.Snapshots[:at+1])
+	of.Snapshots = slices.Clone(of.Snapshots[at+1:])
+	d.Snapshots = append(moved, d.Snapshots...)
+	d.Origin, of.Origin = of.Origin, guid
+	return 0
+}
+
+func (k *call) zfsHold(args []string) int {
+	if len(args) < 2 {
+		return k.usage()
+	}
+	for _, name := range args[1:] {
+		p, _, s := k.snapshot(name)
+		if s == nil {
+			return k.fail(1, "cannot open '%s': dataset does not exist", name)
+		}
+		if slices.Contains(s.Holds, args[0]) {
+			return k.fail(1, "cannot hold snapshot '%s': tag already exists on this dataset", name)
+		}
+		if k.write(p) {
+			s.Holds = append(s.Holds, args[0])
+		}
+	}
+	return 0
+}
+
+func (k *call) zfsRelease(args []string) int {
+	if len(args) < 2 {
+		return k.usage()
+	}
+	for _, name := range args[1:] {
+		p, _, s := k.snapshot(name)
+		if s == nil {
+			return k.fail(1, "cannot open '%s': dataset does not exist", name)
+		}
+		if !slices.Contains(s.Holds, args[0]) {
+			return k.fail(1, "cannot release hold from snapshot '%s': no such tag on this dataset", name)
+		}
+		if k.write(p) {
+			s.Holds = slices.DeleteFunc(s.Holds, func(t string) bool { return t == args[0] })
+		}
+	}
+	return 0
+}
+
+// destroySnapshots destroys the snapshots of one dataset: all that are there, or none where one of them is held
+// or cloned.
+func (k *call) destroySnapshots(name, list string) int {
+	p, d := k.dataset(name)
+	if d == nil {
+		return k.fail(1, "cannot open '%s': dataset does not exist", name)
+	}
+	var there []string
+	for _, snap := range strings.Split(list, ",") {
+		if _, _, s := k.snapshot(name + "@" + snap); s != nil {
+			there = append(there, snap)
+		}
+	}
+	if len(there) == 0 {
+		return k.fail(1, "could not find any snapshots to destroy; check snapshot names.")
+	}
+	for _, snap := range there {
+		_, _, s := k.snapshot(name + "@" + snap)
+		if clones := p.clones(s.GUID); len(clones) > 0 {
+			return k.fail(1, "cannot destroy '%s@%s': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n%s", name, snap, strings.Join(clones, "\n"))
+		}
+	}
+	for _, snap := range there {
+		if _, _, s := k.snapshot(name + "@" + snap); len(s.Holds) > 0 {
+			return k.fail(1, "cannot destroy snapshot %s@%s: it's being held. Run 'zfs holds -r %[1]s@%[2]s' to see holders.", name, snap)
+		}
+	}
+	if k.write(p) {
+		d.Snapshots = slices.DeleteFunc(slices.Clone(d.Snapshots), func(s Snapshot) bool { return slices.Contains(there, s.Name) })
+	}
+	return 0
+}
+
+// cryptRoom: what inherits its key stays below the dataset whose key it is. n is the tree's, which goes from
+// one name to another.
+func (p *Pool) cryptRoom(n, to, from string) *refusal {
+	root := p.encryptionRoot(n)
+	if root == "" || root == from || strings.HasPrefix(root, from+"/") || p.encryptionRoot(parent(to)) == root {
+		return nil
+	}
+	return refuse(1, "cannot move encrypted child outside of its encryption root")
+}

@@ -1,0 +1,30 @@
+package state
+
+import (
+	"strings"
+	"time"
+)
+
+// Snapshot is one snapshot of a file system or volume.
+type Snapshot struct {
+	Dataset  string    `json:"dataset"`
+	Name     string    `json:"name"` // what stands after the @
+	GUID     string    `json:"guid"`
+	TXG      uint64    `json:"createtxg"` // the order within a pool; Creation may go backwards
+	Creation time.Time `json:"creation"`
+	Used     uint64    `json:"used"`             // bytes that only this one keeps
+	Holds    int       `json:"holds"`            // of all tags
+	Clones   []string  `json:"clones,omitempty"` // datasets
+}
+
+// FullName is dataset@name.
+func (s Snapshot) FullName() string { return s.Dataset + "@" + s.Name }
+
+// Follow is a dataset's or snapshot's name once the dataset from, with what is below it, is called to.
+func Follow(name, from, to string) string {
+	rest, ok := strings.CutPrefix(name, from)
+	if !ok || rest != "" && rest[0] != '/' && rest[0] != '@' {
+		return name
+	}
+	return to + rest
+}
