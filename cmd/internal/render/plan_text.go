@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,8 @@ var verbLook = map[string]struct{ symbol, color string }{
 
 var riskColor = map[string]string{"safe": dim, "disruptive": yellow, "irreversible": magenta, "destructive": bold + ";" + red}
 
-// PlanText writes a plan for people, in the order in which it would be carried out.
+// PlanText writes a plan for people: grouped by object, what destroys data first. The order in which it would be
+// carried out is that of PlanJSON; here "after" tells what an action waits for.
 func PlanText(w io.Writer, p *reconcile.Plan, opt TextOptions) error { return newPlan(p).text(w, opt) }
 
 // RecordedPlanText writes the plan of a record, a document that PlanJSON made.
@@ -44,15 +46,43 @@ func (p *plan) text(w io.Writer, opt TextOptions) error {
 	for _, a := range p.Actions {
 		named[a.ID] = a.Verb + " " + a.Object.String()
 	}
-	for i, a := range p.Actions {
-		if i == 0 || p.Actions[i-1].Object != a.Object {
-			t.printf("\n")
+	for _, group := range p.byObject() {
+		t.printf("\n")
+		for _, a := range group {
+			t.action(a, named)
 		}
-		t.action(a, named)
 	}
 	p.asides(t)
 	t.printf("\n%s\n", p.summary(t))
 	return t.writeTo(w)
+}
+
+// byObject groups the actions by their object, each group in its order; groups in which data is lost come first, or
+// they would be missed between the harmless ones.
+func (p *plan) byObject() [][]action {
+	index := map[object]int{}
+	var groups [][]action
+	for _, a := range p.Actions {
+		i, ok := index[a.Object]
+		if !ok {
+			i = len(groups)
+			index[a.Object], groups = i, append(groups, nil)
+		}
+		groups[i] = append(groups[i], a)
+	}
+	destroys := func(group []action) bool {
+		return slices.ContainsFunc(group, func(a action) bool { return a.Risk == spec.Destructive.String() })
+	}
+	slices.SortStableFunc(groups, func(a, b []action) int {
+		switch da, db := destroys(a), destroys(b); {
+		case da == db:
+			return 0
+		case da:
+			return -1
+		}
+		return 1
+	})
+	return groups
 }
 
 // action writes one action: a headline that grep finds whole, then what changes, why, and at what price.

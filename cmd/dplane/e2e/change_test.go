@@ -1,0 +1,153 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// row is one kind of change in the README's table: the files before and after, what the plan says of it, and what
+// is seen on the pool once it is applied. Its twin is the change beside it that is blocked or dangerous.
+//
+// In the YAML POOL is the name of the pool, DISK:a the path of a file for use as a vdev, made where it is first
+// named, and DIR a directory of the box.
+type row struct {
+	name          string // as it stands in the table
+	before, after string
+	hand          func(p *place) // what somebody does by hand between the two; may be nil
+	verb, risk    string         // of the action that makes the change
+	plan          []string       // texts that the plan holds
+	see           func(p *place)
+	twin          twin
+}
+
+// twin comes after its row, on the same pool.
+type twin struct {
+	before, after string // before: applied first, where it is not ""
+	hand          func(p *place)
+	verb, risk    string
+	plan          []string
+	unchanged     func(p *place) // what must hold after apply --yes, which may not carry it out
+	applied       func(p *place) // what is seen after --allow ID; nil: blocked, or only planned
+}
+
+// place is where a row is played: a box with one pool.
+type place struct {
+	*testing.T
+	*box
+	pool  string
+	disks map[string]string
+}
+
+// rows plays each row on a pool of its own.
+func rows(t *testing.T, all []row) {
+	for _, r := range all {
+		t.Run(r.name, func(t *testing.T) {
+			b := newBox(t)
+			p := &place{T: t, box: b, pool: b.pool("tank"), disks: map[string]string{}}
+			p.change(r)
+			p.twin(r.twin)
+		})
+	}
+}
+
+func (p *place) change(r row) {
+	p.Helper()
+	p.start(r.before, r.hand)
+	p.declare(r.after)
+	p.planned(r.verb, r.risk, r.plan)
+	p.expect(0, "apply", "--yes")
+	p.expect(0, "plan", "--detailed-exitcode")
+	r.see(p)
+}
+
+func (p *place) twin(w twin) {
+	p.Helper()
+	p.start(w.before, w.hand)
+	p.declare(w.after)
+	id := p.planned(w.verb, w.risk, w.plan)
+	p.expect(3, "apply", "--yes")
+	w.unchanged(p)
+	if w.applied == nil {
+		return
+	}
+	p.expect(0, "apply", "--yes", "--allow", id)
+	p.expect(0, "plan", "--detailed-exitcode")
+	w.applied(p)
+}
+
+// start brings the place to where the change begins.
+func (p *place) start(yaml string, hand func(*place)) {
+	p.Helper()
+	if yaml != "" {
+		p.declare(yaml)
+		p.expect(0, "apply", "--yes")
+	}
+	if hand != nil {
+		hand(p)
+	}
+}
+
+var (
+	diskWord = regexp.MustCompile(`DISK:\w+`)
+	poolWord = regexp.MustCompile(`\bPOOL\b`)
+	dirWord  = regexp.MustCompile(`\bDIR\b`)
+)
+
+// text fills in the words of a row's YAML.
+func (p *place) text(yaml string) string {
+	yaml = diskWord.ReplaceAllStringFunc(yaml, func(w string) string { return p.file(strings.TrimPrefix(w, "DISK:")) })
+	return dirWord.ReplaceAllLiteralString(poolWord.ReplaceAllLiteralString(yaml, p.pool), p.dir)
+}
+
+// file is the path of a vdev by its short name.
+func (p *place) file(name string) string {
+	if p.disks[name] == "" {
+		p.disks[name] = p.disk(name)
+	}
+	return p.disks[name]
+}
+
+func (p *place) declare(yaml string) { p.write("row.yaml", p.text(yaml)) }
+
+// get is the value of a property of a dataset of the pool; "" names the pool's root.
+func (p *place) get(property, below string) string {
+	p.Helper()
+	return zfsGet(p.T, property, strings.TrimSuffix(p.pool+"/"+below, "/"))
+}
+
+// want fails where a value is not what it should be.
+func (p *place) want(what, got, want string) {
+	p.Helper()
+	if got != want {
+		p.Errorf("%s is %q, want %q", what, got, want)
+	}
+}
+
+// planned looks for an action with verb and risk in the plan, with all the texts in the plan as a person reads
+// it, and gives its id.
+func (p *place) planned(verb, risk string, texts []string) (id string) {
+	p.Helper()
+	var plan struct {
+		Actions []struct{ ID, Verb, Risk string }
+	}
+	if err := json.Unmarshal([]byte(p.expect(0, "plan", "--json").Stdout), &plan); err != nil {
+		p.Fatalf("the plan is no JSON: %v", err)
+	}
+	read := p.expect(0, "plan", "--commands").Stdout
+	for _, text := range texts {
+		if !strings.Contains(read, p.text(text)) {
+			p.Errorf("the plan does not say %q:\n%s", p.text(text), read)
+		}
+	}
+	for _, a := range plan.Actions {
+		if a.Verb == verb && a.Risk == risk {
+			return a.ID
+		}
+	}
+	p.Fatalf("the plan has no action with verb %s and risk %s:\n%s", verb, risk, read)
+	return ""
+}
