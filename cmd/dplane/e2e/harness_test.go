@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,13 +35,15 @@ type result struct {
 }
 
 // box is one test's corner of the machine: a directory, a prefix for names of pools, a configuration.
-// When the test ends, the pools it named are destroyed and the directory is removed; nothing else is.
+// When the test ends, the pools it named are destroyed, its disks cleared and the directory is removed; nothing
+// else is.
 type box struct {
 	t      *testing.T
 	dir    string // temporary; holds the vdevs, mount points, configuration and database
 	prefix string
 	listen string // address for the status endpoint
 	pools  []string
+	disks  []string // real ones that this box was given
 }
 
 // newBox makes a corner with a configuration that says only where the daemon keeps its things.
@@ -115,13 +118,13 @@ func (b *box) dplane(args ...string) result {
 	return run(b.t, append([]string{os.Getenv("DPLANE_BIN"), "--config", b.path("etc")}, args...)...)
 }
 
-// close destroys the pools of this box that exist and have every vdev inside its directory.
+// close destroys the pools of this box that exist and have every vdev inside its directory or on its disks.
 func (b *box) close() {
 	for _, name := range b.pools {
 		if run(b.t, "zpool", "list", "-H", "-o", "name", name).Code != 0 {
 			continue
 		}
-		if stray := strayVdevs(b.t, name, b.dir); stray != "" {
+		if stray := strayVdevs(b.t, name, append([]string{b.dir + "/"}, b.disks...)); stray != "" {
 			b.t.Errorf("pool %s has vdevs outside %s and is left alone: %s", name, b.dir, stray)
 			return
 		}
@@ -129,16 +132,23 @@ func (b *box) close() {
 			return // the directory holds its disks
 		}
 	}
+	for _, disk := range b.disks {
+		giveBack(b.t, disk)
+	}
 	if err := os.RemoveAll(b.dir); err != nil {
 		b.t.Errorf("remove the box: %v", err)
 	}
 }
 
-// strayVdevs lists device paths of the pool that are not below dir.
-func strayVdevs(t *testing.T, pool, dir string) string {
+// strayVdevs lists device paths of the pool that begin with none of these.
+func strayVdevs(t *testing.T, pool string, ours []string) string {
 	var stray []string
 	for _, line := range strings.Split(run(t, "zpool", "list", "-HPv", pool).Stdout, "\n") {
-		if f := strings.Fields(line); len(f) > 0 && strings.HasPrefix(f[0], "/") && !strings.HasPrefix(f[0], dir+"/") {
+		f := strings.Fields(line)
+		if len(f) == 0 || !strings.HasPrefix(f[0], "/") {
+			continue
+		}
+		if !slices.ContainsFunc(ours, func(o string) bool { return strings.HasPrefix(f[0], o) }) {
 			stray = append(stray, f[0])
 		}
 	}
