@@ -27,6 +27,7 @@ const (
 	Removed  = "removed"  // dplane set it, and the files no longer declare it
 	Unseen   = "unseen"   // the machine could not be asked
 	Conflict = "conflict" // something else is in the way
+	Due      = "due"      // scheduled work whose time has come
 )
 
 // Reason says why, for people.
@@ -62,6 +63,8 @@ type Action struct {
 	Waits   []spec.Ref     `json:"-"`                 // objects whose actions come first, where they have any
 	// Named tells that a person named on the command line what this destroys (Input.Wipe): it needs no --allow.
 	Named bool `json:"-"`
+	// Scheduled is work that recurs (a scrub): it is no change, so no exit status and no limit counts it.
+	Scheduled bool `json:"scheduled,omitempty"`
 }
 
 // Identify sets the id: the hash of object, guid, verb, fields and what goes. The same change keeps

@@ -94,7 +94,7 @@ func (c Consent) limit(p *Plan, declared int) {
 		return
 	}
 	for i := range p.Actions {
-		if a := &p.Actions[i]; a.Runnable() && !c.names(a.Action) {
+		if a := &p.Actions[i]; a.Runnable() && !a.Scheduled && !c.names(a.Action) {
 			a.Held = p.Limit + ": dplane apply --allow-limits approves it"
 		}
 	}

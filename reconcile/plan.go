@@ -41,8 +41,16 @@ type Received struct {
 // Runnable tells whether the action would be carried out.
 func (p Planned) Runnable() bool { return p.Held == "" && p.Verb != drivers.Blocked }
 
-// Pending is the number of actions that `plan --detailed-exitcode` counts.
-func (p *Plan) Pending() int { return len(p.Actions) }
+// Pending is the number of actions that `plan --detailed-exitcode` counts: all but scheduled work.
+func (p *Plan) Pending() int {
+	n := 0
+	for _, a := range p.Actions {
+		if !a.Scheduled {
+			n++
+		}
+	}
+	return n
+}
 
 // Summary counts the actions by verb.
 func (p *Plan) Summary() map[drivers.Verb]int {

@@ -62,6 +62,10 @@ type Recorded struct {
 	Name string    `json:"name"`
 	GUID string    `json:"guid"`
 	Seen time.Time `json:"seen"` // last
+
+	First    time.Time `json:"first,omitzero"`    // seen
+	Scrubbed time.Time `json:"scrubbed,omitzero"` // of a pool, as last seen
+	Trimmed  time.Time `json:"trimmed,omitzero"`
 }
 
 // Importable is a pool that is not imported but known to exist.

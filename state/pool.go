@@ -27,6 +27,11 @@ type Pool struct {
 	Removal    *Work       `json:"removal,omitempty"`    // of a top-level vdev
 	Expansion  *Work       `json:"expansion,omitempty"`  // of a raidz
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+
+	Trimming bool      `json:"trimming,omitempty"` // a trim of a device runs
+	Trimless bool      `json:"trimless,omitempty"` // none of its devices can be trimmed
+	Scrubbed time.Time `json:"scrubbed,omitzero"`  // when the newest scrub ended, also where ZFS forgot it since
+	Trimmed  time.Time `json:"trimmed,omitzero"`   // when the newest trim of a device did
 }
 
 // The states of Work.

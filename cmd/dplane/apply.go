@@ -177,6 +177,7 @@ func (f applyFlags) fitting(p *reconcile.Plan, saved *bound) error {
 		if why := saved.fits(p); why != "" {
 			return stale(f.plan, why)
 		}
+		saved.leaveOut(p)
 	}
 	if err := fitsSomething(p); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
 	"github.com/dplaneos/dplane/drivers"
@@ -99,6 +100,9 @@ func (b bound) fits(now *reconcile.Plan) string {
 	}
 	for _, old := range b.Actions {
 		a, ok := fresh[old.ID]
+		if !ok && old.Scheduled {
+			continue // done meanwhile
+		}
 		if !ok {
 			return fmt.Sprintf("%s %s (%s) is no longer what is to be done", old.Verb, old.Object, old.ID)
 		}
@@ -108,11 +112,20 @@ func (b bound) fits(now *reconcile.Plan) string {
 		delete(fresh, old.ID)
 	}
 	for _, a := range now.Actions {
-		if _, extra := fresh[a.ID]; extra {
+		if _, extra := fresh[a.ID]; extra && !a.Scheduled {
 			return fmt.Sprintf("%s %s (%s) has become due since", a.Verb, a.Object, a.ID)
 		}
 	}
 	return ""
+}
+
+// leaveOut takes the scheduled work out of a plan made now that became due since: the saved one is carried out exactly.
+func (b bound) leaveOut(now *reconcile.Plan) {
+	known := map[string]bool{}
+	for _, a := range b.Actions {
+		known[a.ID] = true
+	}
+	now.Actions = slices.DeleteFunc(now.Actions, func(a reconcile.Planned) bool { return a.Scheduled && !known[a.ID] })
 }
 
 func same(a, b any) bool {

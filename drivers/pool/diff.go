@@ -18,6 +18,7 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 		return drivers.Result{}
 	}
 	var all []drivers.Action
+	var notices []string
 	for _, name := range in.Want.PoolNames() {
 		want, have := in.Want.Pools[name], in.Have.Pools[string(name)]
 		switch {
@@ -27,10 +28,11 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 		case foreign(in.Have, have):
 			all = append(all, adopt(in.Have, want, have))
 		default:
-			all = append(all, properties(want, have)...)
+			due, said := scheduled(in, want, have)
+			all, notices = append(append(all, properties(want, have)...), due...), append(notices, said...)
 		}
 	}
-	return drivers.Result{Actions: all, Notices: topologyNotices(in)}
+	return drivers.Result{Actions: all, Notices: append(notices, topologyNotices(in)...)}
 }
 
 // foreign tells whether another pool took a known name: it is held whole (PRODUCT.md section 4, promise 7).

@@ -42,6 +42,11 @@ func tank() (*spec.Spec, *state.Observed) {
 
 func plan(want *spec.Spec, have *state.Observed) (actions []drivers.Action, text string) {
 	actions = new(Driver).Diff(drivers.Input{Want: want, Have: have}).Actions
+	return actions, lines(actions)
+}
+
+// lines are actions in short.
+func lines(actions []drivers.Action) string {
 	var lines []string
 	for _, a := range actions {
 		line := fmt.Sprintf("%s %s %s:", a.Verb, a.Risk, a.Reason.Code)
@@ -53,7 +58,7 @@ func plan(want *spec.Spec, have *state.Observed) (actions []drivers.Action, text
 		}
 		lines = append(lines, strings.TrimSuffix(line, ";"))
 	}
-	return actions, strings.Join(lines, "\n")
+	return strings.Join(lines, "\n")
 }
 
 func TestDiffMissing(t *testing.T) {

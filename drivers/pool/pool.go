@@ -53,6 +53,9 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 			return fmt.Errorf("observe pool %s: %w", name, err)
 		}
 	}
+	for _, p := range obs.Pools {
+		remember(obs, p) // also where it can't be seen now: what is not recorded again is forgotten
+	}
 	return d.observeMissing(ctx, want, obs)
 }
 

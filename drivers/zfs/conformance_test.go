@@ -242,6 +242,7 @@ var cases = []struct {
 	{"guards", guards},
 	{"clones", clones},
 	{"renames", renames},
+	{"scrub and trim", scrubAndTrim},
 }
 
 // errStatus stands for any refusal: only the status counts.

@@ -28,12 +28,14 @@ func GetPool(pool string) host.Command {
 	return host.Read("zpool", "get", "-Hp", "-o", "name,property,value,source", "all", pool)
 }
 
-// PoolStatus asks for the vdev tree, the errors and the last scan of one pool, with whole device paths.
-func PoolStatus(pool string) host.Command { return host.Read("zpool", "status", "-p", "-P", pool) }
+// PoolStatus asks for the vdev tree, the errors, the last scan and the last trims of one pool, with whole device paths.
+func PoolStatus(pool string) host.Command {
+	return host.Read("zpool", "status", "-p", "-P", "-t", pool)
+}
 
 // PoolStatusJSON is PoolStatus for releases that HasJSON.
 func PoolStatusJSON(pool string) host.Command {
-	return host.Read("zpool", "status", "-j", "--json-int", "-P", pool)
+	return host.Read("zpool", "status", "-j", "--json-int", "-P", "-t", pool)
 }
 
 // PoolGUIDs asks for the vdev tree with guids for names, where the release has no JSON.

@@ -28,6 +28,9 @@ func ParsePoolStatus(out []byte, p *state.Pool) error {
 	p.Health, p.Status, p.Errors = fields["state"], strings.Join(strings.Fields(fields["status"]), " "), fields["errors"]
 	p.Scanned, p.Removal, p.Expansion = parseScan(fields["scan"]), parseRemoval(fields["remove"]), parseExpansion(fields["expand"])
 	p.Checkpoint, p.DataErrors = parseCheckpoint(fields["checkpoint"]), parseDataErrors(fields["errors"])
+	var t trims
+	t.text(vdevs)
+	t.into(p)
 	p.Vdevs = vdevs
 	return nil
 }

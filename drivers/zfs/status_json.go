@@ -60,6 +60,9 @@ type jsonVdev struct {
 	Read              jsonNumber `json:"read_errors"`
 	Write             jsonNumber `json:"write_errors"`
 	Checksum          jsonNumber `json:"checksum_errors"`
+	TrimState         string     `json:"trim_state"`
+	TrimTime          jsonNumber `json:"trim_time"`
+	TrimUnable        jsonNumber `json:"trim_notsup"`
 	Vdevs             ordered
 }
 
@@ -124,6 +127,11 @@ func ParsePoolStatusJSON(out []byte, now time.Time, p *state.Pool) error {
 	if c := j.Checkpoint; c != nil && c.State != "" && c.State != "NONE" {
 		p.Checkpoint = &state.Checkpoint{State: strings.ToLower(c.State), Start: at(c.Start), Space: uint64(c.Space)}
 	}
+	var t trims
+	for _, vdevs := range []ordered{j.Vdevs, j.Dedup, j.Special, j.Logs, j.L2cache} {
+		t.json(vdevs)
+	}
+	t.into(p)
 	p.DataErrors = uint64(j.ErrorCount)
 	p.Errors = errorsText(p.DataErrors)
 	return nil

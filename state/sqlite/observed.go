@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/dplaneos/dplane/state"
 )
@@ -120,7 +121,8 @@ func markMissing(ctx context.Context, tx *sql.Tx, gone map[[2]string]string) err
 
 // Recorded are the pools and datasets seen before, by kind and name.
 func (s *Store) Recorded(ctx context.Context) ([]state.Recorded, error) {
-	rows, err := s.r.QueryContext(ctx, `SELECT kind, name, guid, coalesce(missing, (SELECT at FROM pass)) FROM observed ORDER BY kind, name`)
+	rows, err := s.r.QueryContext(ctx, `SELECT kind, name, guid, coalesce(missing, (SELECT at FROM pass)), first,
+		iif(kind = 'pool', body ->> '$.scrubbed', NULL), iif(kind = 'pool', body ->> '$.trimmed', NULL) FROM observed ORDER BY kind, name`)
 	if err != nil {
 		return nil, fmt.Errorf("read memory of objects: %w", err)
 	}
@@ -128,14 +130,24 @@ func (s *Store) Recorded(ctx context.Context) ([]state.Recorded, error) {
 	list := []state.Recorded{}
 	for rows.Next() {
 		var o state.Recorded
-		var seen int64
-		if err := rows.Scan(&o.Kind, &o.Name, &o.GUID, &seen); err != nil {
+		var seen, first int64
+		var scrubbed, trimmed sql.NullString
+		if err := rows.Scan(&o.Kind, &o.Name, &o.GUID, &seen, &first, &scrubbed, &trimmed); err != nil {
 			return nil, fmt.Errorf("read memory of objects: %w", err)
 		}
-		o.Seen = fromNanos(seen)
+		o.Seen, o.First, o.Scrubbed, o.Trimmed = fromNanos(seen), fromNanos(first), moment(scrubbed), moment(trimmed)
 		list = append(list, o)
 	}
 	return list, rows.Err()
+}
+
+// moment is a time in a body, zero where there is none.
+func moment(s sql.NullString) time.Time {
+	t, err := time.Parse(time.RFC3339, s.String)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
 
 // Forget ends the memory of the pool or dataset of this name, and of what is below it; it gives the

@@ -185,3 +185,22 @@ func walSize(t *testing.T, path string) int64 {
 	must(t, err)
 	return info.Size()
 }
+
+// When a pool was first seen, and what was last done to it, outlives what ZFS knows of it.
+func TestPoolsAreRememberedWithTheirCare(t *testing.T) {
+	s := open(t)
+	o := observed(t0)
+	o.Pools["tank"].Scrubbed = t0.Add(-time.Hour)
+	must(t, s.SaveRecord(ctx, record(o)))
+	o = observed(t0.Add(time.Minute))
+	o.Pools["tank"].Scrubbed, o.Pools["tank"].Trimmed = t0.Add(-time.Hour), t0
+	must(t, s.SaveRecord(ctx, record(o)))
+	list, err := s.Recorded(ctx)
+	must(t, err)
+	for _, r := range list {
+		pool := r.Kind == "pool"
+		if pool != r.Scrubbed.Equal(t0.Add(-time.Hour)) || pool != r.Trimmed.Equal(t0) || !r.First.Equal(t0) {
+			t.Errorf("%+v", r)
+		}
+	}
+}

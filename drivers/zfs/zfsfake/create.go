@@ -187,7 +187,7 @@ func (k *call) zpoolImport(args []string) int {
 				k.printf("\n")
 			}
 			k.printf("  pool: %s\n    id: %s\n state: %s\naction: The pool can be imported using its name or numeric identifier.\nconfig:\n\n", p.Name, p.GUID, p.health())
-			k.table(p, false, false)
+			k.table(p, false, false, false)
 		}
 		return 0
 	}

@@ -30,6 +30,7 @@ var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "stat", "find",
 //	zfsfake busy DATASET                   somebody has a file of it open
 //	zfsfake suspend|hang|resume POOL       its devices are gone; not even reads answer; all is well
 //	zfsfake module on|off                  the kernel module
+//	zfsfake slow on|off                    scrubs and trims that begin do not end
 //	zfsfake missing PROGRAM...             programs that are not installed
 const Control = "zfsfake"
 
@@ -117,6 +118,8 @@ func (m *Model) control(args []string) error {
 		m.Missing = args[1:]
 	case "module":
 		m.NoModule = name == "off"
+	case "slow":
+		m.Slow = name == "on"
 	case "suspend", "hang", "resume":
 		p := m.Pools[name]
 		if p == nil {

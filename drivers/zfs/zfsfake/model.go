@@ -21,7 +21,9 @@ type Model struct {
 	Users   []string            // names that a quota may carry; numbers always may
 	Missing []string            // programs that are not installed
 
-	NoModule bool // the kernel module is not there
+	NoModule bool  // the kernel module is not there
+	Slow     bool  // a scrub or trim that begins goes on until the model is told otherwise
+	Clock    int64 // seconds since 1970; 0: the real time
 }
 
 // Pool is a pool with its datasets.
@@ -30,6 +32,7 @@ type Pool struct {
 	Props      map[string]string // set on the pool
 	Vdevs      []Vdev            // top level
 	Datasets   map[string]*Dataset
+	ReadOnly   bool   // imported so
 	Suspended  bool   // its devices are gone: reads answer from memory, writes hang (seen on 2.3.9)
 	Hung       bool   // reads hang as well
 	Health     string // "": what its vdevs make it
@@ -54,7 +57,9 @@ type Vdev struct {
 	Faulted  bool   `json:",omitempty"` // by `zpool offline -f`
 	Size     uint64 `json:",omitempty"` // bytes of a device
 	Checksum uint64 `json:",omitempty"` // errors
-	Children []Vdev `json:",omitempty"`
+
+	Trim     *Trimming `json:",omitempty"`
+	Children []Vdev    `json:",omitempty"`
 }
 
 // Dataset is a file system or volume, with its snapshots.
@@ -95,6 +100,8 @@ type Device struct {
 	Mounted string `json:",omitempty"`
 	// Holders are what stands on it: md0, dm-3, ...
 	Holders []string `json:",omitempty"`
+	// Trimless is a disk that knows no discard.
+	Trimless bool `json:",omitempty"`
 }
 
 // Label is a ZFS label. State is as zdb prints it: 0 active, 1 exported, 2 destroyed.

@@ -13,13 +13,13 @@ var classes = []struct{ class, heading string }{
 
 func (k *call) zpoolStatus(args []string) int {
 	json := slices.Contains(args, "--json-int")
-	opts, operands, ok := getopt(slices.DeleteFunc(slices.Clone(args), func(w string) bool { return w == "--json-int" }), "jpPvLg")
+	opts, operands, ok := getopt(slices.DeleteFunc(slices.Clone(args), func(w string) bool { return w == "--json-int" }), "jpPvLgt")
 	if !ok || (json || opts.has('j')) && strings.HasPrefix(k.Release, "2.1.") {
 		return k.usage()
 	}
 	pools, code := k.pools(operands)
 	if opts.has('j') {
-		k.statusJSON(pools)
+		k.statusJSON(pools, opts.has('t'))
 		return code
 	}
 	if len(pools) == 0 && code == 0 {
@@ -29,12 +29,12 @@ func (k *call) zpoolStatus(args []string) int {
 		if i > 0 {
 			k.printf("\n")
 		}
-		k.status(p, opts.has('g'))
+		k.status(p, opts.has('g'), opts.has('t'))
 	}
 	return code
 }
 
-func (k *call) status(p *Pool, guids bool) {
+func (k *call) status(p *Pool, guids, trim bool) {
 	k.printf("  pool: %s\n state: %s\n", p.Name, p.health())
 	if p.Suspended {
 		k.printf("status: One or more devices are faulted in response to IO failures.\n" +
@@ -43,7 +43,7 @@ func (k *call) status(p *Pool, guids bool) {
 	}
 	k.work(p)
 	k.printf("config:\n\n")
-	k.table(p, true, guids)
+	k.table(p, true, guids, trim)
 	if p.Errors == 0 {
 		k.printf("\nerrors: No known data errors\n")
 	} else {
@@ -52,7 +52,7 @@ func (k *call) status(p *Pool, guids bool) {
 }
 
 // table prints the tree of vdevs; with counters for status, without for an import.
-func (k *call) table(p *Pool, counters, guids bool) {
+func (k *call) table(p *Pool, counters, guids, trim bool) {
 	width := len(p.Name)
 	for _, v := range p.Vdevs {
 		width = max(width, v.width(2, guids))
@@ -71,7 +71,7 @@ func (k *call) table(p *Pool, counters, guids bool) {
 				k.printf("\t%s\n", c.heading)
 			}
 			first = false
-			k.vdev(v, 2, width, counters, guids)
+			k.vdev(v, 2, width, counters, guids, trim)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (k *call) line(width, depth int, name, state, note string, counters bool, c
 	k.printf("\t%-*s  %-8s%s%s\n", width, strings.Repeat(" ", depth)+name, state, numbers, note)
 }
 
-func (k *call) vdev(v Vdev, depth, width int, counters, guids bool) {
+func (k *call) vdev(v Vdev, depth, width int, counters, guids, trim bool) {
 	note := ""
 	switch {
 	case v.gone() && !guids:
@@ -97,9 +97,12 @@ func (k *call) vdev(v Vdev, depth, width int, counters, guids bool) {
 	case v.state() == "INUSE":
 		note = "currently in use"
 	}
+	if trim && len(v.Children) == 0 {
+		note = strings.TrimPrefix(note+"  "+k.trimNote(v), "  ")
+	}
 	k.line(width, depth, v.shown(guids), v.state(), note, counters, v.Checksum)
 	for _, c := range v.Children {
-		k.vdev(c, depth+2, width, counters, guids)
+		k.vdev(c, depth+2, width, counters, guids, trim)
 	}
 }
 

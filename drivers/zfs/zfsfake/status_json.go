@@ -26,21 +26,21 @@ func (o *object) String() string { return "{" + strings.Join(o.fields, ",") + "}
 // number puts a guid, which the model keeps as text.
 func (o *object) number(key, digits string) { o.put(key, json.RawMessage(digits)) }
 
-// statusJSON is `zpool status -j --json-int -P`.
-func (k *call) statusJSON(pools []*Pool) {
+// statusJSON is `zpool status -j --json-int -P [-t]`.
+func (k *call) statusJSON(pools []*Pool, trim bool) {
 	version, all, doc := &object{}, &object{}, &object{}
 	version.put("command", "zpool status")
 	version.put("vers_major", 0)
 	version.put("vers_minor", 1)
 	for _, p := range pools {
-		all.put(p.Name, p.json())
+		all.put(p.Name, k.poolJSON(p, trim))
 	}
 	doc.put("output_version", version)
 	doc.put("pools", all)
 	k.printf("%s\n", doc)
 }
 
-func (p *Pool) json() *object {
+func (k *call) poolJSON(p *Pool, trim bool) *object {
 	o := &object{}
 	o.put("name", p.Name)
 	o.put("state", p.health())
@@ -55,12 +55,12 @@ func (p *Pool) json() *object {
 	root.number("guid", p.GUID)
 	root.put("class", "normal")
 	root.put("state", p.health())
-	root.put("vdevs", jsonVdevs(p.Vdevs, ""))
+	root.put("vdevs", k.jsonVdevs(p.Vdevs, "", trim))
 	tree.put(p.Name, root)
 	o.put("vdevs", tree)
 	for _, c := range []struct{ class, key string }{{"dedup", "dedup"}, {"special", "special"}, {"log", "logs"}, {"cache", "l2cache"}, {"spare", "spares"}} {
 		if slices.ContainsFunc(p.Vdevs, func(v Vdev) bool { return v.Class == c.class }) {
-			o.put(c.key, jsonVdevs(p.Vdevs, c.class))
+			o.put(c.key, k.jsonVdevs(p.Vdevs, c.class, trim))
 		}
 	}
 	o.put("error_count", p.Errors)
@@ -72,13 +72,13 @@ func (p *Pool) workJSON(o *object) {
 		w := &object{}
 		w.put("function", s.Function)
 		w.put("state", s.State)
-		w.put("start_time", epoch)
-		w.put("end_time", ended(s.State))
+		w.put("start_time", s.at())
+		w.put("end_time", uint64(s.at())*flag(s.State != "SCANNING"))
 		for _, f := range []struct {
 			key   string
 			value uint64
-		}{{"to_examine", s.Total}, {"examined", s.Done}, {"skipped", 0}, {"processed", s.Done}, {"errors", s.Errors}, {"bytes_per_scan", 0}, {"pass_start", epoch},
-			{"scrub_pause", flag(s.Paused) * epoch}, {"scrub_spent_paused", 0}, {"issued_bytes_per_scan", s.Done}, {"issued", s.Done}} {
+		}{{"to_examine", s.Total}, {"examined", s.Done}, {"skipped", 0}, {"processed", s.Done}, {"errors", s.Errors}, {"bytes_per_scan", 0}, {"pass_start", uint64(s.at())},
+			{"scrub_pause", flag(s.Paused) * uint64(s.at())}, {"scrub_spent_paused", 0}, {"issued_bytes_per_scan", s.Done}, {"issued", s.Done}} {
 			w.put(f.key, f.value)
 		}
 		o.put("scan_stats", w)
@@ -118,17 +118,17 @@ func flag(b bool) uint64 {
 	return 0
 }
 
-func jsonVdevs(vdevs []Vdev, class string) *object {
+func (k *call) jsonVdevs(vdevs []Vdev, class string, trim bool) *object {
 	o := &object{}
 	for _, v := range vdevs {
 		if v.Class == class {
-			o.put(v.shown(false), v.json())
+			o.put(v.shown(false), k.vdevJSON(v, trim))
 		}
 	}
 	return o
 }
 
-func (v Vdev) json() *object {
+func (k *call) vdevJSON(v Vdev, trim bool) *object {
 	o := &object{}
 	o.put("name", v.shown(false))
 	o.put("vdev_type", v.kind())
@@ -158,8 +158,11 @@ func (v Vdev) json() *object {
 	if v.Faulted {
 		o.put("aux", "EXTERNAL")
 	}
+	if trim && len(v.Children) == 0 {
+		k.trimJSON(v, o)
+	}
 	if len(v.Children) > 0 {
-		o.put("vdevs", jsonVdevs(v.Children, ""))
+		o.put("vdevs", k.jsonVdevs(v.Children, "", trim))
 	}
 	return o
 }

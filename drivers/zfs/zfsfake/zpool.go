@@ -13,6 +13,7 @@ func (k *call) zpool() int {
 	return k.dispatch(map[string]func([]string) int{
 		"version": k.version, "list": k.zpoolList, "get": k.zpoolGet, "set": k.zpoolSet, "status": k.zpoolStatus,
 		"create": k.zpoolCreate, "destroy": k.zpoolDestroy, "export": k.zpoolExport, "import": k.zpoolImport, "history": k.zpoolHistory,
+		"scrub": k.zpoolScrub, "trim": k.zpoolTrim,
 	})
 }
 
@@ -86,7 +87,7 @@ func (p *Pool) get(prop string) (value, source string) {
 	case "dedupratio", "bcloneratio":
 		return "1.00", "-"
 	case "readonly":
-		return "off", "-"
+		return map[bool]string{true: "on", false: "off"}[p.ReadOnly], "-"
 	case "expandsize", "checkpoint":
 		return "-", "-"
 	case "feature@async_destroy":

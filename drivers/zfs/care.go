@@ -1,0 +1,10 @@
+package zfs
+
+import "github.com/dplaneos/dplane/drivers/host"
+
+// Scrub begins a scrub of a pool, or goes on with one that is paused; it returns at once. It never waits (-w) for
+// the end: that can be days away.
+func Scrub(pool string) host.Command { return host.Write("zpool", "scrub", pool) }
+
+// Trim begins to trim every device of a pool that can be, or goes on with it; it returns at once.
+func Trim(pool string) host.Command { return host.Write("zpool", "trim", pool) }

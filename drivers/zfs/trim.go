@@ -1,0 +1,67 @@
+package zfs
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/state"
+)
+
+// trimNote is what `zpool status -t` adds to the line of each device (print_status_trim in cmd/zpool).
+var trimNote = regexp.MustCompile(`\s*\((?:\d+% trimmed(, suspended)?, (started|completed) at (\w{3} \w{3} +\d+ [\d:]{8} \d{4})|untrimmed|(trim unsupported))\)$`)
+
+// trims gathers what the devices of a pool tell of trimming.
+type trims struct {
+	told, able int
+	running    bool
+	newest     time.Time
+}
+
+func (t *trims) into(p *state.Pool) {
+	p.Trimming, p.Trimmed, p.Trimless = t.running, t.newest, t.told > 0 && t.able == 0
+}
+
+func (t *trims) add(able, running bool, completed time.Time) {
+	t.told++
+	if able {
+		t.able++
+	}
+	t.running = t.running || running
+	if completed.After(t.newest) {
+		t.newest = completed
+	}
+}
+
+// text takes the notes out of a tree.
+func (t *trims) text(vdevs []state.Vdev) {
+	for i := range vdevs {
+		v := &vdevs[i]
+		if m := trimNote.FindStringSubmatchIndex(v.Note); m != nil {
+			part := trimNote.FindStringSubmatch(v.Note)
+			v.Note = v.Note[:m[0]]
+			completed := time.Time{}
+			if part[2] == "completed" {
+				completed = when(part[3])
+			}
+			t.add(part[4] == "", part[2] == "started" && part[1] == "", completed)
+		}
+		if v.Class != "spare" {
+			t.text(v.Children)
+		}
+	}
+}
+
+func (t *trims) json(vdevs ordered) {
+	for _, v := range vdevs {
+		t.json(v.Vdevs)
+		if v.TrimState == "" && v.TrimTime == 0 {
+			continue
+		}
+		completed := time.Time{}
+		if strings.HasPrefix(v.TrimState, "COMPLETE") {
+			completed = at(v.TrimTime)
+		}
+		t.add(v.TrimUnable == 0, v.TrimState == "ACTIVE", completed)
+	}
+}

@@ -1,0 +1,24 @@
+package reconcile
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Scheduled work is carried out whatever the limits hold, and is no pending change.
+func TestScheduledWork(t *testing.T) {
+	scrub := drivers.Action{Object: spec.Ref{Kind: spec.KindPool, Name: "tank"}, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true, Fields: []drivers.Field{{Name: "scrub"}}}
+	destroy := drivers.Action{Object: spec.Ref{Kind: spec.KindDataset, Name: "tank/a"}, Verb: drivers.Destroy, Risk: spec.Disruptive}
+	in := drivers.Input{Want: &spec.Spec{}, Have: state.NewObserved(time.Unix(0, 0), "")}
+	p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{scrub, destroy}}}, ByHand(&spec.Limits{}, nil))
+	if p.Limit == "" || p.Actions[1].Held == "" || !p.Actions[0].Runnable() {
+		t.Errorf("limit %q:\n%s", p.Limit, show(p))
+	}
+	if n := p.Pending(); n != 1 {
+		t.Errorf("%d actions are pending", n)
+	}
+}
