@@ -39,6 +39,10 @@ waits for a person. Invalid files change nothing: the last good configuration st
 	}
 }
 
+// hurry bounds each read of the loop: the other pools wait for it. A pool that needs longer because its caches are
+// cold has warmer ones the next time.
+const hurry = 2 * time.Minute
+
 // daemon is one run of the loop.
 type daemon struct {
 	*app
@@ -61,6 +65,7 @@ type daemon struct {
 
 func (a *app) runDaemon(ctx context.Context) error {
 	outliveReaders()
+	a.hurry = hurry
 	d := &daemon{app: a, log: a.logger(), cache: spec.NewCache()}
 	d.patience.Rand = rand.New(rand.NewPCG(uint64(os.Getpid()), uint64(reconcile.Wall{}.Now().UnixNano())))
 	if err := d.open(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
@@ -24,6 +25,7 @@ type app struct {
 	json     bool
 	noColor  bool
 	logLevel string
+	hurry    time.Duration // no read takes longer; 0: as long as it has to
 }
 
 // run executes one command line and gives its exit code.

@@ -10,6 +10,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/host/process"
 	"github.com/dplaneos/dplane/drivers/pool"
+	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/state"
 )
@@ -22,14 +23,24 @@ func kinds(r host.Runner) []drivers.Driver {
 // loop joins the drivers, the store and the clock. Without leave to write, nothing can be changed by
 // what it runs.
 func (a *app) loop(store reconcile.Store, mayWrite bool) *reconcile.Loop {
-	var r host.Runner = process.New()
+	var r host.Runner = process.New(process.WithLanes(zfs.PoolNamed, suspended))
 	if !mayWrite {
 		r = host.ReadOnly{Runner: r}
+	}
+	if a.hurry > 0 {
+		r = host.Hurried{Runner: r, Limit: a.hurry}
 	}
 	return &reconcile.Loop{
 		Drivers: kinds(r), Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
 		Render: render.PlanJSON,
 	}
+}
+
+// suspended tells whether a pool says that it is: what runs on it then will not end before its devices are back.
+func suspended(ctx context.Context, pool string) bool {
+	ask, says := zfs.Suspended(pool)
+	res, err := process.New().Run(context.WithoutCancel(ctx), ask)
+	return err == nil && string(res.Stdout) == says
 }
 
 func hostname() string {

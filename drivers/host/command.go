@@ -109,6 +109,10 @@ var ErrNotFound = errors.New("program not found")
 // ErrTimeout is a command that outlived its deadline; its process group was killed.
 var ErrTimeout = errors.New("deadline exceeded")
 
+// ErrStuck is a command that was not begun, or not waited for: what it works on does not answer, and a process
+// that hangs on it lives on.
+var ErrStuck = errors.New("it does not answer")
+
 // Expect is a read whose answer must still be the same when an action is carried out (PRODUCT.md
 // section 4, promise 4).
 type Expect struct {

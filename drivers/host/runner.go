@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // ReadOnly refuses every command that writes: observing and planning run behind it.
@@ -14,6 +15,20 @@ func (r ReadOnly) Run(ctx context.Context, c Command) (Result, error) {
 		return Result{}, fmt.Errorf("refused to run %s: only reads are allowed here", c)
 	}
 	return r.Runner.Run(ctx, c)
+}
+
+// Hurried gives no read longer than Limit: a loop has other pools to look at, and a next round.
+type Hurried struct {
+	Runner Runner
+	Limit  time.Duration
+}
+
+// Run passes the command on, a read with the shorter of its deadline and the limit.
+func (h Hurried) Run(ctx context.Context, c Command) (Result, error) {
+	if c.Effect == Reads {
+		c.Timeout = min(c.Limit(), h.Limit)
+	}
+	return h.Runner.Run(ctx, c)
 }
 
 // Fault is what Faulty does to a write.

@@ -148,7 +148,7 @@ func Classify(err error) error {
 func Hint(err error) string {
 	var refused *Refused
 	if !errors.As(Classify(err), &refused) {
-		if errors.Is(err, host.ErrTimeout) {
+		if errors.Is(err, host.ErrTimeout) || errors.Is(err, host.ErrStuck) {
 			return "zfs did not answer in time: the pool may be suspended or a device hang; see `zpool status` and the kernel log"
 		}
 		return ""

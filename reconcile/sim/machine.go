@@ -6,6 +6,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sort"
@@ -28,6 +29,24 @@ type Machine struct {
 	Store *sqlite.Store
 	Clock *Clock
 	Runs  *host.Counter // of the last pass: processes by program
+	Hurry time.Duration // of real time, for each read of a pass; 0: its own deadline
+	Watch *Watched      // sees every command; may be nil
+}
+
+// Watched keeps every command that passes, and those that outlived their deadline.
+type Watched struct {
+	All, TimedOut []host.Command
+	runner        host.Runner
+}
+
+// Run passes the command on.
+func (w *Watched) Run(ctx context.Context, c host.Command) (host.Result, error) {
+	w.All = append(w.All, c)
+	res, err := w.runner.Run(ctx, c)
+	if errors.Is(err, host.ErrTimeout) {
+		w.TimedOut = append(w.TimedOut, c)
+	}
+	return res, err
 }
 
 // Clock stands still but for Move.
@@ -69,6 +88,12 @@ func (m *Machine) Pass(want *spec.Spec, consent reconcile.Consent, fault *host.F
 	if fault != nil {
 		fault.Runner = r
 		r = fault
+	}
+	if m.Watch != nil {
+		m.Watch.runner, r = r, m.Watch
+	}
+	if m.Hurry > 0 {
+		r = host.Hurried{Runner: r, Limit: m.Hurry}
 	}
 	l := &reconcile.Loop{
 		Drivers: []drivers.Driver{&pool.Driver{Runner: r}, &dataset.Driver{Runner: r}},

@@ -25,6 +25,7 @@ const (
 	maxStdout = 64 << 20 // bytes; `zfs get all` of 10,000 datasets prints some 30 MB
 	maxStderr = 1 << 20  // bytes; what is beyond is cut off
 	grace     = 2 * time.Second
+	askEvery  = 10 * time.Second // whether what a command runs on is still there
 )
 
 // systemPath is searched after PATH: zfs and zpool stand in sbin, which a person's PATH often lacks.
@@ -37,6 +38,11 @@ type Runner struct {
 	grace     time.Duration // between SIGTERM and SIGKILL, and between SIGKILL and giving up
 	maxStdout int
 	signal    func(pid int, sig syscall.Signal)
+
+	on    func(host.Command) string                    // what a command may hang on; "": nothing
+	gone  func(ctx context.Context, thing string) bool // tells that what a command runs on will not answer
+	every time.Duration                                // between two questions of gone
+	stuck lanes
 }
 
 var _ host.Runner = (*Runner)(nil)
@@ -47,11 +53,18 @@ type Option func(*Runner)
 // WithPath searches programs in these directories, separated by colons, and not in PATH.
 func WithPath(path string) Option { return func(r *Runner) { r.path = path } }
 
+// WithLanes keeps commands from piling up on what does not answer: on names what a command works on, and while a
+// process that was given up still lives there, no second one is begun. gone is asked now and then while a command
+// runs; once it says that there will be no answer, nobody waits for it any longer.
+func WithLanes(on func(host.Command) string, gone func(ctx context.Context, thing string) bool) Option {
+	return func(r *Runner) { r.on, r.gone = on, gone }
+}
+
 // New makes a Runner. Of the environment it keeps what begins with DPLANE_; PATH is completed by the system
 // directories. The rest is left out, for ZFS_* and ZPOOL_* variables change what zfs and zpool print.
 func New(opts ...Option) *Runner {
 	r := &Runner{
-		path: os.Getenv("PATH") + ":" + systemPath, grace: grace, maxStdout: maxStdout,
+		path: os.Getenv("PATH") + ":" + systemPath, grace: grace, maxStdout: maxStdout, every: askEvery,
 		signal: func(pid int, sig syscall.Signal) { _ = syscall.Kill(-pid, sig) }, // gone already: nothing to do
 	}
 	for _, o := range opts {
@@ -76,11 +89,14 @@ func (r *Runner) Run(ctx context.Context, c host.Command) (host.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return host.Result{}, fmt.Errorf("run %s: %w", c.Argv[0], err)
 	}
+	if err := r.stuck.free(r.lane(c), c); err != nil {
+		return host.Result{}, err
+	}
 	program, err := r.look(c.Argv[0])
 	if err != nil {
 		return host.Result{}, err
 	}
-	p := &running{command: c, stdout: bounded{max: r.maxStdout}, stderr: bounded{max: maxStderr}, ended: make(chan error, 1)}
+	p := &running{command: c, lane: r.lane(c), stdout: bounded{max: r.maxStdout}, stderr: bounded{max: maxStderr}, ended: make(chan error, 1)}
 	p.cmd = exec.Cmd{
 		Path: program, Args: c.Argv, Env: r.env, Dir: "/", Stdout: &p.stdout, Stderr: &p.stderr,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
@@ -120,6 +136,7 @@ func (r *Runner) look(name string) (string, error) {
 // running is a started process.
 type running struct {
 	command        host.Command
+	lane           string
 	cmd            exec.Cmd
 	stdout, stderr bounded
 	ended          chan error // the answer of Wait, once
@@ -134,19 +151,54 @@ func (r *Runner) wait(ctx context.Context, p *running) (host.Result, error) {
 	if p.command.Effect != host.Reads {
 		cancelled = nil
 	}
-	select {
-	case err := <-p.ended:
-		return p.result(err)
-	case <-cancelled:
-		r.stop(p)
-		return host.Result{}, fmt.Errorf("run %s: %w", p.command, ctx.Err())
-	case <-deadline.C:
-		r.stop(p)
-		return host.Result{}, fmt.Errorf("run %s: no end after %s: %w", p.command, limit, host.ErrTimeout)
+	ask, over := r.asking(p)
+	defer over()
+	for {
+		select {
+		case err := <-p.ended:
+			return p.result(err)
+		case <-cancelled:
+			r.stop(p)
+			return host.Result{}, fmt.Errorf("run %s: %w", p.command, ctx.Err())
+		case <-deadline.C:
+			r.stop(p)
+			return host.Result{}, fmt.Errorf("run %s: no end after %s: %w", p.command, limit, host.ErrTimeout)
+		case <-ask:
+			if r.gone(ctx, p.lane) {
+				return host.Result{}, r.giveUp(p)
+			}
+		}
 	}
 }
 
-// stop ends the process group, and waits for it no longer than twice the grace.
+// giveUp stops waiting for a process on what is gone. A write is left to itself: it goes on to its end when the
+// thing comes back, and to kill it would leave its work half done.
+func (r *Runner) giveUp(p *running) error {
+	if p.command.Effect == host.Reads {
+		r.stop(p)
+	} else {
+		r.stuck.leave(p)
+	}
+	return fmt.Errorf("run %s: %w: %s is suspended", p.command, host.ErrStuck, p.lane)
+}
+
+// asking ticks while it is worth to ask whether what the process works on is gone.
+func (r *Runner) asking(p *running) (tick <-chan time.Time, over func()) {
+	if r.gone == nil || p.lane == "" {
+		return nil, func() {}
+	}
+	t := time.NewTicker(r.every)
+	return t.C, t.Stop
+}
+
+func (r *Runner) lane(c host.Command) string {
+	if r.on == nil {
+		return ""
+	}
+	return r.on(c)
+}
+
+// stop ends the process group, and waits for it no longer than twice the grace; what does not end then is left.
 func (r *Runner) stop(p *running) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		r.signal(p.cmd.Process.Pid, sig)
@@ -158,6 +210,7 @@ func (r *Runner) stop(p *running) {
 		case <-timer.C:
 		}
 	}
+	r.stuck.leave(p)
 }
 
 // result makes the answer of a process that ended by itself.

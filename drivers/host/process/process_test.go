@@ -225,3 +225,88 @@ func TestGrandchildKeepsPipes(t *testing.T) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
+
+// lanesBy makes a Runner whose commands work on what their last word says, which is gone when a file says so.
+func lanesBy(gone string) *Runner {
+	r := New(WithLanes(
+		func(c host.Command) string { return c.Argv[len(c.Argv)-1] },
+		func(_ context.Context, thing string) bool {
+			_, err := os.Stat(gone)
+			return thing == "tank" && err == nil
+		}))
+	r.grace, r.every = 50*time.Millisecond, 10*time.Millisecond
+	return r
+}
+
+func on(thing, script string) host.Command {
+	return host.Command{Argv: []string{"/bin/sh", "-c", script, thing}, Effect: host.Reads, Timeout: 100 * time.Millisecond}
+}
+
+// While a process that can't be killed hangs on one thing, no second one is begun there; elsewhere it goes on, and
+// there too once the process is gone.
+func TestNothingPilesUp(t *testing.T) {
+	r := lanesBy("/nosuch")
+	var pid int
+	r.signal = func(p int, _ syscall.Signal) { pid = p } // as if blocked in the kernel
+	if _, err := r.Run(t.Context(), on("tank", "sleep 100")); !errors.Is(err, host.ErrTimeout) {
+		t.Fatal(err)
+	}
+	for range 3 {
+		_, err := r.Run(t.Context(), on("tank", "exit 0"))
+		if !errors.Is(err, host.ErrStuck) || !strings.Contains(err.Error(), strconv.Itoa(pid)) {
+			t.Errorf("a second one: %v", err)
+		}
+	}
+	if _, err := r.Run(t.Context(), on("other", "exit 0")); err != nil {
+		t.Errorf("another thing: %v", err)
+	}
+	if _, err := r.Run(t.Context(), on("", "exit 0")); err != nil {
+		t.Errorf("no thing: %v", err)
+	}
+	if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		_, err := r.Run(t.Context(), on("tank", "exit 0"))
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("after its end: %v", err)
+		}
+	}
+}
+
+// What runs on a thing that is gone is not waited for to its deadline: a read is ended, and a write, whose work
+// would be left half done, goes on when the thing comes back.
+func TestGoneIsNotWaitedFor(t *testing.T) {
+	for _, effect := range []host.Effect{host.Reads, host.Writes} {
+		dir := t.TempDir()
+		gone, started, goOn, done := filepath.Join(dir, "gone"), filepath.Join(dir, "started"), filepath.Join(dir, "goon"), filepath.Join(dir, "done")
+		r := lanesBy(gone)
+		c := on("tank", "echo >"+started+"; until [ -e "+goOn+" ]; do sleep 0.01; done; echo >"+done)
+		c.Effect, c.Timeout = effect, time.Hour
+		ended := make(chan error, 1)
+		go func() {
+			_, err := r.Run(t.Context(), c)
+			ended <- err
+		}()
+		waitFor(t, started)
+		if err := os.WriteFile(gone, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !errors.Is(err, host.ErrStuck) || !strings.Contains(err.Error(), "tank is suspended") {
+			t.Errorf("%s: %v", effect, err)
+		}
+		_, err := r.Run(t.Context(), on("tank", "exit 0"))
+		if stuck := errors.Is(err, host.ErrStuck); stuck != (effect == host.Writes) {
+			t.Errorf("%s: the next one: %v", effect, err)
+		}
+		if err := os.WriteFile(goOn, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if effect == host.Writes {
+			waitFor(t, done)
+		}
+	}
+}
