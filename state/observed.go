@@ -23,8 +23,12 @@ type Observed struct {
 	// and neither is what was below them.
 	Renamed map[string]string `json:"renamed,omitempty"`
 
-	// Devices are probes of declared devices that no observed pool holds: what a create would take.
+	// Devices are probes of declared devices that no observed pool holds: what a create, an add, an attach or a
+	// replace would take.
 	Devices map[string]*Device `json:"devices,omitempty"`
+	// Links are the real paths of declared devices and of devices in pools, where names alone did not tell which
+	// is which.
+	Links map[string]string `json:"links,omitempty"`
 	// Occupied are mountpoints of datasets that would be created, where a directory holds files.
 	Occupied []string `json:"occupied,omitempty"`
 	// Importable are pools that `zpool import` or a label on a declared device knows.
@@ -80,6 +84,8 @@ type Device struct {
 	Path   string `json:"path"`
 	Exists bool   `json:"exists"`
 	File   bool   `json:"file,omitempty"` // a regular file, no block device
+	// Vdev is the guid in its ZFS label, by which a vdev is found again under another path.
+	Vdev string `json:"vdev,omitempty"`
 	// Used says what is on it: a signature, a partition table, a holder, a mount, a ZFS label. Empty: blank.
 	Used []string `json:"used,omitempty"`
 	// Error is a probe that could not be carried out; the device then counts as used.

@@ -28,11 +28,27 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 		case foreign(in.Have, have):
 			all = append(all, adopt(in.Have, want, have))
 		default:
+			props, vdevs := properties(want, have), topologyOf(in, want, have)
 			due, said := scheduled(in, want, have)
-			all, notices = append(append(all, properties(want, have)...), due...), append(notices, said...)
+			all = append(append(append(all, props...), after(props, vdevs.Actions)...), due...)
+			notices = append(append(notices, vdevs.Notices...), said...)
 		}
 	}
-	return drivers.Result{Actions: all, Notices: append(notices, topologyNotices(in)...)}
+	return drivers.Result{Actions: all, Notices: notices}
+}
+
+// after lets changes of the vdevs wait for that of ashift, which they take from the pool.
+func after(props, vdevs []drivers.Action) []drivers.Action {
+	for _, a := range props {
+		if a.Verb != drivers.Update || a.Fields[0].Name != "ashift" {
+			continue
+		}
+		a.Identify()
+		for i := range vdevs {
+			vdevs[i].After = append(vdevs[i].After, a.ID)
+		}
+	}
+	return vdevs
 }
 
 // foreign tells whether another pool took a known name: it is held whole (PRODUCT.md section 4, promise 7).

@@ -1,8 +1,9 @@
-// Package pool sees pools, creates those that are declared and were never here, and sets their properties.
-// What a create would take is probed first, by reads of its own: that zpool does not object proves nothing.
+// Package pool sees pools, creates those that are declared and were never here, sets their properties, and changes
+// their vdevs to what is declared. What a device would be taken for is probed first, by reads of its own: that
+// zpool does not object proves nothing.
 //
-// It must never create a pool over anything but blank devices, or over one that was here before; import,
-// export or destroy one; or change the topology of one that is there.
+// It must never create a pool over anything but blank devices, or over one that was here before; take a device
+// out of a pool that `remove` does not name and nothing replaces; import, export or destroy a pool.
 package pool
 
 import (
@@ -55,6 +56,9 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 	}
 	for _, p := range obs.Pools {
 		remember(obs, p) // also where it can't be seen now: what is not recorded again is forgotten
+	}
+	if err := d.observeNew(ctx, want, obs); err != nil {
+		return err
 	}
 	return d.observeMissing(ctx, want, obs)
 }

@@ -202,6 +202,9 @@ func (p *prober) label(ctx context.Context, device string) error {
 		return err
 	}
 	l, found := zfs.ParseLabel(res.Stdout)
+	if found && p.seen.Vdev == "" {
+		p.seen.Vdev = l.Vdev
+	}
 	switch {
 	case err != nil && !found:
 		return nil

@@ -103,7 +103,7 @@ func TestProbe(t *testing.T) {
 		"an exported pool": {blank(dev).with("zdb -l "+dev, &answer{0, fmt.Sprintf(expLabel, 1), ""}),
 			state.Device{Exists: true, Used: []string{"ZFS label of pool exp (exported, guid 130)"}}, []zfs.Label{{Pool: "exp", GUID: "130", State: "exported"}}},
 		"a spare": {blank(dev).with("zdb -l "+dev, &answer{0, "LABEL 0 \n    version: 5000\n    state: 3\n    guid: 9\n", ""}),
-			state.Device{Exists: true, Used: []string{"ZFS label spare"}}, nil},
+			state.Device{Exists: true, Vdev: "9", Used: []string{"ZFS label spare"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.want.Path = dev

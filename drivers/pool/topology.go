@@ -2,72 +2,142 @@ package pool
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
 
-// topologyNotices say where the vdevs of a pool differ from the declared ones: this version makes pools and does not
-// change them, and silence would read as agreement. A pool whose devices all go by other names, as after an
-// import by another folder, is taken to be as declared if their number is.
-func topologyNotices(in drivers.Input) []string {
-	var out []string
-	for _, name := range in.Want.PoolNames() {
-		want, have := in.Want.Pools[name], in.Have.Pools[string(name)]
-		if have == nil || len(want.Vdevs) == 0 || len(have.Vdevs) == 0 {
-			continue
-		}
-		inPool := map[string]bool{}
-		leaves(have.Vdevs, inPool)
-		var absent []string
-		declared := want.Devices()
-		for _, d := range declared {
-			if leaf := leafOf(d.Path, inPool); leaf != "" {
-				delete(inPool, leaf)
-			} else {
-				absent = append(absent, d.Path)
+// planner finds what leads from the vdevs of one pool to the declared ones.
+type planner struct {
+	in      drivers.Input
+	want    *spec.Pool
+	have    *state.Pool
+	layout  *layout
+	used    map[*leaf]string // what is declared, and where: file:line
+	named   map[*leaf]bool   // by remove
+	actions []drivers.Action
+	notices []string
+	// What was planned and ZFS does one after another.
+	attached           map[*top]string // the device that a mirror gets
+	removal, expansion bool
+}
+
+// topologyOf plans the changes of the vdevs of a pool that is here. A pool that is declared without vdevs is left
+// as it is.
+func topologyOf(in drivers.Input, want *spec.Pool, have *state.Pool) drivers.Result {
+	if len(want.Vdevs) == 0 || len(have.Vdevs) == 0 {
+		return drivers.Result{}
+	}
+	p := &planner{in: in, want: want, have: have, layout: newLayout(in.Have, have), used: map[*leaf]string{}, named: map[*leaf]bool{}, attached: map[*top]string{}}
+	if !p.recognised() {
+		p.blocked(want.Pos.At(), drivers.Field{Name: "vdevs", From: strings.Join(shown(have.Vdevs), " "), To: strings.Join(vdevs(want.Vdevs), " ")},
+			"none of the declared data devices is in the pool",
+			"is it the right pool? It has "+strings.Join(shown(have.Vdevs), ", ")+": declare those, or import it with its devices under the declared names (zpool export "+have.Name+", then zpool import -d DIRECTORY "+have.Name+")")
+		return drivers.Result{Actions: p.actions}
+	}
+	p.claim()
+	p.online()
+	for _, c := range []struct {
+		class string
+		vdevs []spec.Vdev
+	}{{"", want.Vdevs}, {"special", want.Special}, {"dedup", want.Dedup}, {"log", want.Log}} {
+		p.class(c.class, c.vdevs)
+	}
+	p.list("cache", want.Cache)
+	p.list("spare", want.Spare)
+	p.removals()
+	return drivers.Result{Actions: p.actions, Notices: p.notices}
+}
+
+// recognised tells whether a declared data device is in the pool: where none is, the files mean another pool.
+func (p *planner) recognised() bool {
+	for _, v := range p.want.Vdevs {
+		for _, d := range v.Devices {
+			if l := p.layout.find(d.Path); l != nil && l.top.Class == "" {
+				return true
 			}
 		}
-		otherNames := len(absent) == len(declared) && len(absent) == len(inPool)
-		if otherNames || len(absent)+len(inPool) == 0 {
+	}
+	return false
+}
+
+// claim notes which devices of the pool are declared, and which are named to leave it.
+func (p *planner) claim() {
+	for _, c := range []struct {
+		class    string
+		declared []spec.Device
+	}{{"", p.want.Devices()[:len(p.want.Devices())-len(p.want.Cache)-len(p.want.Spare)]}, {"cache", p.want.Cache}, {"spare", p.want.Spare}} {
+		for _, d := range c.declared {
+			l := p.layout.find(d.Path)
+			if c.class != "" {
+				l = p.layout.findListed(d.Path, c.class)
+			}
+			if l != nil && p.used[l] == "" {
+				p.used[l] = d.Pos.At()
+			}
+		}
+	}
+	for _, d := range p.want.Remove {
+		if l := p.layout.find(d.Path); l != nil {
+			p.named[l] = true
+		}
+	}
+}
+
+// shown are the data vdevs in short: mirror-0 of /dev/a and /dev/b.
+func shown(vdevs []state.Vdev) []string {
+	var all []string
+	for _, v := range vdevs {
+		if v.Class != "" {
 			continue
 		}
-		out = append(out, fmt.Sprintf("pool %s (%s): its vdevs are not the declared ones, and this version of dplane does not change them;%s%s",
-			name, want.Pos.At(), named(" declared and not in it:", absent), named(" in it and not declared:", sortedKeys(inPool))))
-	}
-	return out
-}
-
-// wholeDisk is the partition that zpool makes on a whole disk, and shows in the disk's stead.
-var wholeDisk = regexp.MustCompile(`^(/dev/disk/.+)-part1$|^(/dev/nvme\d+n\d+)p1$|^(/dev/(?:sd|vd|xvd)[a-z]+)1$`)
-
-// leafOf is the device of the pool that was declared by this path, "" where there is none.
-func leafOf(declared string, inPool map[string]bool) string {
-	if inPool[declared] {
-		return declared
-	}
-	for leaf := range inPool {
-		if m := wholeDisk.FindStringSubmatch(leaf); m != nil && m[1]+m[2]+m[3] == declared {
-			return leaf
+		if len(v.Children) == 0 {
+			all = append(all, nameOf(v))
+			continue
 		}
-	}
-	return ""
-}
-
-func leaves(vdevs []state.Vdev, into map[string]bool) {
-	for _, v := range vdevs {
-		leaves(v.Children, into)
-		if len(v.Children) == 0 && strings.HasPrefix(v.Name, "/") {
-			into[v.Name] = true
+		var devices []string
+		for _, c := range v.Children {
+			devices = append(devices, nameOf(c))
 		}
+		all = append(all, v.Name+" of "+strings.Join(devices, " and "))
 	}
+	return all
 }
 
-func named(title string, list []string) string {
-	if len(list) == 0 {
-		return ""
+// nameOf is how people know a vdev.
+func nameOf(v state.Vdev) string {
+	if v.Path != "" {
+		return v.Path
 	}
-	return title + " " + strings.Join(list, ", ")
+	return v.Name
+}
+
+// released says that what merely left a list stays in the pool.
+func (p *planner) released(what string, devices ...string) {
+	p.notices = append(p.notices, fmt.Sprintf("pool %s (%s): %s is no longer declared: released, it stays in the pool; to take it out: remove: [%s]",
+		p.want.Name, p.want.Pos.At(), what, strings.Join(devices, ", ")))
+}
+
+// online brings back what was taken offline and is declared, and what is here again.
+func (p *planner) online() {
+	for _, l := range p.layout.leaves {
+		if p.used[l] == "" || p.named[l] || l.top.Class == "cache" || l.top.Class == "spare" {
+			continue
+		}
+		observed := nameOf(l.Vdev) + " is " + l.State
+		if l.State != "OFFLINE" {
+			dev := p.in.Have.Devices[l.Path]
+			if l.State != "UNAVAIL" && l.State != "REMOVED" || dev == nil || dev.Vdev == "" || dev.Vdev != l.GUID {
+				continue
+			}
+			observed += ", and a device with its label is here again"
+		}
+		p.plan(step{
+			at: p.used[l], field: drivers.Field{Name: nameOf(l.Vdev), From: l.State, To: "ONLINE"}, observed: observed, risk: spec.Safe, old: l.Vdev, adds: true,
+			undo: zfs.OfflineVdev(p.have.Name, l.Name).String(), command: zfs.OnlineVdev(p.have.Name, l.Name), notes: []string{"a resilver copies to it what was written meanwhile"},
+		})
+	}
 }

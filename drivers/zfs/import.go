@@ -59,6 +59,7 @@ func ParseSearch(out []byte) ([]Found, error) {
 type Label struct {
 	Pool  string // "" where it names none
 	GUID  string // of the pool
+	Vdev  string // guid of the vdev that the device is
 	State string // active, exported, destroyed, spare, cache; "" for another number
 }
 
@@ -91,6 +92,8 @@ func ParseLabel(out []byte) (l Label, found bool) {
 		switch key {
 		case "name":
 			l.Pool = strings.Trim(value, "'")
+		case "guid":
+			l.Vdev = value
 		case "pool_guid":
 			l.GUID = value
 		case "state":

@@ -77,10 +77,10 @@ func TestParseLabel(t *testing.T) {
 		l     Label
 		found bool
 	}{
-		exported: {Label{"exp", "13000141758594625930", "exported"}, true},
+		exported: {Label{Pool: "exp", GUID: "13000141758594625930", State: "exported"}, true},
 		none:     {},
 		"":       {},
-		"------------------------------------\nLABEL 0 \n------------------------------------\n    version: 5000\n    state: 3\n    guid: 5\n": {Label{State: "spare"}, true},
+		"------------------------------------\nLABEL 0 \n------------------------------------\n    version: 5000\n    state: 3\n    guid: 5\n": {Label{State: "spare", Vdev: "5"}, true},
 	} {
 		if l, found := ParseLabel([]byte(out)); l != want.l || found != want.found {
 			t.Errorf("%q gives %+v %v, want %+v %v", out, l, found, want.l, want.found)

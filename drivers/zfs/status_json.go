@@ -160,8 +160,8 @@ func (o ordered) vdevs(class string) []state.Vdev {
 		if j.GUID != 0 {
 			v.GUID = strconv.FormatUint(uint64(j.GUID), 10)
 		}
-		if v.Path == "" && strings.HasPrefix(v.Name, "/") {
-			v.Path = v.Name
+		if !strings.HasPrefix(v.Path, "/") { // a distributed spare has its name for a path
+			v.Path = ""
 		}
 		out = append(out, v)
 	}

@@ -42,6 +42,11 @@ func (k *call) zpoolCreate(args []string) int {
 		return k.refused(r)
 	}
 	p.Vdevs, p.GUID, p.Datasets[name] = vdevs, k.guid(), root
+	for _, v := range vdevs {
+		if v.Class != "cache" && v.Class != "spare" {
+			p.Tops++
+		}
+	}
 	root.GUID = k.guid()
 	for _, a := range fs {
 		if r := p.put(k.Model, name, a.name, a.value); r != nil {
@@ -116,13 +121,24 @@ func (k *call) checkMountpoint(name string, fs []assignment) *refusal {
 	return nil
 }
 
-// label writes the pool's state on its devices.
+// label writes the pool's state on its devices. One that is away keeps the label that it had.
 func (k *call) label(p *Pool, state int) {
-	for _, path := range p.leaves() {
-		if d := k.Devices[path]; d != nil {
-			d.Signature, d.Table, d.Label = "", false, &Label{Pool: p.Name, GUID: p.GUID, State: state}
+	var walk func(vdevs []Vdev)
+	walk = func(vdevs []Vdev) {
+		for _, v := range vdevs {
+			walk(v.Children)
+			d := k.Devices[v.Name]
+			if d == nil || len(v.Children) > 0 || v.gone() {
+				continue
+			}
+			l := &Label{Pool: p.Name, GUID: p.GUID, State: state, Vdev: v.GUID}
+			if of, special := map[string]int{"spare": 3, "cache": 4}[v.Class]; special && state == 0 {
+				l.State = of
+			}
+			d.Signature, d.Table, d.Label = "", false, l
 		}
 	}
+	walk(p.Vdevs)
 }
 
 // take finds a pool that is to leave, and refuses while one of its file systems is busy.

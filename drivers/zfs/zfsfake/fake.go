@@ -34,7 +34,7 @@ func New() *Fake { return &Fake{Model: newModel()} }
 // programs are the commands that the machine knows.
 var programs = map[string]func(*call) int{
 	"zfs": (*call).zfs, "zpool": (*call).zpool,
-	"blkid": (*call).blkid, "zdb": (*call).zdb, "lsblk": (*call).lsblk, "find": (*call).find, "stat": (*call).stat,
+	"blkid": (*call).blkid, "zdb": (*call).zdb, "lsblk": (*call).lsblk, "find": (*call).find, "stat": (*call).stat, "readlink": (*call).readlink,
 }
 
 // call is one running command.

@@ -18,7 +18,7 @@ import (
 const StateVariable = "DPLANE_FAKE_STATE"
 
 // Programs are the names under which Main can be called; Control changes the machine itself.
-var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "stat", "find", Control}
+var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "stat", "find", "readlink", Control}
 
 // Control is a program that a script uses to say what machine this is:
 //
@@ -28,6 +28,9 @@ var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "stat", "find",
 //	zfsfake user NAME...                   users and groups that quotas may name
 //	zfsfake write DATASET SIZE             puts data into a dataset
 //	zfsfake busy DATASET                   somebody has a file of it open
+//	zfsfake link PATH PATH                 another name of a device
+//	zfsfake gone|back PATH                 a device of a pool can't be opened, or is here again
+//	zfsfake finish POOL                    what of them runs ends
 //	zfsfake suspend|hang|resume POOL       its devices are gone; not even reads answer; all is well
 //	zfsfake module on|off                  the kernel module
 //	zfsfake slow on|off                    scrubs and trims that begin do not end
@@ -128,8 +131,41 @@ func (m *Model) control(args []string) error {
 		p.Suspended, p.Hung = args[0] == "suspend", args[0] == "hang"
 	case "write", "busy":
 		return m.use(args[0], name, rest)
+	case "link", "gone", "back", "finish", "checkpoint":
+		return m.hardware(args[0], name, rest)
 	default:
 		return bad
+	}
+	return nil
+}
+
+// hardware does what happens to devices, and lets time go by.
+func (m *Model) hardware(what, name string, rest []string) error {
+	switch {
+	case what == "link" && len(rest) == 1:
+		if m.Links == nil {
+			m.Links = map[string]string{}
+		}
+		m.Links[name] = rest[0]
+		m.Devices[name] = m.Devices[rest[0]]
+	case what == "finish" && m.Pools[name] != nil:
+		m.finish(m.Pools[name])
+	case what == "checkpoint" && m.Pools[name] != nil:
+		m.Pools[name].Checkpoint = true
+	case what == "gone", what == "back":
+		for _, p := range m.Pools {
+			if d, ok := p.lookup(name); ok && what == "gone" {
+				d.at.State = "UNAVAIL"
+			}
+		}
+		if what == "gone" {
+			m.Lost[name] = m.Devices[name]
+			delete(m.Devices, name)
+		} else if d := m.Lost[name]; d != nil {
+			m.Devices[name] = d
+		}
+	default:
+		return fmt.Errorf("bad arguments: %s %s %v", what, name, rest)
 	}
 	return nil
 }

@@ -18,11 +18,13 @@ type Model struct {
 	Away    map[string]*Pool    // exported, by guid
 	Devices map[string]*Device  // what the machine is told to have, by path
 	Dirs    map[string][]string // directories and the names in them
+	Lost    map[string]*Device  `json:",omitempty"` // devices that are away for a while
+	Links   map[string]string   `json:",omitempty"` // from a link to the real path
 	Users   []string            // names that a quota may carry; numbers always may
 	Missing []string            // programs that are not installed
 
 	NoModule bool  // the kernel module is not there
-	Slow     bool  // a scrub or trim that begins goes on until the model is told otherwise
+	Slow     bool  // what runs in the background goes on until the model is told otherwise
 	Clock    int64 // seconds since 1970; 0: the real time
 }
 
@@ -31,6 +33,7 @@ type Pool struct {
 	Name, GUID string
 	Props      map[string]string // set on the pool
 	Vdevs      []Vdev            // top level
+	Tops       int               // top-level vdevs that there ever were, those of cache and spare not counted
 	Datasets   map[string]*Dataset
 	ReadOnly   bool   // imported so
 	Suspended  bool   // its devices are gone: reads answer from memory, writes hang (seen on 2.3.9)
@@ -52,9 +55,11 @@ type Pool struct {
 type Vdev struct {
 	Name     string // mirror-0, or the path of a device
 	GUID     string
+	ID       int    `json:",omitempty"` // of a top-level vdev, counted from 0; the name of a group ends with it
 	Class    string `json:",omitempty"` // "", log, cache, special, dedup, spare
 	State    string `json:",omitempty"` // of a device; "": ONLINE, or AVAIL of a spare
 	Faulted  bool   `json:",omitempty"` // by `zpool offline -f`
+	Fresh    bool   `json:",omitempty"` // it took the place of another device
 	Size     uint64 `json:",omitempty"` // bytes of a device
 	Checksum uint64 `json:",omitempty"` // errors
 
@@ -104,16 +109,17 @@ type Device struct {
 	Trimless bool `json:",omitempty"`
 }
 
-// Label is a ZFS label. State is as zdb prints it: 0 active, 1 exported, 2 destroyed.
+// Label is a ZFS label. State is as zdb prints it: 0 active, 1 exported, 2 destroyed, 3 a spare, 4 a cache device.
 type Label struct {
 	Pool, GUID string
+	Vdev       string // guid of the device
 	State      int
 }
 
 func newModel() *Model {
 	return &Model{
 		Release: "2.3.9-0+deb13u1", TXG: 100,
-		Pools: map[string]*Pool{}, Away: map[string]*Pool{}, Devices: map[string]*Device{}, Dirs: map[string][]string{},
+		Pools: map[string]*Pool{}, Away: map[string]*Pool{}, Devices: map[string]*Device{}, Dirs: map[string][]string{}, Lost: map[string]*Device{},
 		Users: []string{"root", "nobody"},
 	}
 }

@@ -42,9 +42,29 @@ func (k *call) zdb() int {
 	case opts.has('q'):
 		return 0
 	}
-	k.printf("------------------------------------\nLABEL 0 \n------------------------------------\n"+
-		"    version: 5000\n    name: '%s'\n    state: %d\n    txg: 42\n    pool_guid: %s\n    labels = 0 1 2 3 \n",
-		d.Label.Pool, d.Label.State, d.Label.GUID)
+	k.printf("------------------------------------\nLABEL 0 \n------------------------------------\n    version: 5000\n")
+	if d.Label.State < 3 {
+		k.printf("    name: '%s'\n    state: %d\n    txg: 42\n    pool_guid: %s\n", d.Label.Pool, d.Label.State, d.Label.GUID)
+	} else {
+		k.printf("    state: %d\n", d.Label.State)
+	}
+	if d.Label.Vdev != "" {
+		k.printf("    guid: %s\n", d.Label.Vdev)
+	}
+	k.printf("    labels = 0 1 2 3 \n")
+	return 0
+}
+
+// readlink is `readlink -m -z -- PATH...`.
+func (k *call) readlink() int {
+	for _, path := range k.argv[1:] {
+		if real, ok := k.Links[path]; ok {
+			path = real
+		}
+		if path != "-m" && path != "-z" && path != "--" {
+			k.printf("%s\x00", path)
+		}
+	}
 	return 0
 }
 

@@ -84,7 +84,9 @@ func (k *call) leaf(path string) (Vdev, *refusal) {
 	}
 	use := "invalid vdev specification\nuse '-f' to override the following errors:\n" + path
 	switch {
-	case d.Label != nil && d.Label.State == 0:
+	case d.Label != nil && d.Label.State == 3 && k.holds(d.Label, path):
+		return Vdev{}, refuse(1, "%s is reserved as a hot spare for pool %s", use, d.Label.Pool)
+	case d.Label != nil && (d.Label.State == 0 || d.Label.State == 4) && k.holds(d.Label, path):
 		return Vdev{}, refuse(1, "%s is part of active pool '%s'", use, d.Label.Pool)
 	case d.Label != nil && d.Label.State == 1:
 		return Vdev{}, refuse(1, "%s is part of exported pool '%s'", use, d.Label.Pool)
@@ -94,6 +96,17 @@ func (k *call) leaf(path string) (Vdev, *refusal) {
 		return Vdev{}, refuse(1, "%s contains a filesystem of type '%s'", use, d.Signature)
 	}
 	return Vdev{Name: path, GUID: k.vdevGUID(path), Size: d.Size}, nil
+}
+
+// holds tells whether the pool of a label still has the device, or is not here: a device that was detached or replaced
+// keeps its label, and zpool takes it.
+func (k *call) holds(l *Label, path string) bool {
+	for _, p := range k.Pools {
+		if p.GUID == l.GUID {
+			return slices.Contains(p.leaves(), path)
+		}
+	}
+	return true
 }
 
 // vdevGUID is another one each time a device joins a pool.
@@ -111,6 +124,7 @@ func number(vdevs []Vdev) {
 		if vdevs[i].Class == "cache" || vdevs[i].Class == "spare" {
 			continue
 		}
+		vdevs[i].ID = n
 		if len(vdevs[i].Children) > 0 {
 			vdevs[i].Name = fmt.Sprintf("%s-%d", vdevs[i].Name, n)
 		}
@@ -152,9 +166,9 @@ func (v Vdev) smallest() uint64 {
 	if len(v.Children) == 0 {
 		return v.Size
 	}
-	least := v.Children[0].Size
+	least := v.Children[0].smallest()
 	for _, c := range v.Children {
-		least = min(least, c.Size)
+		least = min(least, c.smallest())
 	}
 	return least
 }

@@ -14,6 +14,8 @@ func (k *call) zpool() int {
 		"version": k.version, "list": k.zpoolList, "get": k.zpoolGet, "set": k.zpoolSet, "status": k.zpoolStatus,
 		"create": k.zpoolCreate, "destroy": k.zpoolDestroy, "export": k.zpoolExport, "import": k.zpoolImport, "history": k.zpoolHistory,
 		"scrub": k.zpoolScrub, "trim": k.zpoolTrim,
+		"add": k.zpoolAdd, "attach": k.zpoolAttach, "detach": k.zpoolDetach, "replace": k.zpoolReplace, "remove": k.zpoolRemove,
+		"online": k.zpoolOnline, "offline": k.zpoolOffline,
 	})
 }
 
@@ -61,7 +63,8 @@ var poolNatives = table(`size . capacity . altroot - health . guid . version - b
 	cachefile - failmode wait listsnapshots off autoexpand off dedupratio . free . allocated . readonly .
 	ashift 0 comment - expandsize . freeing . fragmentation . leaked . multihost off checkpoint . load_guid .
 	autotrim off compatibility off bcloneused . bclonesaved . bcloneratio . dedup_table_size .
-	dedup_table_quota auto last_scrubbed_txg . feature@async_destroy . feature@lz4_compress .`)
+	dedup_table_quota auto last_scrubbed_txg . feature@async_destroy . feature@lz4_compress . feature@device_removal .
+	feature@allocation_classes . feature@draid . feature@raidz_expansion .`)
 
 // get is the value and source of a pool's property.
 func (p *Pool) get(prop string) (value, source string) {
@@ -88,12 +91,19 @@ func (p *Pool) get(prop string) (value, source string) {
 		return "1.00", "-"
 	case "readonly":
 		return map[bool]string{true: "on", false: "off"}[p.ReadOnly], "-"
-	case "expandsize", "checkpoint":
+	case "checkpoint":
+		if p.Checkpoint {
+			return "66048", "-"
+		}
+		return "-", "-"
+	case "expandsize":
 		return "-", "-"
 	case "feature@async_destroy":
 		return "enabled", "local"
 	case "feature@lz4_compress":
 		return "active", "local"
+	case "feature@device_removal", "feature@allocation_classes", "feature@draid", "feature@raidz_expansion":
+		return p.feature(strings.TrimPrefix(prop, "feature@")), "local"
 	}
 	v, set := p.Props[prop]
 	for _, d := range poolNatives {
@@ -113,6 +123,9 @@ func (k *call) zpoolGet(args []string) int {
 		return k.usage()
 	}
 	columns := strings.Split(opts.last('o', "name,property,value,source"), ",")
+	if len(operands) == 3 && k.Pools[operands[1]] != nil {
+		return k.vdevGet(k.Pools[operands[1]], operands[0], operands[2], columns)
+	}
 	for _, n := range operands[1:] {
 		if k.Pools[n] == nil {
 			return k.fail(1, "Cannot get properties of %s: no such pool available.", n)
@@ -131,6 +144,21 @@ func (k *call) zpoolGet(args []string) int {
 		}
 	}
 	return code
+}
+
+// vdevGet is `zpool get -o COLUMNS guid POOL VDEV`.
+func (k *call) vdevGet(p *Pool, prop, vdev string, columns []string) int {
+	d, found := p.lookup(vdev)
+	if !found || prop != "guid" {
+		return k.fail(1, "Cannot get properties of %s: no such pool available.", vdev)
+	}
+	fields := map[string]string{"name": vdev, "property": prop, "value": d.at.GUID, "source": "-"}
+	values := make([]string, len(columns))
+	for i, c := range columns {
+		values[i] = fields[c]
+	}
+	k.printf("%s\n", strings.Join(values, "\t"))
+	return 0
 }
 
 func (p *Pool) shown(list string) []string {

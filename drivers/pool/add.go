@@ -1,0 +1,134 @@
+package pool
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+)
+
+// add makes a new top-level vdev.
+func (p *planner) add(class string, g *group) {
+	var words []string
+	if class != "" {
+		words = []string{class}
+	}
+	words = append(words, vdevs([]spec.Vdev{g.Vdev})...)
+	s := step{
+		at: g.Pos.At(), field: field(class, "", g.label()), observed: "none of its devices is in the pool", risk: spec.Irreversible,
+		command: zfs.AddVdev(p.have.Name, words), new: paths(g.Devices), adds: true,
+		undo: "nothing takes it back but a removal, which copies its data to the other vdevs", notes: addNotes[class],
+	}
+	var obstacles []string
+	switch class {
+	case "log":
+		s.undo = "a removal: name its devices in remove"
+	case "special", "dedup":
+		obstacles = p.missingFeature("allocation_classes", "have a "+class+" vdev")
+	}
+	if strings.HasPrefix(string(g.Type), "draid") {
+		obstacles = append(obstacles, p.missingFeature("draid", "have a draid")...)
+	}
+	if class != "log" {
+		obstacles = append(obstacles, p.mismatch(g)...)
+		if p.hasRaidz() {
+			s.undo = "nothing takes it back: no vdev can be removed from a pool with a raidz"
+		}
+		if p.have.Checkpoint == nil {
+			s.notes = append(s.notes[:len(s.notes):len(s.notes)], "a checkpoint taken before it (zpool checkpoint "+p.have.Name+") is a way back, for as long as it is kept")
+		}
+	}
+	p.plan(s, obstacles...)
+}
+
+// addNotes say what people expect otherwise.
+var addNotes = map[string][]string{
+	"":        {"data that is there stays where it is: only what is written from now on spreads to the new vdev"},
+	"special": {"metadata that is there stays where it is; small blocks go there by special_small_blocks of each dataset; losing this vdev loses the pool"},
+	"dedup":   {"deduplication tables that are there stay where they are; losing this vdev loses the pool"},
+	"log":     {"it serves synchronous writes alone"},
+}
+
+// hasRaidz tells whether a vdev that holds data is a raidz or draid.
+func (p *planner) hasRaidz() bool {
+	for _, t := range p.layout.tops {
+		if t.Class != "log" && strings.Contains(kind(t.Vdev), "raid") {
+			return true
+		}
+	}
+	return false
+}
+
+// redundancy is what zpool compares before it adds a vdev without -f (get_replication in cmd/zpool/zpool_vdev.c).
+type redundancy struct {
+	kind    string // mirror, raidz, draid, disk
+	parity  int
+	devices int
+}
+
+func redundancyOf(word string, devices int) redundancy {
+	base, _, _ := strings.Cut(word, ":")
+	switch {
+	case word == "":
+		return redundancy{"disk", 0, 1}
+	case strings.Contains(base, "raid"):
+		parity, err := strconv.Atoi(base[len(base)-1:])
+		if err != nil {
+			parity = 1
+		}
+		return redundancy{strings.TrimRight(base, "123"), parity, devices}
+	}
+	return redundancy{base, 0, devices}
+}
+
+func (r redundancy) String() string {
+	switch r.kind {
+	case "disk":
+		return "a single device"
+	case "mirror":
+		return fmt.Sprintf("a mirror of %d", r.devices)
+	}
+	return fmt.Sprintf("a %s%d of %d", r.kind, r.parity, r.devices)
+}
+
+// lost is the number of devices that it can lose.
+func (r redundancy) lost() int {
+	if r.kind == "mirror" {
+		return r.devices - 1
+	}
+	return r.parity
+}
+
+// mismatch says that zpool refuses the new vdev beside those that are there: it has another redundancy. Where
+// those differ among themselves, zpool does not compare; a mirror and a raidz of equal redundancy go together.
+func (p *planner) mismatch(g *group) []string {
+	var have []redundancy
+	for _, t := range p.layout.tops {
+		switch {
+		case t.Class == "log" || t.Class == "cache" || t.Class == "spare":
+		case stand(t.Vdev):
+			return []string{"a device is being replaced in " + nameOf(t.Vdev) + ", and meanwhile zpool refuses to add: it waits until that is over"}
+		default:
+			have = append(have, redundancyOf(kind(t.Vdev), len(t.slots)))
+		}
+	}
+	fresh := redundancyOf(strings.TrimSuffix(typeWord(g.Vdev), "stripe"), len(g.Devices))
+	for _, h := range have[1:] {
+		if !alike(h, have[0]) {
+			return nil
+		}
+	}
+	if alike(fresh, have[0]) {
+		return nil
+	}
+	return []string{fmt.Sprintf("its redundancy differs from that of the pool (%s, and the pool has %s), and zpool refuses to mix them: declare %s; or, if it is meant so, add it by hand: zpool add -f", fresh, have[0], have[0])}
+}
+
+func alike(a, b redundancy) bool {
+	if a.kind != b.kind {
+		return a.kind != "disk" && b.kind != "disk" && a.lost() == b.lost() && a.kind != "draid" && b.kind != "draid"
+	}
+	return a == b
+}
