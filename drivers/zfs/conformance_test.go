@@ -243,6 +243,8 @@ var cases = []struct {
 	{"clones", clones},
 	{"renames", renames},
 	{"scrub and trim", scrubAndTrim},
+	{"raidz", raidzChanges},
+	{"vdevs", vdevChanges}, // leaves labels on the files
 }
 
 // errStatus stands for any refusal: only the status counts.

@@ -27,6 +27,9 @@ var (
 	ErrInUse       = errors.New("device is in use")
 	ErrBadVdev     = errors.New("bad vdev specification")
 	ErrNotEmpty    = errors.New("mountpoint is not empty")
+	ErrLastCopy    = errors.New("no other device holds the data")
+	ErrCheckpoint  = errors.New("the pool has a checkpoint")
+	ErrInProgress  = errors.New("data is being copied")
 )
 
 // A refusal is one way in which zfs or zpool says no, under LC_ALL=C.
@@ -50,6 +53,8 @@ var refusals = []refusal{
 	{"is not a pool", ErrNotExist, "2.3.9/zpool_set_nosuch"},
 	{"dataset does not exist", ErrNotExist, "2.3.9/zfs_list_tank_nosuch"},
 	{"cannot resolve path", ErrNotExist, "2.3.9/zpool_create_missing_device"},
+	{"no such device in pool", ErrNotExist, "2.3.9/zpool_detach_nosuch"},
+	{"couldn't find device", ErrNotExist, "2.3.9/zpool_online_nosuch"},
 	{"could not find any snapshots to destroy", ErrNotExist, "2.3.9/zfs_destroy_tank_data@nosuch"},
 	{"dataset already exists", ErrExists, "2.3.9/zfs_create_tank_data"},
 	{"pool already exists", ErrExists, "2.3.9/zpool_create_exists"},
@@ -87,6 +92,15 @@ var refusals = []refusal{
 	{"invalid character", ErrBadName, "2.3.9/zfs_create_tank_bad_name"},
 	{"name is reserved", ErrBadName, "2.3.9/zpool_create_bad_name"},
 
+	{"no valid replicas", ErrLastCopy, "2.3.9/zpool_offline_last"},
+	{"checkpoint exists", ErrCheckpoint, "2.3.9/zpool_detach_checkpoint"},
+	{"device removal in progress", ErrInProgress, "2.3.9/zpool_attach_removing"},
+	{"raidz expansion in progress", ErrInProgress, "2.3.9/zpool_attach_expanding"},
+	{"Pool busy; removal may already be in progress", ErrBusy, "2.3.9/zpool_remove_spare_in_use"},
+	{"only applicable to mirror and replacing vdevs", ErrBadVdev, "2.3.9/zpool_detach_single"},
+	{"can only attach to mirrors and top-level disks", ErrBadVdev, "2.3.9/zpool_attach_raidz_device"},
+	{"device is too small", ErrBadVdev, "2.3.9/zpool_attach_too_small"},
+
 	{"is part of active pool", ErrInUse, "2.3.9/zpool_create_device_in_use"},
 	{"is part of exported pool", ErrInUse, "2.3.9/zpool_create_exported"},
 	{"is reserved as a hot spare", ErrInUse, "2.3.9/zpool_create_spare_in_use"},
@@ -115,6 +129,9 @@ var hints = map[error]string{
 	ErrBadName:     "names hold letters, digits and _ . : - and spaces; a pool's name begins with a letter",
 	ErrInUse:       "the device belongs to another pool: see `zpool status` and `zdb -l DEVICE`, and choose another one",
 	ErrBadVdev:     "see zpoolconcepts(7): the vdevs of a pool have the same redundancy, and a device has 64 MiB at least",
+	ErrLastCopy:    "bring the other devices of the vdev online, or attach one and let it resilver: see `zpool status`",
+	ErrCheckpoint:  "`zpool checkpoint -d POOL` discards it; until then no device is attached, detached, removed or replaced",
+	ErrInProgress:  "wait until it is over: see `zpool status`",
 	ErrNotEmpty:    "empty the directory, or choose another mountpoint",
 }
 

@@ -78,6 +78,8 @@ func poolState(p *state.Pool, want state.DeclaredPool, unseen string) (string, s
 		return Degraded, "health is " + p.Health + sick(p.Vdevs)
 	case p.Errors != "" && p.Errors != noErrors:
 		return Degraded, p.Errors
+	case faulty(p.Vdevs) != "":
+		return Degraded, faulty(p.Vdevs) + ": replace the device, or run `zpool clear " + p.Name + "` if the cause is mended"
 	case want.Warn > 0 && p.Capacity >= want.Warn:
 		return Degraded, fmt.Sprintf("%d%% full, warning from %d%%", p.Capacity, want.Warn)
 	}

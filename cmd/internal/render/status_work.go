@@ -107,10 +107,27 @@ func (t *text) faults(pool string, vdevs []state.Vdev) {
 }
 
 func (t *text) counters(pool string, v state.Vdev) {
-	if len(v.Children) == 0 && v.Read+v.Write+v.Checksum > 0 {
-		t.lines("  ", "-", fmt.Sprintf("%s: %s has errors: %d read, %d write, %d checksum", pool, v.Path, v.Read, v.Write, v.Checksum))
+	if v.Read+v.Write+v.Checksum > 0 && len(v.Children) == 0 {
+		t.lines("  ", "-", pool+": "+countersText(v))
 	}
 	for _, c := range v.Children {
 		t.counters(pool, c)
 	}
+}
+
+func countersText(v state.Vdev) string {
+	return fmt.Sprintf("%s has errors: %d read, %d write, %d checksum", v.Path, v.Read, v.Write, v.Checksum)
+}
+
+// faulty tells of the first device with errors, "" where there is none.
+func faulty(vdevs []state.Vdev) string {
+	for _, v := range vdevs {
+		if v.Read+v.Write+v.Checksum > 0 && len(v.Children) == 0 {
+			return countersText(v)
+		}
+		if s := faulty(v.Children); s != "" {
+			return s
+		}
+	}
+	return ""
 }

@@ -64,3 +64,15 @@ func TestScanText(t *testing.T) {
 		}
 	}
 }
+
+// A device with errors is a pool that is not well, whatever its health.
+func TestCountersCount(t *testing.T) {
+	p := &state.Pool{Name: "tank", Health: "ONLINE", Errors: noErrors, Vdevs: []state.Vdev{{Name: "mirror-0", State: "ONLINE", Children: []state.Vdev{{Path: "/d/a", State: "ONLINE", Checksum: 7}}}}}
+	if got, why := poolState(p, state.DeclaredPool{}, ""); got != Degraded || !strings.Contains(why, "/d/a has errors: 0 read, 0 write, 7 checksum: replace the device, or run `zpool clear tank`") {
+		t.Errorf("%s: %s", got, why)
+	}
+	p.Vdevs[0].Children[0].Checksum = 0
+	if got, why := poolState(p, state.DeclaredPool{}, ""); got != OK {
+		t.Errorf("%s: %s", got, why)
+	}
+}

@@ -251,6 +251,7 @@ func (k *call) zpoolRemove(args []string) int {
 		return code
 	}
 	d, found := p.lookup(words[0])
+	spare, listed := p.spare(words[0])
 	bad := func(why string) int { return k.fail(1, "cannot remove %s: %s", words[0], why) }
 	data := found && d.top.Class != "log" && d.top.Class != "cache" && d.top.Class != "spare"
 	switch {
@@ -258,7 +259,7 @@ func (k *call) zpoolRemove(args []string) int {
 		return bad("no such device in pool")
 	case p.Checkpoint:
 		return bad("checkpoint exists")
-	case d.at.state() == "INUSE", p.Removal != nil && p.Removal.State == "SCANNING":
+	case listed && spare.State == "INUSE", p.Removal != nil && p.Removal.State == "SCANNING":
 		return bad("Pool busy; removal may already be in progress")
 	case d.parent != nil:
 		return bad("operation not supported on this type of pool")
