@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dplaneos/dplane/drivers"
@@ -16,6 +17,8 @@ type Consent struct {
 	Limits     *spec.Limits      // what is changed at once at most; nil: a person lifted them (--allow-limits)
 	Wipe       map[string]string // disks that a person named to be cleared: drivers.Input.Wipe
 	Select     Selection         // the part that is meant
+	Pause      string            // why nothing at all is done now
+	Taken      *Try              // what was taken back the last time it was tried: not done unasked; nil: nothing
 	Patience   *Patience         // of the loop with what fails and what is fought over; nil: a person's
 }
 
@@ -66,7 +69,11 @@ func (c Consent) names(a drivers.Action) bool { return a.Named || c.Allow[a.ID] 
 
 func (c Consent) hold(a drivers.Action, now time.Time) string {
 	switch {
-	case a.Verb == drivers.Blocked, c.names(a):
+	case a.Verb == drivers.Blocked:
+		return ""
+	case c.Pause != "":
+		return c.Pause
+	case c.names(a):
 		return ""
 	case a.Risk == spec.Destructive:
 		return fmt.Sprintf("destroys data: only --allow %s approves it", a.ID)
@@ -74,6 +81,8 @@ func (c Consent) hold(a drivers.Action, now time.Time) string {
 		return fmt.Sprintf("is %s and daemon.apply is %s: dplane apply approves it", a.Risk, c.Risk)
 	case a.Risk > c.Risk:
 		return fmt.Sprintf("is %s", a.Risk)
+	case c.Taken != nil && slices.Contains(c.Taken.Actions, a.ID):
+		return fmt.Sprintf("%s tried it and it was taken back, for nobody confirmed it: dplane apply does it", c.Taken.By)
 	}
 	return c.Patience.hold(a, now)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -14,6 +15,7 @@ import (
 // Loop is what a step needs. The CLI and the daemon share it.
 type Loop struct {
 	Drivers  []drivers.Driver // in the order in which they observe
+	Runner   host.Runner      // for what is no action of a plan: taking back a try
 	Store    Store
 	Clock    Clock
 	Log      *slog.Logger

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,6 +32,7 @@ type applyFlags struct {
 	yes, dryRun bool
 	allow       []string
 	allowLimits bool
+	try         time.Duration // 0: for good
 	part        selectFlags
 	plan        string // a saved plan
 }
@@ -45,16 +47,22 @@ What destroys data is never covered by --yes: --allow names each such action by 
 
 ` + selectHelp + `
 
+` + tryHelp + `
+
 Exit status, the first that fits: 6 another apply holds the lock, 4 the saved plan no longer fits, 1 failed and
 nothing done, 5 some failed or were interrupted, 3 all else done but something is held, blocked or refused, 0.`,
 		Example: `  dplane apply
   dplane apply --yes
   dplane apply --dry-run
+  dplane apply --try 2m --yes
   dplane plan --out p.json && dplane apply p.json --yes`,
 		Args: args(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				f.plan = args[0]
+			}
+			if f.try < 0 || f.try > longestTry {
+				return usagef("--try %s: it may be up to %s", f.try, longestTry)
 			}
 			return a.runApply(c.Context(), f)
 		},
@@ -63,6 +71,7 @@ nothing done, 5 some failed or were interrupted, 3 all else done but something i
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the exact command lines and change nothing")
 	c.Flags().StringSliceVar(&f.allow, "allow", nil, "approve the action with this `id`, also where it destroys data")
 	c.Flags().BoolVar(&f.allowLimits, "allow-limits", false, "approve more changes at once than daemon.limits admits")
+	c.Flags().DurationVar(&f.try, "try", 0, "take it back after this `time` (2m), unless dplane confirm is typed before")
 	f.part.add(c.Flags())
 	return c
 }
@@ -141,6 +150,9 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if err := l.Settle(ctx); err != nil {
 		return err
 	}
+	if err := a.settleTry(ctx, l, want); err != nil {
+		return err
+	}
 	consent := f.consent(want, part)
 	p, obs, err := l.Plan(ctx, want, consent)
 	if err != nil {
@@ -155,6 +167,10 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if err := f.fitting(p, saved); err != nil {
 		return err
 	}
+	trial, err := f.prepare(ctx, l, want, p)
+	if err != nil {
+		return err
+	}
 	if approved, err := a.ask(p, f.yes); !approved {
 		return err
 	}
@@ -164,7 +180,16 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if err := a.accept(ctx, l, want, who()); err != nil {
 		return err
 	}
+	reconcile.TryFileOf(want.Daemon.Database).Abandon()
+	if err := trial.begin(l); err != nil {
+		return err
+	}
 	s, err := l.Carry(ctx, want, p, obs, consent, who())
+	if trial != nil {
+		if back := a.conclude(ctx, l, want, trial, s, consent); back != nil {
+			return back
+		}
+	}
 	if err != nil {
 		return &exitError{code: max(applyCode(s, f.plan != ""), exitFailed), err: err}
 	}

@@ -55,6 +55,7 @@ type daemon struct {
 
 	patience reconcile.Patience // with what fails, and with whom the loop fights
 	noticed  map[string]bool    // notices of the last plan: each is said once
+	until    time.Time          // the deadline of a try whose apply died; zero: none
 
 	want    *spec.Spec        // in force; nil until a valid configuration was ever seen
 	invalid string            // why the newest files are not in force
@@ -81,7 +82,7 @@ func (a *app) runDaemon(ctx context.Context) error {
 	d.event(ctx, "daemon", "info", "daemon started")
 	for {
 		d.pass(ctx)
-		if !d.loop.Wait(ctx, d.interval(), poke) {
+		if !d.loop.Wait(ctx, d.pause(), poke) {
 			break
 		}
 	}
@@ -126,6 +127,14 @@ func (d *daemon) interval() time.Duration {
 		return 60 * time.Second
 	}
 	return d.want.Daemon.Interval.Std()
+}
+
+// pause is how long it is to the next round.
+func (d *daemon) pause() time.Duration {
+	if left := d.until.Sub(d.loop.Clock.Now()); !d.until.IsZero() && left < d.interval() {
+		return max(left, time.Second)
+	}
+	return d.interval()
 }
 
 // pass is one round: read the files, look, plan, apply what is allowed, record.
@@ -226,6 +235,7 @@ func (d *daemon) step(ctx context.Context) error {
 	consent := reconcile.Daemon(d.want.Daemon)
 	d.patience.Interval = d.interval()
 	consent.Patience = &d.patience
+	d.tries(ctx, &consent)
 	p, obs, err := d.loop.Plan(ctx, d.want, consent)
 	if err != nil {
 		return err
@@ -241,6 +251,28 @@ func (d *daemon) step(ctx context.Context) error {
 		d.event(ctx, "drift", state.Warn, fight)
 	}
 	return nil
+}
+
+// tries takes back what was tried by an apply that died, and keeps the loop from doing what waits for a
+// confirmation, or did not get one.
+func (d *daemon) tries(ctx context.Context, consent *reconcile.Consent) {
+	d.until = time.Time{}
+	file := reconcile.TryFileOf(d.file.path)
+	pending, err := d.loop.SettleTry(ctx, file)
+	if err != nil {
+		d.log.Error("what was tried could not be taken back", "err", err)
+	}
+	if pending != nil {
+		d.until = pending.Deadline
+		consent.Pause = fmt.Sprintf("what %s tried waits for dplane confirm until %s", pending.By, pending.Deadline.UTC().Format(time.RFC3339))
+	}
+	if consent.Taken, err = file.Taken(); err != nil {
+		d.log.Error("read what was tried", "err", err)
+	}
+	if t := consent.Taken; t != nil && t.Generation != d.want.Generation {
+		file.Forget()
+		consent.Taken = nil
+	}
 }
 
 // tellNotices says once what the plan has to say beside its actions.

@@ -69,7 +69,7 @@ plan, and carries it out. Undeclared is unmanaged: what the files do not name is
 	f.StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
-	root.AddCommand(a.validate(), a.plan(), a.apply(), a.observe(), a.daemon(), a.status(), a.events(), a.history(),
+	root.AddCommand(a.validate(), a.plan(), a.apply(), a.confirm(), a.observe(), a.daemon(), a.status(), a.events(), a.history(),
 		a.adopt(), a.forget(), a.version())
 	return root
 }

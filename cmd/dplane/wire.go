@@ -31,7 +31,7 @@ func (a *app) loop(store reconcile.Store, mayWrite bool) *reconcile.Loop {
 		r = host.Hurried{Runner: r, Limit: a.hurry}
 	}
 	return &reconcile.Loop{
-		Drivers: kinds(r), Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
+		Drivers: kinds(r), Runner: r, Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
 		Render: render.PlanJSON,
 	}
 }

@@ -95,10 +95,7 @@ func (m *Machine) Pass(want *spec.Spec, consent reconcile.Consent, fault *host.F
 	if m.Hurry > 0 {
 		r = host.Hurried{Runner: r, Limit: m.Hurry}
 	}
-	l := &reconcile.Loop{
-		Drivers: []drivers.Driver{&pool.Driver{Runner: r}, &dataset.Driver{Runner: r}},
-		Store:   m.Store, Clock: m.Clock, Log: slog.New(slog.DiscardHandler), Render: func(*reconcile.Plan) ([]byte, error) { return []byte("{}"), nil },
-	}
+	l := m.Loop(r)
 	defer func() {
 		if x := recover(); x != nil {
 			if _, ok := x.(host.Died); !ok {
@@ -117,6 +114,14 @@ func (m *Machine) Pass(want *spec.Spec, consent reconcile.Consent, fault *host.F
 	}
 	step, err = l.Carry(ctx, want, p, obs, consent, "sim")
 	return step, false, err
+}
+
+// Loop is one of this machine, whose commands go through r.
+func (m *Machine) Loop(r host.Runner) *reconcile.Loop {
+	return &reconcile.Loop{
+		Drivers: []drivers.Driver{&pool.Driver{Runner: r}, &dataset.Driver{Runner: r}}, Runner: r,
+		Store: m.Store, Clock: m.Clock, Log: slog.New(slog.DiscardHandler), Render: func(*reconcile.Plan) ([]byte, error) { return []byte("{}"), nil },
+	}
 }
 
 // Decided is all that somebody decided about a pool, as text: what exists, and each value that was set.
