@@ -23,8 +23,8 @@ static := -linkmode=external -extldflags '-static -Wl,--no-warnings'
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: RUN=REGEXP of test-zfs; ZFSVM_SUITE=trixie|bookworm; FUZZTIME=20s; DPLANE_HOST_ZFS=yes: this machine's ZFS"
+	@awk -F':.*## ' '/^[a-z0-9.-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: RUN=REGEXP of test-zfs; ZFSVM_SUITE=trixie|bookworm|trixie-backports; FUZZTIME=20s; DPLANE_HOST_ZFS=yes: this machine's ZFS"
 
 .PHONY: build
 build: ## bin/dplane
@@ -85,9 +85,15 @@ fuzz: ## each fuzz test for FUZZTIME
 	    $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
 	  done
 
-.PHONY: test-full
-test-full: test fuzz ## everything: test, fuzz, and the suites on OpenZFS 2.1 as well
+.PHONY: test-2.1 test-2.4
+test-2.1: ## test-zfs on OpenZFS 2.1
 	@ZFSVM_SUITE=bookworm $(MAKE) test-zfs
+
+test-2.4: ## test-zfs on OpenZFS 2.4
+	@ZFSVM_SUITE=trixie-backports $(MAKE) test-zfs
+
+.PHONY: test-full
+test-full: test fuzz test-2.1 test-2.4 ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/
