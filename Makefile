@@ -55,7 +55,7 @@ e2e-binaries:
 	$(build_static) -o bin/e2e/dplane ./cmd/dplane
 	$(GO) test -c -tags=$(static_tags) -ldflags "$(static)" -o bin/e2e/zfs.test ./drivers/zfs
 	$(GO) test -c -tags=$(static_tags),e2e -ldflags "$(static)" -o bin/e2e/e2e.test ./$(e2e)
-	@cp $(e2e)/suite bin/e2e/
+	@cp $(e2e)/suite $(e2e)/cut bin/e2e/
 
 .PHONY: test-zfs
 test-zfs: e2e-binaries ## the suites on a real OpenZFS, in a guest; with DPLANE_HOST_ZFS=yes on this machine
@@ -92,8 +92,12 @@ test-2.1: ## test-zfs on OpenZFS 2.1
 test-2.4: ## test-zfs on OpenZFS 2.4
 	@ZFSVM_SUITE=trixie-backports $(MAKE) test-zfs
 
+.PHONY: test-crash
+test-crash: e2e-binaries ## the whole guest stopped in the middle of an apply, five times
+	@$(e2e)/crash bin/e2e
+
 .PHONY: test-full
-test-full: test fuzz test-2.1 test-2.4 ## everything that is too long for CI, in sections of less than an hour
+test-full: test fuzz test-2.1 test-2.4 test-crash ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/
