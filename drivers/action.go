@@ -28,6 +28,8 @@ const (
 	Unseen   = "unseen"   // the machine could not be asked
 	Conflict = "conflict" // something else is in the way
 	Due      = "due"      // scheduled work whose time has come
+	Expired  = "expired"  // its time is over
+	Trashed  = "trashed"  // it is in the trash, and wanted
 )
 
 // Reason says why, for people.
@@ -47,20 +49,23 @@ type Field struct {
 // Action is one step of a plan. It holds everything that is needed to show it, approve it, carry it
 // out and explain it.
 type Action struct {
-	ID      string         `json:"id"` // Identify gives it
-	Object  spec.Ref       `json:"object"`
-	GUID    string         `json:"guid,omitempty"` // of the object; "" where it is yet to be made
-	Verb    Verb           `json:"verb"`
-	Risk    spec.Risk      `json:"risk"`
-	Reason  Reason         `json:"reason"`
-	Fields  []Field        `json:"fields"`
-	Undo    string         `json:"undo"`
-	After   []string       `json:"after"`             // ids of what it waits for
-	Notes   []string       `json:"notes"`             // what it will not do, whom it reaches, what the operator can do
-	Steps   []host.Command `json:"steps"`             // exactly what will run
-	Guard   []host.Expect  `json:"guard"`             // what must still be true when it runs
-	Destroy []string       `json:"destroy,omitempty"` // guids of the snapshots that go
-	Waits   []spec.Ref     `json:"-"`                 // objects whose actions come first, where they have any
+	ID     string         `json:"id"` // Identify gives it
+	Object spec.Ref       `json:"object"`
+	GUID   string         `json:"guid,omitempty"` // of the object; "" where it is yet to be made
+	Verb   Verb           `json:"verb"`
+	Risk   spec.Risk      `json:"risk"`
+	Reason Reason         `json:"reason"`
+	Fields []Field        `json:"fields"`
+	Undo   string         `json:"undo"`
+	After  []string       `json:"after"` // ids of what it waits for
+	Notes  []string       `json:"notes"` // what it will not do, whom it reaches, what the operator can do
+	Steps  []host.Command `json:"steps"` // exactly what will run
+	// Back takes back each step of the same place where a later one fails: the action then changed nothing. It ends
+	// before a step without one, from which the next plan goes on.
+	Back    [][]host.Command `json:"back,omitempty"`
+	Guard   []host.Expect    `json:"guard"`             // what must still be true when it runs
+	Destroy []string         `json:"destroy,omitempty"` // guids of the snapshots that go
+	Waits   []spec.Ref       `json:"-"`                 // objects whose actions come first, where they have any
 	// Named tells that a person named on the command line what this destroys (Input.Wipe): it needs no --allow.
 	Named bool `json:"-"`
 	// Scheduled is work that recurs (a scrub): it is no change, so no exit status and no limit counts it.

@@ -2,13 +2,15 @@ package drivers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/dplaneos/dplane/drivers/host"
 )
 
 // Apply carries an action out: first its guards, then its steps, each to its end. A *host.Unexpected
-// means that the world changed and nothing was done. Cancelling ctx stops before the next step.
+// means that the world changed and nothing was done. Cancelling ctx stops before the next step. Where a step fails
+// those before it are taken back, if the action says how.
 func Apply(ctx context.Context, r host.Runner, a Action) error {
 	for _, g := range a.Guard {
 		if err := g.Check(ctx, host.ReadOnly{Runner: r}); err != nil {
@@ -17,11 +19,26 @@ func Apply(ctx context.Context, r host.Runner, a Action) error {
 	}
 	for i, c := range a.Steps {
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("%s %s: stopped before step %d of %d: %w", a.Verb, a.Object, i+1, len(a.Steps), err)
+			err = fmt.Errorf("%s %s: stopped before step %d of %d: %w", a.Verb, a.Object, i+1, len(a.Steps), err)
+			return errors.Join(err, goBack(ctx, r, a, i-1))
 		}
 		if _, err := r.Run(ctx, c); err != nil {
-			return fmt.Errorf("%s %s: %w", a.Verb, a.Object, err)
+			return errors.Join(fmt.Errorf("%s %s: %w", a.Verb, a.Object, err), goBack(ctx, r, a, i))
 		}
 	}
 	return nil
+}
+
+// goBack takes back the step that failed, which may have done a part, and those before it, the last first, as
+// far as there is a way back.
+func goBack(ctx context.Context, r host.Runner, a Action, failed int) error {
+	var all error
+	for i := failed; i >= 0 && i < len(a.Back) && a.Back[i] != nil; i-- {
+		for _, c := range a.Back[i] {
+			if _, err := r.Run(context.WithoutCancel(ctx), c); err != nil && i < failed {
+				all = errors.Join(all, fmt.Errorf("take back what was done: %w", err))
+			}
+		}
+	}
+	return all
 }

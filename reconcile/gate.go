@@ -16,6 +16,7 @@ type Consent struct {
 	Unattended bool              // the daemon asks
 	Limits     *spec.Limits      // what is changed at once at most; nil: a person lifted them (--allow-limits)
 	Wipe       map[string]string // disks that a person named to be cleared: drivers.Input.Wipe
+	Restore    map[string]bool   // datasets that a person wants back from the trash: drivers.Input.Restore
 	Select     Selection         // the part that is meant
 	Pause      string            // why nothing at all is done now
 	Taken      *Try              // what was taken back the last time it was tried: not done unasked; nil: nothing
@@ -35,7 +36,7 @@ func Daemon(d spec.Daemon) Consent {
 
 // spent is what is left of a consent once it was used: an id or a disk that was named holds for one action, once.
 func (c Consent) spent() Consent {
-	c.Allow, c.Wipe = nil, nil
+	c.Allow, c.Wipe, c.Restore = nil, nil, nil
 	return c
 }
 
@@ -95,7 +96,7 @@ const fewChanges = 5
 func (c Consent) limit(p *Plan, declared int) {
 	destroys, changed := c.counted(p)
 	switch {
-	case destroys > c.Limits.Destroys:
+	case c.Unattended && destroys > c.Limits.Destroys: // by hand each that loses data is named, or it does not run
 		p.Limit = fmt.Sprintf("%d destroys are more than daemon.limits.destroys (%d)", destroys, c.Limits.Destroys)
 	case changed >= fewChanges && changed*100 > c.Limits.Changes*declared:
 		p.Limit = fmt.Sprintf("changes to %d of %d declared objects are more than daemon.limits.changes (%d%%)", changed, declared, c.Limits.Changes)
@@ -118,6 +119,7 @@ func (c Consent) counted(p *Plan) (destroys, changed int) {
 		case !a.Runnable() || c.names(a.Action):
 		case a.Verb == drivers.Destroy:
 			destroys++
+			objects[a.Object] = true
 		case a.Verb == drivers.Update:
 			objects[a.Object] = true
 		}

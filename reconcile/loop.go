@@ -57,7 +57,7 @@ func (l *Loop) Plan(ctx context.Context, want *spec.Spec, consent Consent) (*Pla
 	if err != nil {
 		return nil, nil, err
 	}
-	in := drivers.Input{Want: want, Have: obs, Now: obs.At, Wipe: consent.Wipe}
+	in := drivers.Input{Want: want, Have: obs, Now: obs.At, Wipe: consent.Wipe, Restore: consent.Restore}
 	return Build(in, l.Drivers, consent), obs, nil
 }
 

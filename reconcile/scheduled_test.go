@@ -14,9 +14,13 @@ func TestScheduledWork(t *testing.T) {
 	scrub := drivers.Action{Object: spec.Ref{Kind: spec.KindPool, Name: "tank"}, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true, Fields: []drivers.Field{{Name: "scrub"}}}
 	destroy := drivers.Action{Object: spec.Ref{Kind: spec.KindDataset, Name: "tank/a"}, Verb: drivers.Destroy, Risk: spec.Disruptive}
 	in := drivers.Input{Want: &spec.Spec{}, Have: state.NewObserved(time.Unix(0, 0), "")}
-	p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{scrub, destroy}}}, ByHand(&spec.Limits{}, nil))
+	p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{scrub, destroy}}}, Daemon(spec.Daemon{Apply: spec.Disruptive}))
 	if p.Limit == "" || p.Actions[1].Held == "" || !p.Actions[0].Runnable() {
 		t.Errorf("limit %q:\n%s", p.Limit, show(p))
+	}
+	// Limits bind the daemon. By hand a destroy that loses nothing is like any change; --allow names the others.
+	if p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{destroy}}}, ByHand(&spec.Limits{Changes: 50}, nil)); !p.Actions[0].Runnable() {
+		t.Errorf("by hand it is held: %s", p.Actions[0].Held)
 	}
 	if n := p.Pending(); n != 1 {
 		t.Errorf("%d actions are pending", n)

@@ -141,6 +141,9 @@ const trash = ".dplane-trash"
 // Trash is the dataset below d that holds what is to be destroyed.
 func (d DatasetName) Trash() DatasetName { return d + "/" + trash }
 
+// IsTrash tells whether d is such a dataset.
+func (d DatasetName) IsTrash() bool { return !d.IsRoot() && d.Base() == trash }
+
 // InTrash tells whether d is such a dataset, or below one: it is dplane's own, in no schedule and no replication.
 func (d DatasetName) InTrash() bool {
 	return strings.Contains(string(d)+"/", "/"+trash+"/")

@@ -19,6 +19,8 @@ type Observed struct {
 	// Snapshots are those that a decision needs: the declared origins of missing clones, and what is in a part of
 	// the trash whose time has come. Each dataset's stand together, in the order of their creation.
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
+	// Busy is who uses what is declared absent.
+	Busy []Busy `json:"busy,omitempty"`
 	// Renamed are former names of datasets, with the names that the files gave them since: they are not missing,
 	// and neither is what was below them.
 	Renamed map[string]string `json:"renamed,omitempty"`
@@ -77,10 +79,6 @@ type Importable struct {
 	Name string `json:"name"`
 	GUID string `json:"guid"`
 	From string `json:"from"` // the device or search that showed it
-
-	State  string `json:"state,omitempty"`  // ONLINE, DEGRADED, UNAVAIL; "" where the search did not show it
-	Status string `json:"status,omitempty"` // what ails it, as zpool import says it
-	Ready  bool   `json:"ready,omitempty"`  // it can be imported as it is, without force
 }
 
 // Device is a read-only probe of a disk, partition or file that a create would take.

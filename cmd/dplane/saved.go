@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
 	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/state"
 )
 
 // saved is the file that `plan --out` writes: the plan's JSON document, and beside it, under `bound`,
@@ -106,7 +109,7 @@ func (b bound) fits(now *reconcile.Plan) string {
 		if !ok {
 			return fmt.Sprintf("%s %s (%s) is no longer what is to be done", old.Verb, old.Object, old.ID)
 		}
-		if !same(old.Guard, a.Guard) || !same(old.Steps, a.Steps) {
+		if !same(old.Guard, a.Guard) || !same(undated(old.Steps), undated(a.Steps)) {
 			return fmt.Sprintf("what %s %s relies on has changed on the machine", old.Verb, old.Object)
 		}
 		delete(fresh, old.ID)
@@ -126,6 +129,15 @@ func (b bound) leaveOut(now *reconcile.Plan) {
 		known[a.ID] = true
 	}
 	now.Actions = slices.DeleteFunc(now.Actions, func(a reconcile.Planned) bool { return a.Scheduled && !known[a.ID] })
+}
+
+// undated are commands without the moment that act one of a destroy marks a dataset with: it is that of the apply.
+func undated(steps []host.Command) [][]string {
+	all := make([][]string, len(steps))
+	for i, c := range steps {
+		all[i] = slices.DeleteFunc(slices.Clone(c.Argv), func(w string) bool { return strings.HasPrefix(w, state.TrashTime+"=") })
+	}
+	return all
 }
 
 func same(a, b any) bool {

@@ -50,8 +50,10 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 		}
 	}
 	obs.Renamed = renamed(want, obs)
-	if err := d.observeOrigins(ctx, want, obs); err != nil {
-		return err
+	for _, look := range []func(context.Context, *spec.Spec, *state.Observed) error{d.observeOrigins, d.observeExpired, d.observeBusy} {
+		if err := look(ctx, want, obs); err != nil {
+			return err
+		}
 	}
 	return d.observeMountpoints(ctx, want, obs)
 }

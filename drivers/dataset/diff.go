@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/dplaneos/dplane/drivers"
@@ -19,9 +20,11 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 	var present []spec.DatasetName
 	for _, name := range in.Want.DatasetNames() {
 		switch want, have := in.Want.Datasets[name], v.have(name); {
-		case !v.reachable(name) || stuck(moves, name):
+		case !v.reachable(name) || stuck(moves, name) || in.Want.Datasets[name].Absent && in.Restore[string(name)]:
 		case have == nil:
 			actions[name] = v.missing(want)
+		case want.Absent:
+			actions[name] = v.absent(want, have)
 		case v.conflict(want, have) != nil:
 			actions[name] = v.conflict(want, have)
 		default:
@@ -41,12 +44,20 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 	}
 	var all []drivers.Action
 	for _, name := range in.Want.DatasetNames() {
-		if v.readOnly(name) {
-			notOnReadOnly(name.Pool(), actions[name])
-		}
+		all = append(all, actions[name]...)
+		delete(actions, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(actions)) { // wanted back, and not in the files
 		all = append(all, actions[name]...)
 	}
-	return drivers.Result{Actions: all}
+	rest, notices := v.trashed()
+	all = append(all, rest...)
+	for i, a := range all {
+		if name := spec.DatasetName(a.Object.Name); v.readOnly(name) {
+			notOnReadOnly(name.Pool(), all[i:i+1])
+		}
+	}
+	return drivers.Result{Actions: all, Notices: notices}
 }
 
 // readOnly tells whether the dataset's pool is imported read-only.
@@ -91,9 +102,6 @@ func (v *view) conflict(want *spec.Dataset, have *state.Dataset) []drivers.Actio
 	}
 	name := string(want.Name)
 	switch {
-	case want.Absent:
-		return blocked(drivers.Drift, name+" exists",
-			"destroying is not in this version of dplane: nothing is done; by hand: look at `zfs list -r -t all "+name+"` first, then `zfs destroy`")
 	case v.foreign(spec.KindDataset, name, have.GUID):
 		known := v.recorded[ref(want.Name)]
 		return blocked(drivers.Conflict, fmt.Sprintf("%s has the guid %s; the one known by that name had %s", name, have.GUID, known.GUID),

@@ -27,7 +27,7 @@ func (m *move) blocked() bool { return m.action.Verb == drivers.Blocked }
 // moves plans every change of a name, and gives the machine as it will be after it: all else is planned for
 // that, to come after the move.
 func (v *view) moves() (*view, []*move) {
-	var all []*move
+	v, all := v.restores()
 	for _, name := range v.Want.DatasetNames() {
 		want := v.Want.Datasets[name]
 		if want.Renamed == "" || want.Absent || !v.reachable(name) {

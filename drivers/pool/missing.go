@@ -61,13 +61,12 @@ func (d *Driver) search(ctx context.Context, missing []*spec.Pool, obs *state.Ob
 		return err
 	}
 	for _, f := range found {
-		addImportable(obs, state.Importable{Name: f.Name, GUID: f.GUID, From: "zpool import (" + f.State + ")", State: f.State, Status: f.Status, Ready: f.Ready})
+		addImportable(obs, state.Importable{Name: f.Name, GUID: f.GUID, From: "zpool import (" + f.State + ")"})
 	}
 	return nil
 }
 
-// addImportable keeps a pool once, with what showed it first and what the search says of it, unless it is imported
-// already.
+// addImportable keeps a pool once, with what showed it first, unless it is imported already.
 func addImportable(obs *state.Observed, i state.Importable) {
 	if i.Name == "" {
 		return
@@ -78,13 +77,8 @@ func addImportable(obs *state.Observed, i state.Importable) {
 		}
 	}
 	same := func(o state.Importable) bool { return o.Name == i.Name && o.GUID == i.GUID }
-	at := slices.IndexFunc(obs.Importable, same)
-	switch {
-	case at < 0:
+	if !slices.ContainsFunc(obs.Importable, same) {
 		obs.Importable = append(obs.Importable, i)
-	case i.State != "":
-		known := &obs.Importable[at]
-		known.State, known.Status, known.Ready = i.State, i.Status, i.Ready
 	}
 }
 

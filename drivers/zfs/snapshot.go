@@ -2,6 +2,7 @@ package zfs
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +62,92 @@ func Clone(snapshot, name string, props map[string]string) host.Command {
 // follows from the name are unmounted and mounted anew; where one is busy nothing is changed.
 func Rename(from, to string) host.Command { return host.Write("zfs", "rename", from, to) }
 
-// ExpectTree holds while exactly these datasets are the first of them and what is below it, in any order of zfs.
+// RenameUnmounted is Rename for what is not mounted, and stays so.
+func RenameUnmounted(from, to string) host.Command {
+	return host.Write("zfs", "rename", "-u", from, to)
+}
+
+// Mount mounts one file system, Unmount unmounts one; it refuses where a file is open.
+func Mount(name string) host.Command   { return host.Write("zfs", "mount", name) }
+func Unmount(name string) host.Command { return host.Write("zfs", "unmount", name) }
+
+// most is how many names stand in one command, and mostBytes how long a list of snapshots is: far below the
+// kernel's limits (2 MiB for all, 128 KiB for one word).
+const (
+	most      = 500
+	mostBytes = 64 << 10
+)
+
+// SetAll sets the same properties on several datasets.
+func SetAll(names []string, props map[string]string) []host.Command {
+	var all []host.Command
+	for some := range slices.Chunk(names, most) {
+		argv := append([]string{"zfs", "set"}, assignments(props)...)
+		all = append(all, host.Write(append(argv, some...)...))
+	}
+	return all
+}
+
+// InheritAll gives one property of several datasets back, to a received value where there is one.
+func InheritAll(names []string, prop string) []host.Command {
+	var all []host.Command
+	for some := range slices.Chunk(names, most) {
+		all = append(all, host.Write(append([]string{"zfs", "inherit", "-S", prop}, some...)...))
+	}
+	return all
+}
+
+// DestroySnapshots destroys these snapshots of one dataset, each by its name.
+func DestroySnapshots(dataset string, names []string) []host.Command {
+	var all []host.Command
+	for len(names) > 0 {
+		n, size := 0, 0
+		for n < len(names) && (n == 0 || size+len(names[n]) < mostBytes) {
+			size += len(names[n]) + 1
+			n++
+		}
+		all = append(all, host.Write("zfs", "destroy", dataset+"@"+strings.Join(names[:n], ",")))
+		names = names[n:]
+	}
+	return all
+}
+
+// Destroy destroys a dataset that has neither children nor snapshots; zfs refuses any other.
+func Destroy(name string) host.Command { return host.Write("zfs", "destroy", name) }
+
+// ExpectSnapshots holds while a dataset and what is below it have exactly these snapshots, held and cloned as
+// they were.
+func ExpectSnapshots(dataset string, list []state.Snapshot) host.Expect {
+	var out strings.Builder
+	for _, s := range list {
+		fmt.Fprintf(&out, "%s\t%s\t%d\t%s\n", s.FullName(), s.GUID, s.Holds, strings.Join(s.Clones, ","))
+	}
+	c := host.Read("zfs", "list", "-Hp", "-r", "-t", "snapshot", "-o", "name,guid,userrefs,clones", dataset)
+	c.Timeout = datasetsTimeout
+	return host.Expect{Command: c, Output: out.String(), Means: fmt.Sprintf("%s has the same %d snapshots", dataset, len(list))}
+}
+
+// ExpectValues holds while these datasets, the first and all below it, have the values of props with their sources.
+func ExpectValues(list []*state.Dataset, props []string) host.Expect {
+	var out strings.Builder
+	for _, d := range list {
+		for _, name := range props {
+			p, ok := d.Properties[name]
+			if name == "guid" {
+				p, ok = state.Property{Value: d.GUID, Source: "-"}, true
+			}
+			if !ok {
+				p = state.Property{Value: "-", Source: "-"}
+			}
+			fmt.Fprintf(&out, "%s\t%s\t%s\t%s\n", d.Name, name, p.Value, p.Source)
+		}
+	}
+	c := host.Read("zfs", "get", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,property,value,source", strings.Join(props, ","), list[0].Name)
+	c.Timeout = datasetsTimeout
+	return host.Expect{Command: c, Output: out.String(), Means: fmt.Sprintf("%s is there with the same %d below it, and %s as they were", list[0].Name, len(list)-1, strings.Join(props, ", "))}
+}
+
+// ExpectTree holds while exactly these datasets are the first of them and what is below it.
 func ExpectTree(names []string) host.Expect {
 	return host.Expect{
 		Command: host.Read("zfs", "list", "-H", "-r", "-t", "filesystem,volume", "-o", "name", names[0]),

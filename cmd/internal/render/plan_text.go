@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,11 +189,17 @@ func (p *plan) asides(t *text) {
 // summary is the last line.
 func (p *plan) summary(t *text) string {
 	var parts []string
+	n := maps.Clone(p.Summary)
+	for _, a := range p.Actions { // act one of a destroy loses nothing
+		if a.Verb == string(drivers.Destroy) && a.Risk != spec.Destructive.String() {
+			n["trash"], n[a.Verb] = n["trash"]+1, n[a.Verb]-1
+		}
+	}
 	for _, v := range []struct{ verb, word string }{
-		{"create", "to create"}, {"update", "to update"}, {"destroy", "to destroy"}, {"run", "to run"}, {"blocked", "blocked"},
+		{"create", "to create"}, {"update", "to update"}, {"trash", "to trash"}, {"destroy", "to destroy"}, {"run", "to run"}, {"blocked", "blocked"},
 	} {
-		if n := p.Summary[v.verb]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, v.word))
+		if n[v.verb] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[v.verb], v.word))
 		}
 	}
 	switch {

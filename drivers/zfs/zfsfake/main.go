@@ -18,7 +18,7 @@ import (
 const StateVariable = "DPLANE_FAKE_STATE"
 
 // Programs are the names under which Main can be called; Control changes the machine itself.
-var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "stat", "find", "readlink", Control}
+var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "stat", "find", "readlink", "cat", "ps", Control}
 
 // Control is a program that a script uses to say what machine this is:
 //
@@ -28,12 +28,12 @@ var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "stat", "find",
 //	zfsfake user NAME...                   users and groups that quotas may name
 //	zfsfake write DATASET SIZE             puts data into a dataset
 //	zfsfake busy DATASET                   somebody has a file of it open
+//	zfsfake idle DATASET                   nobody has any more
 //	zfsfake link PATH PATH                 another name of a device
 //	zfsfake gone|back PATH                 a device of a pool can't be opened, or is here again
 //	zfsfake finish POOL                    what of them runs ends
 //	zfsfake suspend|hang|resume POOL       its devices are gone; not even reads answer; all is well
 //	zfsfake module on|off                  the kernel module
-//	zfsfake foreign POOL                   it was exported, and used by another machine since
 //	zfsfake slow on|off                    scrubs and trims that begin do not end
 //	zfsfake missing PROGRAM...             programs that are not installed
 const Control = "zfsfake"
@@ -124,17 +124,13 @@ func (m *Model) control(args []string) error {
 		m.NoModule = name == "off"
 	case "slow":
 		m.Slow = name == "on"
-	case "foreign":
-		for _, p := range m.Away {
-			p.Foreign = p.Foreign || p.Name == name
-		}
 	case "suspend", "hang", "resume":
 		p := m.Pools[name]
 		if p == nil {
 			return fmt.Errorf("no pool %s", name)
 		}
 		p.Suspended, p.Hung = args[0] == "suspend", args[0] == "hang"
-	case "write", "busy":
+	case "write", "busy", "idle":
 		return m.use(args[0], name, rest)
 	case "link", "gone", "back", "finish", "checkpoint":
 		return m.hardware(args[0], name, rest)
@@ -196,8 +192,8 @@ func (m *Model) use(how, name string, rest []string) error {
 	if d == nil {
 		return fmt.Errorf("no dataset %s", name)
 	}
-	if how == "busy" {
-		d.Busy = true
+	if how == "busy" || how == "idle" {
+		d.Busy = how == "busy"
 		return nil
 	}
 	if len(rest) != 1 {

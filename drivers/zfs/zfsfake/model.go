@@ -36,7 +36,6 @@ type Pool struct {
 	Tops       int               // top-level vdevs that there ever were, those of cache and spare not counted
 	Datasets   map[string]*Dataset
 	ReadOnly   bool   // imported so
-	Foreign    bool   // last used by another machine, and not exported there
 	Suspended  bool   // its devices are gone: reads answer from memory, writes hang (seen on 2.3.9)
 	Hung       bool   // reads hang as well
 	Health     string // "": what its vdevs make it
@@ -158,7 +157,8 @@ func parent(name string) string {
 	return ""
 }
 
-// below are the dataset and all its descendants, as zfs lists them: a parent before its children.
+// below are the dataset and all its descendants, as zfs lists them: by the bytes of the name, so a parent
+// before its children, and a-b between a and a/x.
 func (p *Pool) below(name string) []string {
 	var names []string
 	for n := range p.Datasets {
@@ -166,7 +166,7 @@ func (p *Pool) below(name string) []string {
 			names = append(names, n)
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) })
+	slices.Sort(names)
 	return names
 }
 

@@ -167,6 +167,12 @@ func (k *call) find() int {
 	if len(args) > 0 && args[0] == "-H" {
 		args = args[1:]
 	}
+	if len(args) > 0 && args[0] == "/proc" {
+		return k.findUsers(args)
+	}
+	if len(args) > 0 && strings.HasPrefix(args[0], "/dev/zvol/") {
+		return k.findLinks(args)
+	}
 	end := slices.IndexFunc(args, func(w string) bool { return strings.HasPrefix(w, "-") || w == "(" || w == "!" })
 	if end < 0 || len(args) < end+2 || args[end] != "-maxdepth" || args[end+1] != "0" {
 		return k.fail(1, "find: this model knows -maxdepth 0 alone")

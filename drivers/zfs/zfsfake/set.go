@@ -9,16 +9,26 @@ import (
 	"github.com/dplaneos/dplane/spec"
 )
 
+// zfsSet sets properties on one dataset after the other, and ends at none: a refusal of one is told, and the next
+// is tried (zfs_do_set in cmd/zfs).
 func (k *call) zfsSet(args []string) int {
 	_, words, ok := getopt(args, "u")
-	if !ok || len(words) < 2 {
+	at := slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") })
+	if !ok || at < 1 {
 		return k.usage()
 	}
-	name := words[len(words)-1]
-	all, r := assignments(words[:len(words)-1])
-	if r != nil {
-		return k.refused(r)
+	code := 0
+	for _, name := range words[at:] {
+		all, r := assignments(words[:at])
+		if r != nil {
+			return k.refused(r)
+		}
+		code = max(code, k.setOne(name, all))
 	}
+	return code
+}
+
+func (k *call) setOne(name string, all []assignment) int {
 	p, d, code := k.open(name)
 	if d == nil {
 		return code

@@ -1,0 +1,204 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// usersTimeout is for a look at every open file of a machine with thousands of processes.
+const usersTimeout = 5 * time.Minute
+
+// observeBusy looks who uses what is declared absent and still there: open files and working directories below
+// its mountpoints, what is mounted there, and volumes that a process, a mount or a device above them holds open.
+func (d *Driver) observeBusy(ctx context.Context, want *spec.Spec, obs *state.Observed) error {
+	v := newView(drivers.Input{Want: want, Have: obs})
+	for _, name := range want.DatasetNames() {
+		have := v.have(name)
+		if have == nil || !want.Datasets[name].Absent || name.IsRoot() || !v.reachable(name) {
+			continue
+		}
+		busy, err := d.users(ctx, v.newToTrash(have))
+		if err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("observe who uses %s: %w", name, err)
+			}
+			busy = []string{why("it could not be seen who uses it", err)}
+		}
+		for _, by := range busy {
+			obs.Busy = append(obs.Busy, state.Busy{Dataset: string(name), By: by})
+		}
+	}
+	return nil
+}
+
+// users are those of one tree, one line each.
+func (d *Driver) users(ctx context.Context, t *toTrash) ([]string, error) {
+	devices, err := d.devices(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	places := t.places()
+	if len(places)+len(devices) == 0 {
+		return nil, nil
+	}
+	mounts, err := d.Runner.Run(ctx, host.Read("cat", "/proc/self/mounts", "/proc/swaps"))
+	if err != nil {
+		return nil, err
+	}
+	busy := mountedOn(string(mounts.Stdout), t, places, devices)
+	found, err := d.find(ctx, usersOf(places, devices))
+	if err != nil || found == "" {
+		return busy, err
+	}
+	return append(busy, d.processes(ctx, found, devices)...), nil
+}
+
+// find takes the status 1 for what it is: a process ended, or a path was not there.
+func (d *Driver) find(ctx context.Context, c host.Command) (string, error) {
+	res, err := d.Runner.Run(ctx, c)
+	var exit *host.ExitError
+	if errors.As(err, &exit) && exit.Code == 1 {
+		err = nil
+	}
+	return string(res.Stdout), err
+}
+
+// devices are the block devices of the tree's volumes and of their partitions, with the volumes' names.
+func (d *Driver) devices(ctx context.Context, t *toTrash) (map[string]string, error) {
+	argv := []string{"find", "/dev/zvol/" + string(spec.DatasetName(t.name).Pool()), "-type", "l", "("}
+	for _, ds := range t.list {
+		if ds.Type == "volume" {
+			link := "/dev/zvol/" + ds.Name
+			argv = append(argv, "-path", link, "-o", "-path", link+"-part*", "-o")
+		}
+	}
+	devices := map[string]string{}
+	if argv[len(argv)-1] == "(" {
+		return devices, nil
+	}
+	argv[len(argv)-1] = ")"
+	out, err := d.find(ctx, host.Read(append(argv, "-printf", `%p\t%l\n`)...))
+	for line := range strings.Lines(out) {
+		link, to, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		devices["/dev/"+path.Base(to)] = strings.TrimPrefix(link, "/dev/zvol/")
+	}
+	return devices, err
+}
+
+// usersOf prints the links of processes to what is at or below the places, and to the devices, and the names of
+// devices above those.
+func usersOf(places []string, devices map[string]string) host.Command {
+	argv := []string{"find", "-H", "/proc"}
+	var holders, links []string
+	for _, dev := range sortedKeys(devices) {
+		argv = append(argv, "/sys/class/block/"+path.Base(dev))
+		holders = append(holders, "-o", "-path", "/sys/class/block/"+path.Base(dev)+"/holders/*")
+		links = append(links, "-o", "-lname", dev)
+	}
+	for _, at := range places {
+		links = append(links, "-o", "-lname", literal(at), "-o", "-lname", strings.TrimSuffix(literal(at), "/")+"/*")
+	}
+	argv = append(argv, "-maxdepth", "3", "(", "-path", "/proc/[0-9]*", "(")
+	argv = append(append(argv, links[1:]...), ")")
+	argv = append(append(argv, holders...), ")", "-printf", `%p\t%l\n`)
+	c := host.Read(argv...)
+	c.Timeout = usersTimeout
+	return c
+}
+
+// expectUnused holds while nobody has a file at or below the places open.
+func expectUnused(name string, places []string) host.Expect {
+	return host.Expect{Command: usersOf(places, nil), AnyCode: true, Means: "nobody uses " + name}
+}
+
+// literal is a path as a pattern that fits nothing else.
+func literal(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+}
+
+// mountedOn are the mounts below the places that are not the tree's, and those of the devices.
+func mountedOn(mounts string, t *toTrash, places []string, devices map[string]string) (busy []string) {
+	tree := t.tree()
+	for line := range strings.Lines(mounts) {
+		f := strings.Fields(line)
+		if len(f) < 3 {
+			continue
+		}
+		what, at := unescaped(f[0]), unescaped(f[1])
+		vol, isDevice := devices[what]
+		switch {
+		case isDevice && f[1] == "partition": // /proc/swaps
+			busy = append(busy, fmt.Sprintf("%s (%s) is swapped to", vol, what))
+		case isDevice:
+			busy = append(busy, fmt.Sprintf("%s (%s) is mounted at %s", vol, what, at))
+		case path.IsAbs(at) && !slices.Contains(tree, what) && slices.ContainsFunc(places, func(p string) bool { return strings.HasPrefix(at, strings.TrimSuffix(p, "/")+"/") }):
+			busy = append(busy, fmt.Sprintf("%s is mounted below it, at %s", what, at))
+		}
+	}
+	return busy
+}
+
+// unescaped is a name as the kernel writes it in its tables.
+func unescaped(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}
+
+// processes tells of the first links that were found who they belong to.
+func (d *Driver) processes(ctx context.Context, found string, devices map[string]string) (busy []string) {
+	const most = 8
+	targets := map[string]string{} // pid -> the first thing it uses
+	var pids []string
+	for line := range strings.Lines(found) {
+		link, to, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if rest, ok := strings.CutPrefix(link, "/sys/class/block/"); ok {
+			dev, _, _ := strings.Cut(rest, "/")
+			busy = append(busy, fmt.Sprintf("%s holds %s (/dev/%s) open", path.Base(link), devices["/dev/"+dev], dev))
+			continue
+		}
+		pid, _, _ := strings.Cut(strings.TrimPrefix(link, "/proc/"), "/")
+		if _, known := targets[pid]; !known {
+			targets[pid] = to
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	names := d.names(ctx, pids)
+	for i, pid := range pids {
+		if i == most {
+			return append(busy, fmt.Sprintf("and %d more processes", len(pids)-most))
+		}
+		busy = append(busy, fmt.Sprintf("%s (%s) uses %s", names[pid], pid, targets[pid]))
+	}
+	return busy
+}
+
+// names are those of processes; one that ended meanwhile is "a process".
+func (d *Driver) names(ctx context.Context, pids []string) map[string]string {
+	names := map[string]string{}
+	for _, pid := range pids {
+		names[pid] = "a process"
+	}
+	if len(pids) == 0 {
+		return names
+	}
+	res, err := d.Runner.Run(ctx, host.Read("ps", "-o", "pid=,comm=", "-p", strings.Join(pids, ",")))
+	if err != nil && len(res.Stdout) == 0 {
+		return names // the numbers have to do
+	}
+	for line := range strings.Lines(string(res.Stdout)) {
+		if pid, name, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			names[pid] = name
+		}
+	}
+	return names
+}
