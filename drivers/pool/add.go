@@ -21,12 +21,12 @@ func (p *planner) add(class string, g *group) {
 		command: zfs.AddVdev(p.have.Name, words), new: paths(g.Devices), adds: true,
 		undo: "nothing takes it back but a removal, which copies its data to the other vdevs", notes: addNotes[class],
 	}
-	var obstacles []string
+	obstacles := p.spares(g)
 	switch class {
 	case "log":
 		s.undo = "a removal: name its devices in remove"
 	case "special", "dedup":
-		obstacles = p.missingFeature("allocation_classes", "have a "+class+" vdev")
+		obstacles = append(obstacles, p.missingFeature("allocation_classes", "have a "+class+" vdev")...)
 	}
 	if strings.HasPrefix(string(g.Type), "draid") {
 		obstacles = append(obstacles, p.missingFeature("draid", "have a draid")...)
@@ -41,6 +41,21 @@ func (p *planner) add(class string, g *group) {
 		}
 	}
 	p.plan(s, obstacles...)
+}
+
+// spares are devices that wait as spares of this pool: they take no other task while they do.
+func (p *planner) spares(g *group) []string {
+	var why []string
+	for _, d := range g.Devices {
+		if p.layout.find(d.Path) != nil {
+			why = append(why, isSpare(d.Path))
+		}
+	}
+	return why
+}
+
+func isSpare(device string) string {
+	return device + " is a spare of the pool: name it in remove, and declare it here when it is out"
 }
 
 // addNotes say what people expect otherwise.

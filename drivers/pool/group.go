@@ -155,7 +155,7 @@ func (p *planner) attach(g *group, d spec.Device) {
 	}
 	var obstacles []string
 	if l := p.layout.find(d.Path); l != nil {
-		obstacles = append(obstacles, d.Path+" is a spare of the pool: name it in remove and declare it here after that")
+		obstacles = append(obstacles, isSpare(d.Path))
 	}
 	switch how := kind(g.top.Vdev); {
 	case strings.HasPrefix(how, "draid"):

@@ -41,15 +41,16 @@ func (d *Driver) observeNew(ctx context.Context, want *spec.Spec, obs *state.Obs
 	return nil
 }
 
-// doubtful are the declared devices that the pool lacks, and those that it can't open: they may be here again.
+// doubtful are the declared devices that the pool lacks, and those that it can't open: they may be here again, or
+// others in their stead.
 func (y *layout) doubtful(p *spec.Pool) []string {
 	var paths []string
 	for _, dev := range p.Devices() {
 		switch l := y.find(dev.Path); {
 		case l == nil:
 			paths = append(paths, dev.Path)
-		case l.State == "UNAVAIL" || l.State == "REMOVED":
-			paths = append(paths, l.Path)
+		case lost(l.Vdev):
+			paths = append(paths, l.Path, dev.Path)
 		}
 	}
 	return paths

@@ -32,7 +32,7 @@ func (p *planner) plan(s step, obstacles ...string) {
 		guard = append(guard, zfs.ExpectVdev(p.have.Name, s.old.Name, s.old.GUID)) // vdevs have properties since 2.2
 	}
 	for _, dev := range s.new {
-		if !p.layout.lacks(dev) {
+		if l := p.layout.find(dev); l != nil && !lost(l.Vdev) {
 			continue // a spare of this pool, or a device that stands elsewhere in it, which is an obstacle
 		}
 		seen := p.in.Have.Devices[dev]

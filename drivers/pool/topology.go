@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/dplaneos/dplane/drivers"
-	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -39,7 +38,7 @@ func topologyOf(in drivers.Input, want *spec.Pool, have *state.Pool) drivers.Res
 		return drivers.Result{Actions: p.actions}
 	}
 	p.claim()
-	p.online()
+	p.revive()
 	for _, c := range []struct {
 		class string
 		vdevs []spec.Vdev
@@ -119,25 +118,4 @@ func nameOf(v state.Vdev) string {
 func (p *planner) released(what string, devices ...string) {
 	p.notices = append(p.notices, fmt.Sprintf("pool %s (%s): %s is no longer declared: released, it stays in the pool; to take it out: remove: [%s]",
 		p.want.Name, p.want.Pos.At(), what, strings.Join(devices, ", ")))
-}
-
-// online brings back what was taken offline and is declared, and what is here again.
-func (p *planner) online() {
-	for _, l := range p.layout.leaves {
-		if p.used[l] == "" || p.named[l] || l.top.Class == "cache" || l.top.Class == "spare" {
-			continue
-		}
-		observed := nameOf(l.Vdev) + " is " + l.State
-		if l.State != "OFFLINE" {
-			dev := p.in.Have.Devices[l.Path]
-			if l.State != "UNAVAIL" && l.State != "REMOVED" || dev == nil || dev.Vdev == "" || dev.Vdev != l.GUID {
-				continue
-			}
-			observed += ", and a device with its label is here again"
-		}
-		p.plan(step{
-			at: p.used[l], field: drivers.Field{Name: nameOf(l.Vdev), From: l.State, To: "ONLINE"}, observed: observed, risk: spec.Safe, old: l.Vdev, adds: true,
-			undo: zfs.OfflineVdev(p.have.Name, l.Name).String(), command: zfs.OnlineVdev(p.have.Name, l.Name), notes: []string{"a resilver copies to it what was written meanwhile"},
-		})
-	}
 }

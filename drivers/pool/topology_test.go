@@ -151,6 +151,8 @@ func TestTopologyChanges(t *testing.T) {
 		"online":                             {mirror + ";zpool offline tank /d/b", "vdevs: [{mirror: [/d/a, /d/b]}]", "safe: zpool online tank /d/b", ""},
 		"online in a place that a spare has": {mirror + " spare /d/c;zpool offline tank /d/b;zpool replace tank /d/b /d/c", "vdevs: [{mirror: [/d/a, /d/b]}], spare: [/d/c]", "safe: zpool online tank /d/b", ""},
 		"gone, and here again":               {mirror + ";:gone /d/b;:back /d/b", "vdevs: [{mirror: [/d/a, /d/b]}]", "safe: zpool online tank GUID", ""},
+		"another disk at its path":           {mirror + ";:gone /d/b;:disk /d/b 8G", "vdevs: [{mirror: [/d/a, /d/b]}]", "disruptive: zpool replace tank GUID /d/b", ""},
+		"a used disk at its path":            {mirror + ";:gone /d/b;:disk /d/b 8G ext4", "vdevs: [{mirror: [/d/a, /d/b]}]", "blocked: /d/b is used: signature of ext4...", "same"},
 		"gone":                               {mirror + ";:gone /d/b", "vdevs: [{mirror: [/d/a, /d/b]}]", "", ""},
 
 		"a spare takes the place": {mirror + " spare /d/c", "vdevs: [{mirror: [/d/a, /d/c]}]", "disruptive: zpool replace tank /d/b /d/c", "irreversible: zpool detach tank /d/b"},
@@ -163,6 +165,8 @@ func TestTopologyChanges(t *testing.T) {
 		"a smaller raidz":      {raidz, "vdevs: [{raidz1: [/d/a, /d/b]}]", "blocked: a raidz or draid never gets smaller...", "same"},
 		"stripe of a mirror":   {mirror, "vdevs: [{stripe: [/d/a, /d/b]}]", "blocked: ZFS does not take a vdev apart...\nnotice: ...", "same"},
 		"devices that moved":   {two, "vdevs: [{mirror: [/d/a, /d/c]}, {mirror: [/d/b, /d/d]}]", "blocked: devices don't move between vdevs...\nblocked: devices don't...", "same"},
+		"a spare for a log":    {mirror + " spare /d/c", "vdevs: [{mirror: [/d/a, /d/b]}], log: [{stripe: [/d/c]}]", "blocked: /d/c is a spare of the pool...", "same"},
+		"a spare attached":     {mirror + " spare /d/c", "vdevs: [{mirror: [/d/a, /d/b, /d/c]}]", "blocked: /d/c is a spare of the pool...", "same"},
 		"another class":        {mirror + " log /d/c", "vdevs: [{mirror: [/d/a, /d/b]}], cache: [/d/c]", "blocked: a device has one task...", "same"},
 		"another pool":         {mirror, "vdevs: [{mirror: [/d/c, /d/d]}]", "blocked: is it the right pool? It has mirror-0 of /d/a and /d/b...", "same"},
 		"topology not managed": {mirror, "scrub: {monthly: \"1 03:00\"}", "", ""},
