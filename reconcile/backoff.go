@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -110,11 +111,11 @@ func (p *Patience) Learn(s Step, now time.Time) (fights []string) {
 		p.failures, p.rounds = map[spec.Ref]*failure{}, map[contested]*rounds{}
 	}
 	for _, o := range s.Outcomes {
-		switch o.Outcome {
-		case state.Failed, state.Refused:
-			p.failed(o, now)
-		case state.Done:
+		switch {
+		case o.Outcome == state.Done, errors.Is(o.Err, errUndone):
 			p.done(o.Action.Action, now)
+		case o.Outcome == state.Failed, o.Outcome == state.Refused:
+			p.failed(o, now)
 		}
 	}
 	fights = p.fights(s.Plan, now)

@@ -20,6 +20,7 @@ type world struct {
 	now      time.Time
 	fails    map[string]bool // objects whose change fails
 	fought   map[string]bool // objects that somebody changes after each pass
+	quick    map[string]bool // those that somebody changes before the second look
 	open     map[string]bool // objects that differ now
 	tries    map[string]int
 	told     []string
@@ -28,7 +29,7 @@ type world struct {
 var epoch = time.Date(2026, 11, 24, 7, 0, 0, 0, time.UTC)
 
 func newWorld(objects ...string) *world {
-	w := &world{now: epoch, fails: map[string]bool{}, fought: map[string]bool{}, open: map[string]bool{}, tries: map[string]int{}}
+	w := &world{now: epoch, fails: map[string]bool{}, fought: map[string]bool{}, quick: map[string]bool{}, open: map[string]bool{}, tries: map[string]int{}}
 	w.patience.Interval = time.Minute
 	for _, o := range objects {
 		w.open[o] = true
@@ -50,7 +51,9 @@ func (w *world) pass() *Plan {
 		}
 		w.tries[a.Object.Name]++
 		o := Outcome{Action: a, Outcome: state.Done}
-		if w.fails[a.Object.Name] {
+		if w.quick[a.Object.Name] {
+			o.Outcome, o.Err = state.Failed, fmt.Errorf("update: %w", errUndone)
+		} else if w.fails[a.Object.Name] {
 			o.Outcome, o.Err = state.Failed, errors.New("busy\nwith details")
 		} else {
 			w.open[a.Object.Name] = false
@@ -152,6 +155,18 @@ func TestFight(t *testing.T) {
 	w.patience.Forget()
 	if got := show(w.pass()); got != "update a" {
 		t.Errorf("after a person applied: %s", got)
+	}
+}
+
+// Whoever changes it back before the second look fights as well.
+func TestQuickFight(t *testing.T) {
+	w := newWorld("a")
+	w.quick["a"] = true
+	for range 10 {
+		w.pass()
+	}
+	if w.tries["a"] != fightRounds || len(w.told) != 1 {
+		t.Errorf("set back %d times, told %q", w.tries["a"], w.told)
 	}
 }
 

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -87,6 +88,9 @@ func (l *Loop) whole(want *spec.Spec, s Step, consent Consent) *Plan {
 	return Build(drivers.Input{Want: want, Have: s.Observed, Now: s.Observed.At}, l.Drivers, consent.spent())
 }
 
+// errUndone is an action of which nothing is to be seen: it never worked, or somebody took it back at once.
+var errUndone = errors.New("the commands succeeded, and a second look shows no change")
+
 // verify turns an action that ran without an error, and is still to be done, into a failed one: done
 // means seen, never an exit status alone.
 func (l *Loop) verify(s *Step) {
@@ -98,7 +102,7 @@ func (l *Loop) verify(s *Step) {
 		if o.Outcome != state.Done || !still[o.Action.ID] {
 			continue
 		}
-		err := fmt.Errorf("%s %s: the commands succeeded, and a second look shows no change", o.Action.Verb, o.Action.Object)
+		err := fmt.Errorf("%s %s: %w", o.Action.Verb, o.Action.Object, errUndone)
 		s.Outcomes[i].Outcome, s.Outcomes[i].Err = state.Failed, err
 		l.note(err.Error(), s.Plan.Generation)
 	}
