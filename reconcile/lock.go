@@ -12,7 +12,10 @@ import (
 // Lock is held over a step, so that two never change the machine at once. The kernel lets go of it
 // when its process ends, however that happens. The directory itself is locked, not only a file in it: a file
 // that somebody removes while it is held would let a second one in.
-type Lock struct{ dir, f *os.File }
+type Lock struct {
+	Last   string // who held it before, "" where nobody did
+	dir, f *os.File
+}
 
 // LockedError says who holds the lock.
 type LockedError struct{ Path, Holder string }
@@ -35,12 +38,13 @@ func Acquire(dir, who string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
+	last, _ := os.ReadFile(path) // unreadable is as if nobody had
 	f, err := sign(path, who)
 	if err != nil {
 		d.Close()
 		return nil, err
 	}
-	return &Lock{dir: d, f: f}, nil
+	return &Lock{Last: strings.TrimSpace(string(last)), dir: d, f: f}, nil
 }
 
 // lockDir locks the directory that stands at the path once the lock is held: it may have been removed and made

@@ -28,6 +28,9 @@ const (
 	exitLocked = 6
 )
 
+// applying is who an apply is, for those whom it locks out and for the loop afterwards.
+const applying = "dplane apply"
+
 type applyFlags struct {
 	yes, dryRun bool
 	allow       []string
@@ -115,7 +118,7 @@ func (a *app) runApply(ctx context.Context, f applyFlags) error {
 		return failf("chown root and chmod go-w what it names", "the configuration is not safe to act on: %w", err)
 	}
 	outliveReaders()
-	lock, err := reconcile.Acquire(want.Daemon.Runtime, "dplane apply")
+	lock, err := reconcile.Acquire(want.Daemon.Runtime, applying)
 	var held *reconcile.LockedError
 	switch {
 	case errors.As(err, &held):
@@ -124,6 +127,9 @@ func (a *app) runApply(ctx context.Context, f applyFlags) error {
 		return failf("run dplane apply as root", "%w", err)
 	}
 	defer lock.Release()
+	defer context.AfterFunc(ctx, func() {
+		fmt.Fprintln(a.stderr, "interrupted: the running command is waited for, and no other begins; once more ends at once")
+	})()
 	db, err := a.openStore(want.Daemon.Database)
 	if err != nil {
 		return err

@@ -9,10 +9,15 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
+	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"github.com/dplaneos/dplane/cmd/internal/watch"
@@ -55,7 +60,10 @@ type daemon struct {
 
 	patience reconcile.Patience // with what fails, and with whom the loop fights
 	noticed  map[string]bool    // notices of the last plan: each is said once
-	until    time.Time          // the deadline of a try whose apply died; zero: none
+	left     string             // what the last pass left to be done, for systemctl status
+	asked    atomic.Bool        // a SIGHUP came
+	systemd  *supervisor
+	until    time.Time // the deadline of a try whose apply died; zero: none
 
 	want    *spec.Spec        // in force; nil until a valid configuration was ever seen
 	invalid string            // why the newest files are not in force
@@ -75,19 +83,77 @@ func (a *app) runDaemon(ctx context.Context) error {
 	defer func() { d.db.Close() }() // the one that is open then
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	poke, done := watch.Dir(ctx, a.config, d.log)
+	files, done := watch.Dir(ctx, a.config, d.log)
 	defer func() { cancel(); <-done }()
 	defer func() { d.web.stop() }()
+	defer d.supervised(ctx)()
+	poke := d.pokes(ctx, files)
 
 	d.event(ctx, "daemon", "info", "daemon started")
 	for {
+		if d.asked.Swap(false) {
+			d.patience.Forget()
+			d.systemd.reloading()
+		}
+		d.systemd.moves(d.interval())
 		d.pass(ctx)
+		d.systemd.moves(d.interval())
+		d.systemd.ready(d.summary())
 		if !d.loop.Wait(ctx, d.pause(), poke) {
 			break
 		}
 	}
 	d.event(context.WithoutCancel(ctx), "daemon", "info", "daemon stopped")
 	return nil
+}
+
+// supervised begins to keep systemd informed; the function it gives ends that.
+func (d *daemon) supervised(ctx context.Context) (end func()) {
+	d.systemd = newSupervisor(d.log, reconcile.Wall{})
+	watchdog, err := systemd.SdWatchdogEnabled(false)
+	if err != nil {
+		d.log.Warn("WATCHDOG_USEC is not understood: systemd is not told that the loop runs", "err", err)
+	}
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.systemd.watch(ctx, watchdog, over)
+	}()
+	return func() { close(over); <-ended }
+}
+
+// pokes are the reasons to look before the interval is over: files that changed, and a SIGHUP, with which a person
+// also asks to try again what the loop rests from.
+func (d *daemon) pokes(ctx context.Context, files <-chan struct{}) <-chan struct{} {
+	poke, hup := make(chan struct{}, 1), make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-files:
+			case <-hup:
+				d.asked.Store(true)
+			}
+			select {
+			case poke <- struct{}{}:
+			default: // one is waiting already
+			}
+		}
+	}()
+	return poke
+}
+
+// summary is what `systemctl status` shows.
+func (d *daemon) summary() string {
+	switch {
+	case d.want == nil:
+		return "no valid configuration"
+	case d.invalid != "":
+		return fmt.Sprintf("the newest files are invalid, generation %.12s stays in force; %s", d.want.Generation, d.left)
+	}
+	return fmt.Sprintf("generation %.12s; %s", d.want.Generation, d.left)
 }
 
 // open gets the database and the last good configuration, which tells where the database is: without
@@ -228,6 +294,9 @@ func (d *daemon) step(ctx context.Context) error {
 		return err
 	}
 	defer lock.Release()
+	if strings.Contains(lock.Last, applying) { // a person looked after it
+		d.patience.Forget()
+	}
 	if err := d.loop.Settle(ctx); err != nil { // under the lock alone: no intent is that of a living apply
 		return err
 	}
@@ -246,6 +315,7 @@ func (d *daemon) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.left = fmt.Sprintf("%d to do", len(s.Remaining.Actions))
 	for _, fight := range d.patience.Learn(s, d.loop.Clock.Now()) {
 		d.log.Warn("somebody else keeps changing it", "fight", fight)
 		d.event(ctx, "drift", state.Warn, fight)

@@ -43,6 +43,7 @@ var homes = []struct{ pkg, home, why string }{
 	{"net/http", "cmd/internal/web", "one listener"},
 	{"cuelang.org/go", "spec", "the schema is evaluated by the loader alone"},
 	{"github.com/spf13/cobra", "cmd/dplane", "the command line is one way to reach the rooms"},
+	{"github.com/coreos/go-systemd", "cmd/dplane", "the daemon alone is a service"},
 	{"github.com/fsnotify/fsnotify", "cmd/internal/watch", "files are watched in one place"},
 }
 

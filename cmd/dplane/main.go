@@ -17,6 +17,7 @@ func main() {
 	os.Unsetenv("CUE_DEBUG")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the first one ends in order, a second one at once
 	os.Exit(run(ctx, os.Args[1:], edges{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
 }
 
