@@ -79,6 +79,10 @@ type Importable struct {
 	Name string `json:"name"`
 	GUID string `json:"guid"`
 	From string `json:"from"` // the device or search that showed it
+
+	State  string `json:"state,omitempty"`  // ONLINE, DEGRADED, UNAVAIL; "" where the search did not show it
+	Status string `json:"status,omitempty"` // what ails it, as zpool import says it
+	Ready  bool   `json:"ready,omitempty"`  // it can be imported as it is, without force
 }
 
 // Device is a read-only probe of a disk, partition or file that a create would take.

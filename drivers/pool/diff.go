@@ -80,6 +80,9 @@ func block(want *spec.Pool, code, observed string, notes ...string) drivers.Acti
 // was and that its devices are blank, else what stands in the way.
 func missing(in drivers.Input, want *spec.Pool) []drivers.Action {
 	name := string(want.Name)
+	if actions := offered(in, want); actions != nil {
+		return actions
+	}
 	if want.Removable && away(in.Have, want) {
 		return nil // no fault
 	}

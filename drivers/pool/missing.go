@@ -61,12 +61,13 @@ func (d *Driver) search(ctx context.Context, missing []*spec.Pool, obs *state.Ob
 		return err
 	}
 	for _, f := range found {
-		addImportable(obs, state.Importable{Name: f.Name, GUID: f.GUID, From: "zpool import (" + f.State + ")"})
+		addImportable(obs, state.Importable{Name: f.Name, GUID: f.GUID, From: "zpool import (" + f.State + ")", State: f.State, Status: f.Status, Ready: f.Ready})
 	}
 	return nil
 }
 
-// addImportable keeps a pool once, with what showed it first, unless it is imported already.
+// addImportable keeps a pool once, with what showed it first and what the search says of it, unless it is imported
+// already.
 func addImportable(obs *state.Observed, i state.Importable) {
 	if i.Name == "" {
 		return
@@ -77,8 +78,13 @@ func addImportable(obs *state.Observed, i state.Importable) {
 		}
 	}
 	same := func(o state.Importable) bool { return o.Name == i.Name && o.GUID == i.GUID }
-	if !slices.ContainsFunc(obs.Importable, same) {
+	at := slices.IndexFunc(obs.Importable, same)
+	switch {
+	case at < 0:
 		obs.Importable = append(obs.Importable, i)
+	case i.State != "":
+		known := &obs.Importable[at]
+		known.State, known.Status, known.Ready = i.State, i.Status, i.Ready
 	}
 }
 

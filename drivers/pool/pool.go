@@ -1,9 +1,10 @@
-// Package pool sees pools, creates those that are declared and were never here, sets their properties, and changes
-// their vdevs to what is declared. What a device would be taken for is probed first, by reads of its own: that
-// zpool does not object proves nothing.
+// Package pool sees pools, creates those that are declared and were never here, imports those that are away, sets
+// their properties, changes their vdevs to what is declared, and begins the scrubs and trims that are due. What a
+// device would be taken for is probed first, by reads of its own: that zpool does not object proves nothing.
 //
 // It must never create a pool over anything but blank devices, or over one that was here before; take a device
-// out of a pool that `remove` does not name and nothing replaces; import, export or destroy a pool.
+// out of a pool that `remove` does not name and nothing replaces; import one by force, or one that was destroyed;
+// stop a scrub or a trim; export or destroy a pool.
 package pool
 
 import (

@@ -155,7 +155,7 @@ func TestObserveMissing(t *testing.T) {
 	m := blank("/dev/sda")
 	m["zfs version"] = answer{0, "zfs-2.3.9-1\nzfs-kmod-2.3.9-1\n", ""}
 	m["zpool list -Hp -o name,guid,size,allocated,free,fragmentation,capacity,health"] = answer{}
-	m["zpool import -d /dev"] = answer{0, "  pool: tank\n    id: 77\n state: ONLINE\n", ""}
+	m["zpool import -d /dev"] = answer{0, "  pool: tank\n    id: 77\n state: ONLINE\naction: The pool can be imported using its name or numeric identifier.\n", ""}
 	want := &spec.Spec{Pools: map[spec.PoolName]*spec.Pool{
 		"tank":  {Name: "tank", Vdevs: []spec.Vdev{{Type: "stripe", Devices: []spec.Device{{Path: "/dev/sda"}}}}},
 		"rpool": {Name: "rpool"},
@@ -171,7 +171,7 @@ func TestObserveMissing(t *testing.T) {
 	if len(obs.Devices) != 1 || !obs.Devices["/dev/sda"].Blank() {
 		t.Errorf("devices: %+v", obs.Devices)
 	}
-	if want := (state.Importable{Name: "tank", GUID: "77", From: "zpool import (ONLINE)"}); len(obs.Importable) != 1 || obs.Importable[0] != want {
+	if want := (state.Importable{Name: "tank", GUID: "77", From: "zpool import (ONLINE)", State: "ONLINE", Ready: true}); len(obs.Importable) != 1 || obs.Importable[0] != want {
 		t.Errorf("importable: %+v", obs.Importable)
 	}
 	m["zpool import -d /dev"] = answer{1, "", "cannot discover pools: permission denied\n"}

@@ -2,6 +2,12 @@ package zfs
 
 import "github.com/dplaneos/dplane/drivers/host"
 
+// ImportPool imports one pool by its guid, found in these folders.
+func ImportPool(folders []string, guid string) host.Command {
+	c := SearchPools(folders)
+	return host.Write(append(c.Argv, guid)...)
+}
+
 // Scrub begins a scrub of a pool, or goes on with one that is paused; it returns at once. It never waits (-w) for
 // the end: that can be days away.
 func Scrub(pool string) host.Command { return host.Write("zpool", "scrub", pool) }

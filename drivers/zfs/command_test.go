@@ -17,6 +17,7 @@ func TestCommands(t *testing.T) {
 		"zpool status -p -P -t tank":                                                            PoolStatus("tank"),
 		"zpool status -j --json-int -P -t tank":                                                 PoolStatusJSON("tank"),
 		"zpool scrub tank":                                                                      Scrub("tank"),
+		"zpool import -d /dev/disk/by-id -d /pool 17":                                           ImportPool([]string{"/dev/disk/by-id", "/pool"}, "17"),
 		"zpool trim tank":                                                                       Trim("tank"),
 		"zfs get -Hp -r -t filesystem,volume -o name,property,value,source all tank":            GetDatasets("tank"),
 		"zfs get -Hp -r -t filesystem -o name,property,value,source userquota@a,userquota@b po": GetQuotas("po", []string{"userquota@a", "userquota@b"}),

@@ -37,9 +37,23 @@ func TestParseSearch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Found{{"rz", "11671978868016318394", "DEGRADED"}, {"my pool", "2749963865025900126", "ONLINE"}}
+	want := []Found{{"rz", "11671978868016318394", "DEGRADED", "One or more devices are missing from the system.", true}, {"my pool", "2749963865025900126", "ONLINE", "", true}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	for text, want := range map[string]Found{ // of 2.1.11, 2.3.9
+		"   pool: rz\n     id: 17\n  state: UNAVAIL\nstatus: One or more devices are missing from the system.\n action: The pool cannot be imported. Attach the missing\n\tdevices and try again.\n" +
+			"   see: https://openzfs.github.io/openzfs-docs/msg/ZFS-8000-3C\n config:\n\n\trz  UNAVAIL  insufficient replicas\n": {"rz", "17", "UNAVAIL", "One or more devices are missing from the system.", false},
+		"   pool: h\n     id: 4\n  state: ONLINE\nstatus: The pool was last accessed by another system.\n action: The pool can be imported using its name or numeric identifier and\n\tthe '-f' flag.\n": {
+			"h", "4", "ONLINE", "The pool was last accessed by another system.", false},
+		"  pool: h\n    id: 4\n state: ONLINE (DESTROYED)\naction: The pool can be imported using its name or numeric identifier.\n": {"h", "4", "ONLINE (DESTROYED)", "", false},
+		"  pool: old\n    id: 30\n state: ONLINE\nstatus: Some supported features are not enabled on the pool.\n\t(Note that they may be intentionally disabled if the\n\t'compatibility' property is set.)\n" +
+			"action: The pool can be imported using its name or numeric identifier, though\n\tsome features will not be available without an explicit 'zpool upgrade'.\n": {
+			"old", "30", "ONLINE", "Some supported features are not enabled on the pool. (Note that they may be intentionally disabled if the 'compatibility' property is set.)", true},
+	} {
+		if got, err := ParseSearch([]byte(text)); err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
 	}
 	if got, err := ParseSearch(nil); len(got) != 0 || err != nil {
 		t.Errorf("nothing found gives %v, %v", got, err)

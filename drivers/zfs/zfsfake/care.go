@@ -149,3 +149,38 @@ func (k *call) trimJSON(v Vdev, o *object) {
 	}
 	o.put("trim_notsup", flag(k.trimless(v.Name)))
 }
+
+// importable is what a search says of a pool.
+func (k *call) importable(p *Pool) {
+	status, action := "", "The pool can be imported using its name or numeric identifier."
+	switch {
+	case p.Foreign:
+		status, action = "status: The pool was last accessed by another system.\n", "The pool can be imported using its name or numeric identifier and\n\tthe '-f' flag."
+	case p.health() == "DEGRADED":
+		status = "status: One or more devices are missing from the system.\n"
+		action = "The pool can be imported despite missing or damaged devices.  The\n\tfault tolerance of the pool may be compromised if imported."
+	case p.health() != "ONLINE":
+		status = "status: One or more devices are missing from the system.\n"
+		action = "The pool cannot be imported. Attach the missing\n\tdevices and try again."
+	}
+	k.printf("  pool: %s\n    id: %s\n state: %s\n%saction: %s\nconfig:\n\n", p.Name, p.GUID, p.health(), status, action)
+	k.table(p, false, false, false)
+}
+
+func (p *Pool) refusesImport(opts options) *refusal {
+	switch {
+	case p.Foreign && !opts.has('f'):
+		return refuse(1, "cannot import '%s': pool was previously in use from another system.\nLast accessed by node1 (hostid=aabbccdd) at %s\n"+
+			"The pool can be imported, use 'zpool import -f' to import the pool.", p.Name, ctime(epoch))
+	case p.health() == "UNAVAIL":
+		return refuse(1, "cannot import '%s': no such pool or dataset\n\tDestroy and re-create the pool from\n\ta backup source.", p.Name)
+	}
+	return nil
+}
+
+// mountAll mounts what an import mounts.
+func (p *Pool) mountAll() {
+	for n, d := range p.Datasets {
+		d.Mounted = !d.Volume && p.mountable(n) && d.Local["canmount"] != "noauto"
+	}
+}

@@ -181,6 +181,10 @@ func (k *call) zpoolExport(args []string) int {
 	if p != nil {
 		delete(k.Pools, p.Name)
 		k.Away[p.GUID] = p
+		p.ReadOnly = false
+		for _, d := range p.Datasets {
+			d.Mounted = false
+		}
 		k.label(p, 1)
 	}
 	return code
@@ -202,8 +206,7 @@ func (k *call) zpoolImport(args []string) int {
 			if i > 0 {
 				k.printf("\n")
 			}
-			k.printf("  pool: %s\n    id: %s\n state: %s\naction: The pool can be imported using its name or numeric identifier.\nconfig:\n\n", p.Name, p.GUID, p.health())
-			k.table(p, false, false, false)
+			k.importable(p)
 		}
 		return 0
 	}
@@ -212,11 +215,20 @@ func (k *call) zpoolImport(args []string) int {
 		return k.fail(1, "cannot import '%s': no such pool available", operands[0])
 	}
 	p := found[i]
-	if k.Pools[p.Name] != nil {
-		return k.fail(1, "cannot import '%s': a pool with that name already exists\nuse the form 'zpool import <pool | id> <newpool>' to give it a new name", p.Name)
+	switch {
+	case k.Pools[p.Name] == nil:
+	case k.Pools[p.Name].GUID != p.GUID && operands[0] == p.GUID:
+		return k.fail(1, "cannot import '%s': pool already exists", p.Name)
+	default:
+		return k.fail(1, "cannot import '%s': a pool with that name already exists\nuse the form 'zpool import <pool | id> <newpool>' to give it a new name", operands[0])
+	}
+	if r := p.refusesImport(opts); r != nil {
+		return k.refused(r)
 	}
 	delete(k.Away, p.GUID)
 	k.Pools[p.Name] = p
+	p.Foreign, p.ReadOnly = false, slices.Contains(opts['o'], "readonly=on")
+	p.mountAll()
 	k.label(p, 0)
 	k.wrote, k.historyPool = true, p.Name
 	return 0

@@ -34,6 +34,7 @@ var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "stat", "find",
 //	zfsfake finish POOL                    what of them runs ends
 //	zfsfake suspend|hang|resume POOL       its devices are gone; not even reads answer; all is well
 //	zfsfake module on|off                  the kernel module
+//	zfsfake foreign POOL                   it was exported, and used by another machine since
 //	zfsfake slow on|off                    scrubs and trims that begin do not end
 //	zfsfake missing PROGRAM...             programs that are not installed
 const Control = "zfsfake"
@@ -124,6 +125,10 @@ func (m *Model) control(args []string) error {
 		m.NoModule = name == "off"
 	case "slow":
 		m.Slow = name == "on"
+	case "foreign":
+		for _, p := range m.Away {
+			p.Foreign = p.Foreign || p.Name == name
+		}
 	case "suspend", "hang", "resume":
 		p := m.Pools[name]
 		if p == nil {

@@ -36,6 +36,7 @@ type Pool struct {
 	Tops       int               // top-level vdevs that there ever were, those of cache and spare not counted
 	Datasets   map[string]*Dataset
 	ReadOnly   bool   // imported so
+	Foreign    bool   // last used by another machine, and not exported there
 	Suspended  bool   // its devices are gone: reads answer from memory, writes hang (seen on 2.3.9)
 	Hung       bool   // reads hang as well
 	Health     string // "": what its vdevs make it
