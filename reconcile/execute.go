@@ -44,7 +44,7 @@ func (l *Loop) execute(ctx context.Context, p *Plan, by string, allow map[string
 		if !a.Runnable() {
 			continue
 		}
-		o := l.one(ctx, a, p.Generation, by, allow[a.ID], failed)
+		o := l.one(ctx, a, p.Generation, by, a.Named || allow[a.ID], failed)
 		if o.Outcome != state.Done {
 			failed[a.ID] = a.Object.String()
 		}

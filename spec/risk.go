@@ -11,6 +11,7 @@ const (
 	KindSchedule    Kind = "schedule"
 	KindReplication Kind = "replication"
 	KindHA          Kind = "ha"
+	KindDisk        Kind = "disk" // no section of the files: a device that a pool is to take
 )
 
 // Ref names one object: dataset tank/home.

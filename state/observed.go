@@ -85,22 +85,6 @@ type Importable struct {
 	Ready  bool   `json:"ready,omitempty"`  // it can be imported as it is, without force
 }
 
-// Device is a read-only probe of a disk, partition or file that a create would take.
-type Device struct {
-	Path   string `json:"path"`
-	Exists bool   `json:"exists"`
-	File   bool   `json:"file,omitempty"` // a regular file, no block device
-	// Vdev is the guid in its ZFS label, by which a vdev is found again under another path.
-	Vdev string `json:"vdev,omitempty"`
-	// Used says what is on it: a signature, a partition table, a holder, a mount, a ZFS label. Empty: blank.
-	Used []string `json:"used,omitempty"`
-	// Error is a probe that could not be carried out; the device then counts as used.
-	Error string `json:"error,omitempty"`
-}
-
-// Blank tells whether dplane's own probe found the device empty.
-func (d *Device) Blank() bool { return d.Exists && d.Error == "" && len(d.Used) == 0 }
-
 // UnseenPool tells why a pool could not be observed, "" where it was.
 func (o *Observed) UnseenPool(pool string) string {
 	if o.ZFS.Error != "" {

@@ -37,7 +37,9 @@ type applyFlags struct {
 	allowLimits bool
 	try         time.Duration // 0: for good
 	part        selectFlags
-	plan        string // a saved plan
+	wipe        wipeFlags
+	wipes       map[string]string // what wipe names
+	plan        string            // a saved plan
 }
 
 func (a *app) apply() *cobra.Command {
@@ -46,7 +48,8 @@ func (a *app) apply() *cobra.Command {
 		Use:   "apply [PLAN]",
 		Short: "Plan, ask, and carry the plan out",
 		Long: `Carries out what ` + "`dplane plan`" + ` shows, or exactly the plan in a file that ` + "`dplane plan --out`" + ` saved.
-What destroys data is never covered by --yes: --allow names each such action by its id.
+What destroys data is never covered by --yes: --allow names each such action by its id, --wipe each disk that is
+not blank.
 
 ` + selectHelp + `
 
@@ -58,6 +61,7 @@ nothing done, 5 some failed or were interrupted, 3 all else done but something i
   dplane apply --yes
   dplane apply --dry-run
   dplane apply --try 2m --yes
+  dplane apply --wipe /dev/disk/by-id/ata-A --wipe /dev/disk/by-id/ata-B=oldpool
   dplane plan --out p.json && dplane apply p.json --yes`,
 		Args: args(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -76,6 +80,7 @@ nothing done, 5 some failed or were interrupted, 3 all else done but something i
 	c.Flags().BoolVar(&f.allowLimits, "allow-limits", false, "approve more changes at once than daemon.limits admits")
 	c.Flags().DurationVar(&f.try, "try", 0, "take it back after this `time` (2m), unless dplane confirm is typed before")
 	f.part.add(c.Flags())
+	f.wipe.add(c.Flags())
 	return c
 }
 
@@ -85,7 +90,7 @@ func (f applyFlags) consent(want *spec.Spec, part reconcile.Selection) reconcile
 	if f.allowLimits {
 		c.Limits = nil
 	}
-	c.Select = part
+	c.Select, c.Wipe = part, f.wipes
 	return c
 }
 
@@ -109,6 +114,9 @@ func (a *app) runApply(ctx context.Context, f applyFlags) error {
 	}
 	part, saved, err := f.asked()
 	if err != nil {
+		return err
+	}
+	if f.wipes, err = f.wipe.named(want); err != nil {
 		return err
 	}
 	if f.dryRun {
@@ -166,6 +174,9 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	}
 	if p.ZFSError != "" {
 		return failf(p.ZFSHint, "nothing can be done: %s", p.ZFSError)
+	}
+	if err := checkWipe(want, obs, f.wipes); err != nil {
+		return err
 	}
 	if err := addReleased(ctx, db, want, p); err != nil {
 		return err
@@ -310,12 +321,15 @@ func (a *app) dryRun(ctx context.Context, want *spec.Spec, f applyFlags, part re
 		return err
 	}
 	defer done()
-	p, _, err := a.loop(store, false).Plan(ctx, want, f.consent(want, part))
+	p, obs, err := a.loop(store, false).Plan(ctx, want, f.consent(want, part))
 	if err != nil {
 		return err
 	}
 	if p.ZFSError != "" {
 		return failf(p.ZFSHint, "nothing can be planned: %s", p.ZFSError)
+	}
+	if err := checkWipe(want, obs, f.wipes); err != nil {
+		return err
 	}
 	if err := f.fitting(p, saved); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
 )
 
 type planFlags struct {
@@ -16,6 +17,7 @@ type planFlags struct {
 	detailed      bool
 	commands      bool
 	part          selectFlags
+	wipe          wipeFlags
 }
 
 func (a *app) plan() *cobra.Command {
@@ -29,6 +31,7 @@ risk and what takes it back. Exit status: 0, 1 on an error; with --detailed-exit
 ` + selectHelp,
 		Example: `  dplane plan --commands
   dplane plan --only 'tank/vm/**'
+  dplane plan --wipe /dev/disk/by-id/ata-A
   dplane plan --out p.json && dplane apply p.json
   dplane plan --observed observed.json --detailed-exitcode`,
 		Args: args(0, 0),
@@ -39,6 +42,7 @@ risk and what takes it back. Exit status: 0, 1 on an error; with --detailed-exit
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit with 2 where there is an action")
 	c.Flags().BoolVar(&f.commands, "commands", false, "show the exact command lines")
 	f.part.add(c.Flags())
+	f.wipe.add(c.Flags())
 	return c
 }
 
@@ -51,12 +55,20 @@ func (a *app) runPlan(ctx context.Context, f planFlags) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.makePlan(ctx, want, f.observed, part)
+	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
+	consent.Select = part
+	if consent.Wipe, err = f.wipe.named(want); err != nil {
+		return err
+	}
+	p, obs, err := a.makePlan(ctx, want, f.observed, consent)
 	if err != nil {
 		return err
 	}
 	if p.ZFSError != "" {
 		return failf(p.ZFSHint, "nothing can be planned: %s", p.ZFSError)
+	}
+	if err := checkWipe(want, obs, consent.Wipe); err != nil {
+		return err
 	}
 	if err := fitsSomething(p); err != nil {
 		return err
@@ -77,25 +89,23 @@ func (a *app) runPlan(ctx context.Context, f planFlags) error {
 	return err
 }
 
-func (a *app) makePlan(ctx context.Context, want *spec.Spec, observed string, part reconcile.Selection) (*reconcile.Plan, error) {
-	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
-	consent.Select = part
+func (a *app) makePlan(ctx context.Context, want *spec.Spec, observed string, consent reconcile.Consent) (*reconcile.Plan, *state.Observed, error) {
 	if observed != "" {
 		obs, err := readObserved(observed)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		in := drivers.Input{Want: want, Have: obs, Now: obs.At}
-		return reconcile.Build(in, kinds(nil), consent), nil
+		in := drivers.Input{Want: want, Have: obs, Now: obs.At, Wipe: consent.Wipe}
+		return reconcile.Build(in, kinds(nil), consent), obs, nil
 	}
 	store, done, err := memory(want.Daemon.Database)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer done()
-	p, _, err := a.loop(store, false).Plan(ctx, want, consent)
+	p, obs, err := a.loop(store, false).Plan(ctx, want, consent)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return p, addReleased(ctx, store, want, p)
+	return p, obs, addReleased(ctx, store, want, p)
 }

@@ -17,7 +17,7 @@ import (
 
 // kinds are the drivers, in the order in which they observe: what an earlier one saw a later one reads.
 func kinds(r host.Runner) []drivers.Driver {
-	return []drivers.Driver{&pool.Driver{Runner: r}, &dataset.Driver{Runner: r}}
+	return []drivers.Driver{&pool.Driver{Runner: r}, &pool.Disks{Runner: r}, &dataset.Driver{Runner: r}}
 }
 
 // loop joins the drivers, the store and the clock. Without leave to write, nothing can be changed by

@@ -97,13 +97,19 @@ func (v *view) poolMayCome(name spec.PoolName) bool {
 	if _, known := v.recorded[spec.Ref{Kind: spec.KindPool, Name: string(name)}]; known {
 		return false
 	}
-	for _, i := range v.Have.Importable {
-		if i.Name == string(name) {
+	wiped := map[string]bool{} // guids of pools on disks that a person named to be cleared
+	for _, d := range p.Devices() {
+		seen := v.Have.Devices[d.Path]
+		_, named := v.Wipe[d.Path]
+		if seen == nil || !seen.Blank() && !named {
 			return false
 		}
+		for _, l := range seen.Labels() {
+			wiped[l.GUID] = named
+		}
 	}
-	for _, d := range p.Devices() {
-		if seen := v.Have.Devices[d.Path]; seen == nil || !seen.Blank() {
+	for _, i := range v.Have.Importable {
+		if i.Name == string(name) && !wiped[i.GUID] {
 			return false
 		}
 	}

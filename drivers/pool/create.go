@@ -13,8 +13,8 @@ import (
 )
 
 // create makes the pool with its properties and those of its root dataset. Its guards are the probes of the
-// plan, once more: the pool is still missing, and every device still blank.
-func create(in drivers.Input, want *spec.Pool) drivers.Action {
+// plan, once more: the pool is still missing, and every device blank, from the first or since it was wiped.
+func create(in drivers.Input, want *spec.Pool, wipes []drivers.Action) drivers.Action {
 	name := string(want.Name)
 	props := map[string]string{}
 	for n, p := range declaredProperties(want) {
@@ -25,6 +25,10 @@ func create(in drivers.Input, want *spec.Pool) drivers.Action {
 		Reason: drivers.Reason{Code: drivers.Missing, At: want.Pos.At(), Observed: "no pool " + name + " is imported, none is known, and its devices are blank"},
 		Undo:   "nothing takes it back: `zpool destroy " + name + "`, by hand, frees the devices and loses what was written meanwhile",
 		Guard:  []host.Expect{zfs.ExpectMissingPool(name)},
+		After:  ids(wipes),
+	}
+	if len(wipes) > 0 {
+		a.Reason.Observed += ", but for what is wiped first"
 	}
 	now, later := rootProperties(in, want)
 	a.Steps = []host.Command{zfs.CreatePool(name, props, now, topology(want))}

@@ -80,10 +80,12 @@ func block(want *spec.Pool, code, observed string, notes ...string) drivers.Acti
 // was and that its devices are blank, else what stands in the way.
 func missing(in drivers.Input, want *spec.Pool) []drivers.Action {
 	name := string(want.Name)
-	if actions := offered(in, want); actions != nil {
-		return actions
+	if !toBeWiped(in, want) {
+		if actions := offered(in, want); actions != nil {
+			return actions
+		}
 	}
-	if want.Removable && away(in.Have, want) {
+	if want.Removable && away(in, want) {
 		return nil // no fault
 	}
 	observed := "no pool " + name + " is imported"
@@ -91,30 +93,33 @@ func missing(in drivers.Input, want *spec.Pool) []drivers.Action {
 		return []drivers.Action{block(want, drivers.Missing, observed,
 			"it is declared without vdevs, so it must exist: import it (zpool import "+name+"), or declare its vdevs")}
 	}
-	if notes := known(in.Have, want); len(notes) > 0 {
+	if notes := known(in, want); len(notes) > 0 {
 		return []drivers.Action{block(want, drivers.Missing, observed, notes...)}
 	}
-	if notes := obstacles(in, want); len(notes) > 0 {
+	wipes, notes := claim(in, want.Pos.At(), paths(want.Devices())...)
+	if notes = append(notes, obstacles(in, want)...); len(notes) > 0 {
 		return []drivers.Action{block(want, drivers.Conflict, observed, notes...)}
 	}
-	return []drivers.Action{create(in, want)}
+	return append(wipes, create(in, want, wipes))
 }
 
 // away tells whether a removable pool is merely not here: it is known, or a device of it is missing.
-func away(obs *state.Observed, want *spec.Pool) bool {
-	if len(want.Vdevs) == 0 || len(known(obs, want)) > 0 {
+func away(in drivers.Input, want *spec.Pool) bool {
+	if len(want.Vdevs) == 0 || len(known(in, want)) > 0 {
 		return true
 	}
 	for _, d := range want.Devices() {
-		if seen := obs.Devices[d.Path]; seen == nil || !seen.Exists {
+		if seen := in.Have.Devices[d.Path]; seen == nil || !seen.Exists {
 			return true
 		}
 	}
 	return false
 }
 
-// known are the reasons to believe that the pool was here before. Import is offered, never a create.
-func known(obs *state.Observed, want *spec.Pool) []string {
+// known are the reasons to believe that the pool was here before. Import is offered, never a create, but for a pool
+// that a person gave up by name.
+func known(in drivers.Input, want *spec.Pool) []string {
+	obs := in.Have
 	var notes []string
 	name := string(want.Name)
 	if r, ok := obs.RecordedAs(string(spec.KindPool), name); ok {
@@ -122,7 +127,7 @@ func known(obs *state.Observed, want *spec.Pool) []string {
 			r.GUID, r.Seen.UTC().Format("2006-01-02 15:04 MST"), importCommand(want, r.GUID, ""), name))
 	}
 	for _, i := range obs.Importable {
-		if i.Name == name {
+		if i.Name == name && !givenUp(in, want, i.GUID) {
 			notes = append(notes, fmt.Sprintf("a pool of this name exists (%s, guid %s) and is not imported: %s", i.From, i.GUID, importCommand(want, i.GUID, i.From)))
 		}
 	}
@@ -144,14 +149,9 @@ func importCommand(want *spec.Pool, guid, from string) string {
 	return host.Write(append(argv, guid)...).String()
 }
 
-// obstacles are devices that are not blank, a mountpoint that is not empty, and what this version does not do.
+// obstacles are a mountpoint that is not empty, and what this version does not do.
 func obstacles(in drivers.Input, want *spec.Pool) []string {
 	var notes []string
-	for _, dev := range want.Devices() {
-		if note := notBlank(dev.Path, in.Have.Devices[dev.Path]); note != "" {
-			notes = append(notes, note)
-		}
-	}
 	root := in.Want.Datasets[spec.DatasetName(want.Name)]
 	if root != nil && root.Encryption != nil {
 		notes = append(notes, "its root dataset is declared encrypted, and making encrypted datasets is not in this version of dplane: create the pool by hand")
@@ -168,20 +168,6 @@ func obstacles(in drivers.Input, want *spec.Pool) []string {
 		}
 	}
 	return notes
-}
-
-func notBlank(device string, seen *state.Device) string {
-	switch {
-	case seen == nil:
-		return device + " was not looked at"
-	case seen.Error != "":
-		return device + " could not be looked at, so it counts as used: " + seen.Error
-	case !seen.Exists:
-		return device + " does not exist"
-	case len(seen.Used) > 0:
-		return fmt.Sprintf("%s is used: %s. dplane takes blank devices only: if nothing on it is needed, clear it by hand (wipefs -a, zpool labelclear)", device, strings.Join(seen.Used, "; "))
-	}
-	return ""
 }
 
 // properties are the declared properties that differ, one action for each: zpool set takes one at a time.

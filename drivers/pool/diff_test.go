@@ -84,7 +84,7 @@ func TestDiffMissing(t *testing.T) {
 		"a used and a missing device": {[]world{func(_ *spec.Spec, o *state.Observed) {
 			o.Devices["/d/a"].Used = []string{"signature of ext4"}
 			o.Devices["/d/b"].Exists = false
-		}}, "blocked conflict: /d/a is used: signature of ext4. dplane takes blank devices only: if nothing on it is needed, clear it by hand (wipefs -a, zpool labelclear) / /d/b does not exist"},
+		}}, "blocked conflict: /d/a is used: signature of ext4. dplane takes blank devices only; if nothing on it is needed: dplane apply --wipe /d/a / /d/b does not exist"},
 		"a device that could not be probed": {[]world{func(_ *spec.Spec, o *state.Observed) { o.Devices["/d/a"].Error = "no blkid" }},
 			"blocked conflict: /d/a could not be looked at, so it counts as used: no blkid"},
 		"a device that was not looked at": {[]world{func(_ *spec.Spec, o *state.Observed) { delete(o.Devices, "/d/a") }}, "blocked conflict: /d/a was not looked at"},
@@ -130,7 +130,7 @@ func TestCreateGuards(t *testing.T) {
 	for _, g := range actions[0].Guard {
 		got = append(got, g.Command.String())
 	}
-	wants := "zpool list -H -o name tank\nstat -L -c %F /d/a\nblkid -p /d/a\nzdb -l -q /d/a\nlsblk -n -r -o MOUNTPOINT /d/a\nstat -L -c %F /d/b\nblkid -p /d/b\nzdb -l -q /d/b"
+	wants := "zpool list -H -o name tank\nstat -L -c %F /d/a\nblkid -p /d/a\nzdb -l -q /d/a\nlsblk -n -r -o MOUNTPOINT /d/a\nstat -L -c %F /d/b\nblkid -p /d/b\nzdb -l -q /d/b\nlosetup -n -O NAME -j /d/b"
 	if s := strings.Join(got, "\n"); s != wants {
 		t.Errorf("got\n%s\nwant\n%s", s, wants)
 	}

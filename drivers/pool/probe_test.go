@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/dplaneos/dplane/drivers/host"
-	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -37,6 +36,7 @@ func (a answers) Run(_ context.Context, c host.Command) (host.Result, error) {
 
 const (
 	noLabel  = "failed to unpack label 0\nfailed to unpack label 1\nfailed to unpack label 2\nfailed to unpack label 3\n"
+	unsigned = "{\n   \"signatures\": [\n\n   ]\n}\n"
 	oneDisk  = `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "ro":false, "fstype":null, "mountpoint":null}]}`
 	expLabel = "------------------------------------\nLABEL 0 \n------------------------------------\n    version: 5000\n    name: 'exp'\n    state: %d\n    pool_guid: 130\n"
 )
@@ -47,7 +47,9 @@ func blank(device string) answers {
 		"stat -L -c %F " + device: {0, "block special file\n", ""},
 		"blkid -p " + device:      {2, "", ""},
 		"lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT " + device: {0, oneDisk, ""},
-		"zdb -l " + device: {2, noLabel, ""},
+		"zdb -l " + device:                {2, noLabel, ""},
+		"wipefs -J " + device:             {0, unsigned, ""},
+		"losetup -n -O NAME -j " + device: {0, "", ""},
 	}
 }
 
@@ -66,7 +68,7 @@ func TestProbe(t *testing.T) {
 	for name, c := range map[string]struct {
 		machine answers
 		want    state.Device
-		labels  []zfs.Label
+		labels  []state.Label
 	}{
 		"blank": {blank(dev), state.Device{Exists: true}, nil},
 		"a blank file": {blank(dev).with("stat -L -c %F "+dev, &answer{0, "regular file\n", ""}).with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, nil),
@@ -90,18 +92,37 @@ func TestProbe(t *testing.T) {
 			with("blkid -p "+dev, &answer{0, `/dev/sda: PTUUID="a7" PTTYPE="gpt"` + "\n", ""}).
 			with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "ro":false, "fstype":null, "mountpoint":null,
 				"children": [{"name":"/dev/sda1", "type":"part", "fstype":"zfs_member", "mountpoint":null}]}]}`, ""}).
+			with("wipefs -J /dev/sda1", &answer{0, unsigned, ""}).
 			with("zdb -l /dev/sda1", &answer{0, fmt.Sprintf(expLabel, 2), ""}),
 			state.Device{Exists: true, Used: []string{"partition table (gpt)", "partition /dev/sda1 with zfs_member", "ZFS label of pool exp (destroyed, guid 130)"}},
-			[]zfs.Label{{Pool: "exp", GUID: "130", State: "destroyed"}}},
+			[]state.Label{{Pool: "exp", GUID: "130", State: "destroyed"}}},
 		"swap": {blank(dev).with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, strings.Replace(oneDisk, `"mountpoint":null`, `"mountpoint":"[SWAP]"`, 1), ""}),
-			state.Device{Exists: true, Used: []string{"/dev/sda is in use at [SWAP]"}}, nil},
+			state.Device{Exists: true, Used: []string{"/dev/sda is in use at [SWAP]"}, Held: []string{"swapoff /dev/sda"}}, nil},
 		"read-only": {blank(dev).with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, strings.Replace(oneDisk, `"ro":false`, `"ro":true`, 1), ""}),
-			state.Device{Exists: true, Used: []string{"read-only"}}, nil},
+			state.Device{Exists: true, Used: []string{"read-only"}, Held: []string{"make /dev/sda writable"}}, nil},
 		"a holder": {blank(dev).with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "ro":false, "fstype":null, "mountpoint":null,
 				"children": [{"name":"/dev/md0", "type":"raid1", "fstype":"ext4", "mountpoint":"/srv"}]}]}`, ""}),
-			state.Device{Exists: true, Used: []string{"in use by /dev/md0 (raid1) with ext4", "/dev/md0 is in use at /srv"}}, nil},
+			state.Device{Exists: true, Used: []string{"in use by /dev/md0 (raid1) with ext4", "/dev/md0 is in use at /srv"}, Held: []string{"umount /srv", "mdadm --stop /dev/md0"}}, nil},
 		"an exported pool": {blank(dev).with("zdb -l "+dev, &answer{0, fmt.Sprintf(expLabel, 1), ""}),
-			state.Device{Exists: true, Used: []string{"ZFS label of pool exp (exported, guid 130)"}}, []zfs.Label{{Pool: "exp", GUID: "130", State: "exported"}}},
+			state.Device{Exists: true, Used: []string{"ZFS label of pool exp (exported, guid 130)"}}, []state.Label{{Pool: "exp", GUID: "130", State: "exported"}}},
+		"a blank partition": {blank(dev).with("blkid -p "+dev, &answer{0, `/dev/sda: PART_ENTRY_SCHEME="gpt" PART_ENTRY_NAME="my TYPE=" PART_ENTRY_UUID="8e6a8b56-08cd" PART_ENTRY_NUMBER="1" PART_ENTRY_DISK="254:48"` + "\n", ""}).
+			with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, strings.Replace(oneDisk, `"disk"`, `"part"`, 1), ""}),
+			state.Device{Exists: true, Partition: true}, nil},
+		"an extended partition": {blank(dev).with("blkid -p "+dev, &answer{0, `/dev/sda: PTTYPE="dos" PART_ENTRY_SCHEME="dos" PART_ENTRY_NUMBER="2"` + "\n", ""}).
+			with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, strings.Replace(oneDisk, `"disk"`, `"part"`, 1), ""}),
+			state.Device{Exists: true, Partition: true, Used: []string{"partition table (dos)"}}, nil},
+		"a path of a multipath disk": {blank(dev).with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "ro":false, "fstype":null, "mountpoint":null,
+				"children": [{"name":"/dev/mapper/mpa", "type":"mpath", "ro":false, "fstype":null, "mountpoint":null}]}]}`, ""}),
+			state.Device{Exists: true, Used: []string{"in use by /dev/mapper/mpa (mpath)"}, Held: []string{"multipath -f /dev/mapper/mpa"}}, nil},
+		"a volume on a partition": {blank(dev).with("lsblk -J -p -o NAME,TYPE,RO,FSTYPE,MOUNTPOINT "+dev, &answer{0, `{"blockdevices": [{"name":"/dev/sda", "type":"disk", "ro":false, "fstype":null, "mountpoint":null,
+				"children": [{"name":"/dev/sda1", "type":"part", "ro":false, "fstype":"LVM2_member", "mountpoint":null,
+				"children": [{"name":"/dev/mapper/vg0-lv0", "type":"lvm", "ro":false, "fstype":null, "mountpoint":null}]}]}]}`, ""}).
+			with("zdb -l /dev/sda1", &answer{2, noLabel, ""}).with("wipefs -J /dev/sda1", &answer{0, unsigned, ""}),
+			state.Device{Exists: true, Used: []string{"partition /dev/sda1 with LVM2_member", "in use by /dev/mapper/vg0-lv0 (lvm)"}, Held: []string{"lvchange -an /dev/mapper/vg0-lv0"}}, nil},
+		"a loop device on a file": {blank(dev).with("stat -L -c %F "+dev, &answer{0, "regular file\n", ""}).with("losetup -n -O NAME -j "+dev, &answer{0, "/dev/loop0\n", ""}),
+			state.Device{Exists: true, File: true, Used: []string{"in use by /dev/loop0 (loop)"}, Held: []string{"losetup -d /dev/loop0"}}, nil},
+		"no losetup": {blank(dev).with("stat -L -c %F "+dev, &answer{0, "regular file\n", ""}).with("losetup -n -O NAME -j "+dev, nil),
+			state.Device{Exists: true, File: true, Error: "run losetup: program not found: install the package mount"}, nil},
 		"a spare": {blank(dev).with("zdb -l "+dev, &answer{0, "LABEL 0 \n    version: 5000\n    state: 3\n    guid: 9\n", ""}),
 			state.Device{Exists: true, Vdev: "9", Used: []string{"ZFS label spare"}}, nil},
 	} {
@@ -109,6 +130,7 @@ func TestProbe(t *testing.T) {
 			c.want.Path = dev
 			d := &Driver{Runner: c.machine}
 			got, labels := d.probe(context.Background(), dev)
+			got.Traces, got.Answers = nil, nil // TestTraces
 			if fmt.Sprintf("%+v", *got) != fmt.Sprintf("%+v", c.want) || !slices.Equal(labels, c.labels) {
 				t.Errorf("got  %+v %v\nwant %+v %v", *got, labels, c.want, c.labels)
 			}

@@ -31,25 +31,24 @@ func (p *planner) plan(s step, obstacles ...string) {
 	if s.old.GUID != "" && s.old.Class != "cache" && s.old.Class != "spare" && zfs.HasJSON(p.in.Have.ZFS.Userland) {
 		guard = append(guard, zfs.ExpectVdev(p.have.Name, s.old.Name, s.old.GUID)) // vdevs have properties since 2.2
 	}
+	var fresh []string
 	for _, dev := range s.new {
-		if l := p.layout.find(dev); l != nil && !lost(l.Vdev) {
-			continue // a spare of this pool, or a device that stands elsewhere in it, which is an obstacle
+		if l := p.layout.find(dev); l == nil || lost(l.Vdev) {
+			fresh = append(fresh, dev) // else a spare of this pool, or a device that stands elsewhere in it, which is an obstacle
 		}
-		seen := p.in.Have.Devices[dev]
-		if note := notBlank(dev, seen); note != "" {
-			obstacles = append(obstacles, note)
-			continue
-		}
-		guard = append(guard, expectBlank(seen)...)
 	}
-	if len(obstacles) > 0 {
+	wipes, used := claim(p.in, s.at, fresh...)
+	if obstacles = append(obstacles, used...); len(obstacles) > 0 {
 		p.blocked(s.at, s.field, s.observed, obstacles...)
 		return
 	}
-	p.actions = append(p.actions, drivers.Action{
+	for _, dev := range fresh {
+		guard = append(guard, expectBlank(p.in.Have.Devices[dev])...)
+	}
+	p.actions = append(append(p.actions, wipes...), drivers.Action{
 		Object: ref(p.want.Name), GUID: p.have.GUID, Verb: drivers.Update, Risk: s.risk,
 		Reason: drivers.Reason{Code: drivers.Drift, At: s.at, Observed: s.observed},
-		Fields: []drivers.Field{s.field}, Undo: s.undo, Notes: s.notes, Steps: []host.Command{s.command}, Guard: guard,
+		Fields: []drivers.Field{s.field}, Undo: s.undo, Notes: s.notes, Steps: []host.Command{s.command}, Guard: guard, After: ids(wipes),
 	})
 }
 

@@ -78,9 +78,9 @@ func usedDevice(m *machine, _ string) {
 	label := func(code int, state string) {
 		m.t.Helper()
 		res, _ := m.Run(m.t.Context(), zfs.ReadLabel(device)) // its status is looked at instead
-		l, found := zfs.ParseLabel(res.Stdout)
-		if res.Code != code || l.State != state || found != (state != "") || found && l.Pool != other {
-			m.t.Errorf("label: status %d, %+v, want %q", res.Code, l, state)
+		all := zfs.ParseLabels(res.Stdout)
+		if res.Code != code || (state != "") != (len(all) == 1) || len(all) == 1 && (all[0].State != state || all[0].Pool != other) {
+			m.t.Errorf("labels: status %d, %+v, want %q", res.Code, all, state)
 		}
 	}
 	label(2, "")

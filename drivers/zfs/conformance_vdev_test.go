@@ -85,7 +85,7 @@ func vdevChanges(m *machine, _ string) {
 	m.resilvered(pool)
 	m.do(zfs.DetachVdev(pool, d))
 	m.is(pool, "ONLINE mirror-0(c e)")
-	if l, found := zfs.ParseLabel([]byte(m.do(zfs.ReadLabel(d)))); !found || l.Pool != pool || l.Vdev == "" {
+	if l := zfs.ParseLabels([]byte(m.do(zfs.ReadLabel(d)))); len(l) != 1 || l[0].Pool != pool || l[0].Vdev == "" {
 		m.t.Errorf("a detached device has the label %+v", l)
 	}
 	m.do(zfs.ReplaceVdev(pool, e, d)) // which zpool takes though it has a label of this pool

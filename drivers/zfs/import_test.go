@@ -1,10 +1,14 @@
 package zfs
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
 )
 
 // Captured on 2.3.9: two file pools, one of which has continued lines of text.
@@ -74,6 +78,7 @@ LABEL 0
     state: 1
     txg: 18
     pool_guid: 13000141758594625930
+    guid: 911
     hostname: 'zfsvm'
     vdev_tree:
         type: 'file'
@@ -85,19 +90,28 @@ LABEL 0
     labels = 0 1 2 3 
 `
 
-func TestParseLabel(t *testing.T) {
+func TestParseLabels(t *testing.T) {
 	none := "failed to unpack label 0\nfailed to unpack label 1\nfailed to unpack label 2\nfailed to unpack label 3\n"
-	for out, want := range map[string]struct {
-		l     Label
-		found bool
-	}{
-		exported: {Label{Pool: "exp", GUID: "13000141758594625930", State: "exported"}, true},
-		none:     {},
-		"":       {},
-		"------------------------------------\nLABEL 0 \n------------------------------------\n    version: 5000\n    state: 3\n    guid: 5\n": {Label{State: "spare", Vdev: "5"}, true},
+	const head = "------------------------------------\nLABEL %d \n------------------------------------\n"
+	old := fmt.Sprintf(head, 2) + "    version: 5000\n    name: 'old'\n    state: 2\n    pool_guid: 7\n    guid: 8\n"
+	for out, want := range map[string][]state.Label{
+		exported: {{Pool: "exp", GUID: "13000141758594625930", Vdev: "911", State: "exported"}},
+		none:     nil,
+		"":       nil,
+		// Captured on 2.3.9: a spare, which names no pool, and what it names of itself.
+		fmt.Sprintf(head, 0) + "    version: 5000\n    state: 3\n    guid: 9785106538942681676\n    path: '/dev/disk/by-id/virtio-disk5-part1'\n    labels = 0 1 2 3 \n": {
+			{Vdev: "9785106538942681676", State: "spare"}},
+		// A cache device: what comes after its label has words of its own, deeper or not.
+		fmt.Sprintf(head, 0) + "    version: 5000\n    state: 4\n    guid: 57\n    labels = 0 1 2 3 \n------------------------------------\n" +
+			"L2ARC device header\n------------------------------------\n    magic: 6504978260106102853\n    version: 1\n    pool_guid: 75\n": {
+			{Vdev: "57", State: "cache"}},
+		// Two pools on one device: each is told.
+		exported + old: {{Pool: "exp", GUID: "13000141758594625930", Vdev: "911", State: "exported"}, {Pool: "old", GUID: "7", Vdev: "8", State: "destroyed"}},
+		// The copies differ in their time only: one label.
+		exported + strings.Replace(exported, "txg: 18", "txg: 17", 1): {{Pool: "exp", GUID: "13000141758594625930", Vdev: "911", State: "exported"}},
 	} {
-		if l, found := ParseLabel([]byte(out)); l != want.l || found != want.found {
-			t.Errorf("%q gives %+v %v, want %+v %v", out, l, found, want.l, want.found)
+		if got := ParseLabels([]byte(out)); !slices.Equal(got, want) {
+			t.Errorf("%q gives %+v, want %+v", out, got, want)
 		}
 	}
 }
@@ -127,7 +141,11 @@ func FuzzParseSearch(f *testing.F) {
 	})
 }
 
-func FuzzParseLabel(f *testing.F) {
+func FuzzParseLabels(f *testing.F) {
 	f.Add([]byte(exported))
-	f.Fuzz(func(_ *testing.T, out []byte) { ParseLabel(out) })
+	f.Fuzz(func(t *testing.T, out []byte) {
+		if got := ParseLabels(out); len(got) > strings.Count(string(out), "LABEL ") {
+			t.Errorf("%d labels", len(got))
+		}
+	})
 }

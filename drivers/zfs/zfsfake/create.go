@@ -135,6 +135,7 @@ func (k *call) label(p *Pool, state int) {
 			if of, special := map[string]int{"spare": 3, "cache": 4}[v.Class]; special && state == 0 {
 				l.State = of
 			}
+			k.repartition(v.Name)
 			d.Signature, d.Table, d.Label = "", false, l
 		}
 	}

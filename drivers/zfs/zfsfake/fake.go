@@ -1,5 +1,5 @@
 // Package zfsfake is a model of a machine with OpenZFS, held in memory, behind host.Runner: zfs and zpool as
-// far as dplane uses them, and the probes of disks and directories (blkid, zdb, lsblk, stat, find). It answers
+// far as dplane uses them, and the probes of disks and directories (blkid, zdb, lsblk, wipefs, losetup, stat, find). It answers
 // with the texts and exit statuses of release 2.3.9; drivers/zfs/conformance_test.go runs one suite against it
 // and the real one, and where they differ the model follows.
 //
@@ -36,6 +36,7 @@ var programs = map[string]func(*call) int{
 	"zfs": (*call).zfs, "zpool": (*call).zpool,
 	"blkid": (*call).blkid, "zdb": (*call).zdb, "lsblk": (*call).lsblk, "find": (*call).find, "stat": (*call).stat, "readlink": (*call).readlink,
 	"cat": (*call).cat, "ps": (*call).ps,
+	"wipefs": (*call).wipefs, "losetup": (*call).losetup,
 }
 
 // call is one running command.

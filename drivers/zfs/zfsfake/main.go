@@ -18,11 +18,12 @@ import (
 const StateVariable = "DPLANE_FAKE_STATE"
 
 // Programs are the names under which Main can be called; Control changes the machine itself.
-var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "stat", "find", "readlink", "cat", "ps", Control}
+var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "losetup", "stat", "find", "readlink", "cat", "ps", Control}
 
 // Control is a program that a script uses to say what machine this is:
 //
-//	zfsfake disk PATH SIZE [SIGNATURE]     a block device, with an ext4 or the like on it
+//	zfsfake disk PATH SIZE [SIGNATURE]     a block device, with an ext4 or the like on it, or a table and a partition
+//	zfsfake mount PATH [DIRECTORY]         a device is mounted, or no longer
 //	zfsfake file PATH SIZE                 a regular file
 //	zfsfake dir PATH [NAME...]             a directory, with what is in it
 //	zfsfake user NAME...                   users and groups that quotas may name
@@ -117,6 +118,10 @@ func (m *Model) control(args []string) error {
 		return m.device(args[0] == "file", name, rest)
 	case "dir":
 		m.Dirs[name] = append([]string{}, rest...)
+	case "mount":
+		if d := m.Devices[name]; d != nil {
+			d.Mounted = strings.Join(rest, "")
+		}
 	case "user":
 		m.Users = append(m.Users, args[1:]...)
 	case "missing":
@@ -187,6 +192,9 @@ func (m *Model) device(file bool, path string, rest []string) error {
 	d := &Device{Size: uint64(size), File: file}
 	if len(rest) > 1 {
 		d.Signature, d.Table = rest[1], rest[1] == "dos" || rest[1] == "gpt"
+	}
+	if d.Table && !file {
+		m.Devices[partition(path, "1")] = &Device{Size: d.Size, Signature: "ext4", Of: path}
 	}
 	m.Devices[path] = d
 	return nil

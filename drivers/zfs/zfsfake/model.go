@@ -102,7 +102,9 @@ type Device struct {
 	// Label is the pool whose label it carries.
 	Label *Label `json:",omitempty"`
 	File  bool   `json:",omitempty"` // a regular file
-	// Mounted is where it, or a partition of it, is mounted.
+	Of    string `json:",omitempty"` // the disk of which it is a partition
+	Loop  string `json:",omitempty"` // the loop device that stands on a file
+	// Mounted is where it is mounted.
 	Mounted string `json:",omitempty"`
 	// Holders are what stands on it: md0, dm-3, ...
 	Holders []string `json:",omitempty"`

@@ -12,6 +12,8 @@ func (k *call) blkid() int {
 	path := k.argv[len(k.argv)-1]
 	d := k.Devices[path]
 	switch {
+	case d != nil && d.Label == nil && d.Signature == "" && d.Of != "":
+		k.printf("%s: PART_ENTRY_SCHEME=\"gpt\" PART_ENTRY_NUMBER=\"1\"\n", path)
 	case d == nil || d.Label == nil && d.Signature == "":
 		return 2
 	case d.Label != nil:
@@ -102,19 +104,7 @@ func (k *call) lsblk() int {
 	if d == nil || d.File {
 		return k.fail(32, "lsblk: %s: not a block device", path)
 	}
-	top := block{name: path, kind: "disk", mountpoint: d.Mounted}
-	switch {
-	case d.Label != nil:
-		top.fstype = "zfs_member"
-	case !d.Table:
-		top.fstype = d.Signature
-	default:
-		top.children = append(top.children, block{name: path + "1", kind: "part", fstype: "ext4", mountpoint: d.Mounted})
-		top.mountpoint = ""
-	}
-	for _, h := range d.Holders {
-		top.children = append(top.children, block{name: "/dev/" + h, kind: "lvm"})
-	}
+	top := k.block(path)
 	columns := strings.Split(strings.ToLower(opts.last('o', "name")), ",")
 	if opts.has('J') {
 		text, err := json.MarshalIndent(map[string]any{"blockdevices": []any{top.json(columns)}}, "", "   ")
@@ -126,6 +116,32 @@ func (k *call) lsblk() int {
 	}
 	k.blocks(top, columns)
 	return 0
+}
+
+// block is the tree of a device: its partitions, and what holds it.
+func (k *call) block(path string) block {
+	d := k.Devices[path]
+	b := block{name: path, kind: "disk", mountpoint: d.Mounted}
+	if d.Of != "" {
+		b.kind = "part"
+	}
+	switch {
+	case d.Label != nil:
+		b.fstype = "zfs_member"
+	case !d.Table:
+		b.fstype = d.Signature
+	}
+	for _, p := range k.partitions(path) {
+		b.children = append(b.children, k.block(p))
+	}
+	for _, h := range d.Holders {
+		kind := "lvm"
+		if strings.HasPrefix(h, "md") {
+			kind = "raid1"
+		}
+		b.children = append(b.children, block{name: "/dev/" + h, kind: kind})
+	}
+	return b
 }
 
 func (b block) column(name string) string {

@@ -16,6 +16,7 @@ func (k *call) zpool() int {
 		"scrub": k.zpoolScrub, "trim": k.zpoolTrim,
 		"add": k.zpoolAdd, "attach": k.zpoolAttach, "detach": k.zpoolDetach, "replace": k.zpoolReplace, "remove": k.zpoolRemove,
 		"online": k.zpoolOnline, "offline": k.zpoolOffline,
+		"labelclear": k.zpoolLabelclear,
 	})
 }
 
