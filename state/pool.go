@@ -28,10 +28,20 @@ type Pool struct {
 	Expansion  *Work       `json:"expansion,omitempty"`  // of a raidz
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 
+	// Compatibility is asked where features may be missing.
+	Compatibility *Compatibility `json:"compatibility,omitempty"`
+
 	Trimming bool      `json:"trimming,omitempty"` // a trim of a device runs
 	Trimless bool      `json:"trimless,omitempty"` // none of its devices can be trimmed
 	Scrubbed time.Time `json:"scrubbed,omitzero"`  // when the newest scrub ended, also where ZFS forgot it since
 	Trimmed  time.Time `json:"trimmed,omitzero"`   // when the newest trim of a device did
+}
+
+// Compatibility are the features that the declared sets allow.
+type Compatibility struct {
+	Sets     string   `json:"sets"`              // as declared
+	Features []string `json:"features"`          // which all of them name
+	Missing  []string `json:"missing,omitempty"` // sets that this machine does not have
 }
 
 // The states of Work.
@@ -79,7 +89,8 @@ type Vdev struct {
 	Read     uint64 `json:"read"`
 	Write    uint64 `json:"write"`
 	Checksum uint64 `json:"checksum"`
-	Note     string `json:"note,omitempty"` // was /dev/sdx, too many errors, ...
+	Grown    uint64 `json:"grown,omitempty"` // bytes by which a device is larger than what the pool takes
+	Note     string `json:"note,omitempty"`  // was /dev/sdx, too many errors, ...
 	Children []Vdev `json:"children,omitempty"`
 }
 

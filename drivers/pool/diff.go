@@ -30,25 +30,29 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 		default:
 			props, vdevs := properties(want, have), topologyOf(in, want, have)
 			due, said := scheduled(in, want, have)
-			all = append(append(append(all, props...), after(props, vdevs.Actions)...), due...)
-			notices = append(append(notices, vdevs.Notices...), said...)
+			enabled, lacking := features(want, have)
+			grown, larger := grow(want, have)
+			all = append(append(all, props...), waitFor(props, "compatibility", enabled)...)
+			all = append(append(append(all, waitFor(props, "ashift", vdevs.Actions)...), grown...), due...)
+			notices = append(append(append(append(append(notices, checkpointNotice(want, have)...), lacking...), vdevs.Notices...), larger...), said...)
 		}
 	}
 	return drivers.Result{Actions: all, Notices: notices}
 }
 
-// after lets changes of the vdevs wait for that of ashift, which they take from the pool.
-func after(props, vdevs []drivers.Action) []drivers.Action {
+// waitFor lets changes wait for that of a property which they rely on: those of vdevs for ashift, which they take from the
+// pool, and features for compatibility, which allows them.
+func waitFor(props []drivers.Action, name string, changes []drivers.Action) []drivers.Action {
 	for _, a := range props {
-		if a.Verb != drivers.Update || a.Fields[0].Name != "ashift" {
+		if a.Verb != drivers.Update || a.Fields[0].Name != name {
 			continue
 		}
 		a.Identify()
-		for i := range vdevs {
-			vdevs[i].After = append(vdevs[i].After, a.ID)
+		for i := range changes {
+			changes[i].After = append(changes[i].After, a.ID)
 		}
 	}
-	return vdevs
+	return changes
 }
 
 // foreign tells whether another pool took a known name: it is held whole (PRODUCT.md section 4, promise 7).
@@ -187,6 +191,8 @@ func properties(want *spec.Pool, have *state.Pool) []drivers.Action {
 			a := block(want, drivers.Drift, "the pool has no property "+name, "this release of ZFS does not know the property: take it out of the files, or upgrade ZFS")
 			a.GUID, a.Reason.At, a.Fields = have.GUID, p.Pos.At(), []drivers.Field{{Name: name, To: p.Value}}
 			all = append(all, a)
+		case name == "compatibility" && noSuchSet(want, have) != nil:
+			all = append(all, *noSuchSet(want, have))
 		default:
 			all = append(all, change(want, have, name, p))
 		}

@@ -48,7 +48,11 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 			continue
 		}
 		p.Managed = true
-		if why := d.observePool(ctx, obs, p); why != "" {
+		why := d.observePool(ctx, obs, p)
+		if why == "" {
+			why = d.observeCare(ctx, want.Pools[name], p)
+		}
+		if why != "" {
 			obs.Unseen = append(obs.Unseen, state.Unseen{Pool: p.Name, Why: why})
 		}
 		if err := ctx.Err(); err != nil {

@@ -15,7 +15,7 @@ import (
 type job struct {
 	name  string // scrub, trim
 	rule  *spec.Recur
-	last  time.Time // when the newest one ended, or was stopped by a person
+	last  time.Time // when the newest one ended, or was stopped by a person; of one that is paused, when it began
 	begin host.Command
 	stop  string // what a person types
 }
@@ -29,8 +29,8 @@ func scheduled(in drivers.Input, want *spec.Pool, have *state.Pool) (due []drive
 		return nil, nil
 	}
 	for _, j := range []job{
-		{"scrub", want.Scrub, have.Scrubbed, zfs.Scrub(have.Name), "zpool scrub -s " + have.Name},
-		{"trim", want.Trim, have.Trimmed, zfs.Trim(have.Name), "zpool trim -s " + have.Name},
+		{"scrub", want.Scrub, latest(have.Scrubbed, paused(have)), zfs.Scrub(have.Name), "zpool scrub -s " + have.Name},
+		{"trim", want.Trim, have.Trimmed, zfs.Trim(have.Name), "zpool trim -c " + have.Name},
 	} {
 		if j.rule == nil {
 			continue
@@ -51,9 +51,9 @@ func scheduled(in drivers.Input, want *spec.Pool, have *state.Pool) (due []drive
 }
 
 func (j job) action(want *spec.Pool, have *state.Pool, at time.Time) drivers.Action {
-	observed := "none is known since it was first seen"
-	if !j.last.IsZero() {
-		observed = "the last one ended " + moment(j.last)
+	observed, last := "none is known since it was first seen", map[string]time.Time{"scrub": have.Scrubbed, "trim": have.Trimmed}[j.name]
+	if !last.IsZero() {
+		observed = "the last one ended " + moment(last)
 	}
 	a := drivers.Action{
 		Object: ref(want.Name), GUID: have.GUID, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true,
@@ -62,7 +62,7 @@ func (j job) action(want *spec.Pool, have *state.Pool, at time.Time) drivers.Act
 		Undo:   j.stop,
 		Steps:  []host.Command{j.begin},
 		Guard: []host.Expect{zfs.ExpectPoolProps(have.Name, map[string]state.Property{
-			"guid": {Value: have.GUID, Source: "-"}, "readonly": {Value: "off", Source: "-"}, // where it is on, zpool scrub hangs (2.3.9)
+			"guid": {Value: have.GUID, Source: "-"}, "readonly": {Value: "off", Source: "-"}, // where it is on, zpool scrub hangs for ever (2.3.9; 2.1.11 refuses)
 		})},
 		Notes: []string{"it begins now and runs on by itself: dplane status shows how far it is"},
 	}
@@ -70,6 +70,14 @@ func (j job) action(want *spec.Pool, have *state.Pool, at time.Time) drivers.Act
 		a.Notes = append(a.Notes, "the scrub that is paused goes on from where it was")
 	}
 	return a
+}
+
+// paused is when the scrub began that a person paused: it goes on when the next one is due, not at once.
+func paused(p *state.Pool) time.Time {
+	if s := p.Scanned; s != nil && s.Kind == "scrub" && s.State == state.Paused {
+		return s.Start
+	}
+	return time.Time{}
 }
 
 // busy tells whether the pool works on something that a scrub or trim would slow down, or that would stop it. A scrub

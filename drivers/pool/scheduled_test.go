@@ -52,8 +52,12 @@ func TestScheduled(t *testing.T) {
 		"while a scrub runs":         {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) { p.Scanned = running("scrub", state.Running) }, ""},
 		"a paused scrub goes on":     {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) { p.Scanned = running("scrub", state.Paused) }, scrub},
 		"a paused one is left":       {"2026-10-10 12:00", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) { p.Scanned = running("scrub", state.Paused) }, ""},
-		"while a resilver runs":      {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) { p.Scanned = running("resilver", state.Running) }, ""},
-		"while a removal runs":       {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) { p.Removal = running("removal", state.Running) }, ""},
+		"one that was paused since it was due": {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) {
+			p.Scanned = running("scrub", state.Paused)
+			p.Scanned.Start, p.Trimmed = day("2026-11-01 02:00"), day("2026-11-01 03:00")
+		}, ""},
+		"while a resilver runs": {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) { p.Scanned = running("resilver", state.Running) }, ""},
+		"while a removal runs":  {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) { p.Removal = running("removal", state.Running) }, ""},
 		"while an expansion runs": {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) {
 			p.Expansion = running("expansion", state.Running)
 		}, ""},

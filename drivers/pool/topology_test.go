@@ -102,7 +102,7 @@ func TestTopologyChanges(t *testing.T) {
 		"add a single special": {mirror, "vdevs: [{mirror: [/d/a, /d/b]}], special: [{stripe: [/d/c]}]", "blocked: its redundancy differs...", "same"},
 		"add dedup":            {mirror, "vdevs: [{mirror: [/d/a, /d/b]}], dedup: [{mirror: [/d/c, /d/d]}]", "irreversible: zpool add tank dedup mirror /d/c /d/d", ""},
 		"special without the feature": {"zpool create -o feature@allocation_classes=disabled tank mirror /d/a /d/b", "vdevs: [{mirror: [/d/a, /d/b]}], special: [{mirror: [/d/c, /d/d]}]",
-			"blocked: to have a special vdev the pool needs the feature allocation_classes, which is disabled: zpool set feature@allocation_classes=enabled tank...", "same"},
+			"blocked: to have a special vdev the pool needs the feature allocation_classes, which is disabled: zpool set feature@allocation_classes=enabled tank...\nnotice: pool tank (p.yaml:1): it does not have all features...", "same"},
 		"add cache and spare":  {mirror, "vdevs: [{mirror: [/d/a, /d/b]}], cache: [/d/c], spare: [/d/d]", "irreversible: zpool add tank cache /d/c\nirreversible: zpool add tank spare /d/d", ""},
 		"add a used device":    {mirror + ";:disk /d/c 8G ext4", "vdevs: [{mirror: [/d/a, /d/b]}], spare: [/d/c]", "blocked: /d/c is used: signature of ext4...", "same"},
 		"add a missing device": {mirror, "vdevs: [{mirror: [/d/a, /d/b]}], spare: [/d/nosuch]", "blocked: /d/nosuch does not exist", "same"},
@@ -114,7 +114,7 @@ func TestTopologyChanges(t *testing.T) {
 		"attach a used one":  {mirror + ";:disk /d/c 8G xfs", "vdevs: [{mirror: [/d/a, /d/b, /d/c]}]", "blocked: /d/c is used: signature of xfs...", "same"},
 		"expand":             {raidz, "vdevs: [{raidz1: [/d/a, /d/b, /d/c, /d/d]}]", "irreversible: zpool attach tank raidz1-0 /d/d", ""},
 		"expand by two":      {raidz, "vdevs: [{raidz1: [/d/a, /d/b, /d/c, /d/d, /d/e]}]", "irreversible: zpool attach tank raidz1-0 /d/d\nblocked: a pool expands by one device at a time...", "irreversible: zpool attach tank raidz1-0 /d/e"},
-		"expand an old pool": {"zpool create -o feature@raidz_expansion=disabled tank raidz1 /d/a /d/b /d/c", "vdevs: [{raidz1: [/d/a, /d/b, /d/c, /d/d]}]", "blocked: to expand a raidz the pool needs the feature raidz_expansion...", "same"},
+		"expand an old pool": {"zpool create -o feature@raidz_expansion=disabled tank raidz1 /d/a /d/b /d/c", "vdevs: [{raidz1: [/d/a, /d/b, /d/c, /d/d]}]", "blocked: to expand a raidz the pool needs the feature raidz_expansion...\nnotice: pool tank (p.yaml:1): it does not have all features...", "same"},
 
 		"released from a mirror": {mirror, "vdevs: [{stripe: [/d/a]}]",
 			"notice: pool tank (p.yaml:1): /d/b of mirror-0 is no longer declared: released, it stays in the pool; to take it out: remove: [/d/b]", "same"},
@@ -171,7 +171,7 @@ func TestTopologyChanges(t *testing.T) {
 		"another pool":         {mirror, "vdevs: [{mirror: [/d/c, /d/d]}]", "blocked: is it the right pool? It has mirror-0 of /d/a and /d/b...", "same"},
 		"topology not managed": {mirror, "scrub: {monthly: \"1 03:00\"}", "", ""},
 
-		"a checkpoint":                   {mirror + ";:checkpoint tank", "vdevs: [{mirror: [/d/a, /d/c]}], log: [{stripe: [/d/d]}]", "blocked: the pool has a checkpoint...\nirreversible: zpool add tank log /d/d", "blocked: the pool has a checkpoint..."},
+		"a checkpoint":                   {mirror + ";:checkpoint tank", "vdevs: [{mirror: [/d/a, /d/c]}], log: [{stripe: [/d/d]}]", "blocked: the pool has a checkpoint...\nirreversible: zpool add tank log /d/d\nnotice: pool tank (p.yaml:1): it has a checkpoint of...", "blocked: the pool has a checkpoint...\nnotice: pool tank (p.yaml:1): it has a checkpoint of..."},
 		"a resilver":                     {mirror + ";:slow on;zpool attach tank /d/a /d/c", "vdevs: [{mirror: [/d/a, /d/c]}], remove: [/d/b]", "blocked: a resilver runs: it waits until that is over (dplane status shows the progress)", "same"},
 		"a replacement that runs":        {mirror + ";:slow on;zpool replace tank /d/b /d/c", "vdevs: [{mirror: [/d/a, /d/c]}]", "", ""},
 		"add while a single is replaced": {"zpool create tank /d/a;:slow on;zpool replace tank /d/a /d/b", "vdevs: [{stripe: [/d/b, /d/c]}]", "blocked: a device is being replaced in replacing-0, and meanwhile zpool refuses to add...", "same"},

@@ -18,6 +18,10 @@ func TestCommands(t *testing.T) {
 		"zpool status -j --json-int -P -t tank":                                                 PoolStatusJSON("tank"),
 		"zpool scrub tank":                                                                      Scrub("tank"),
 		"zpool import -d /dev/disk/by-id -d /pool 17":                                           ImportPool([]string{"/dev/disk/by-id", "/pool"}, "17"),
+		"head -c 16384 /usr/share/zfs/compatibility.d/openzfs-2.1-linux":                        ReadFeatureSet(CompatibilityFolders[1], "openzfs-2.1-linux"),
+		"zpool set feature@draid=enabled tank":                                                  EnableFeature("tank", "draid"),
+		"zpool list -HpvP tank":                                                                 ListVdevs("tank"),
+		"zpool online -e tank /a '/b c'":                                                        ExpandVdevs("tank", []string{"/a", "/b c"}),
 		"zpool trim tank":                                                                       Trim("tank"),
 		"zfs get -Hp -r -t filesystem,volume -o name,property,value,source all tank":            GetDatasets("tank"),
 		"zfs get -Hp -r -t filesystem -o name,property,value,source userquota@a,userquota@b po": GetQuotas("po", []string{"userquota@a", "userquota@b"}),
@@ -37,7 +41,7 @@ func TestCommands(t *testing.T) {
 		if c.String() != want {
 			t.Errorf("got  %s\nwant %s", c, want)
 		}
-		reads := map[string]bool{"version": true, "list": true, "get": true, "status": true}
+		reads := map[string]bool{"version": true, "list": true, "get": true, "status": true, "-c": true}
 		if (c.Effect == host.Reads) != reads[c.Argv[1]] {
 			t.Errorf("%s is said to be one that %s", c, c.Effect)
 		}

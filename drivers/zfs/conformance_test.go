@@ -50,7 +50,7 @@ func fakeMachine(t *testing.T) *machine {
 	}}
 }
 
-var vdevs = []string{"a", "b", "c", "d", "e"}
+var vdevs = []string{"a", "b", "c", "d", "e", "f", "g"}
 
 // realMachine makes sparse files in DPLANE_ZFS_DIR or a temporary directory. Pools get a random name, and
 // exactly they are destroyed at the end.
@@ -243,6 +243,9 @@ var cases = []struct {
 	{"clones", clones},
 	{"renames", renames},
 	{"scrub and trim", scrubAndTrim},
+	{"features", enableFeatures},
+	{"a device that grew", growDevice},
+	{"import", importPool},
 	{"raidz", raidzChanges},
 	{"vdevs", vdevChanges}, // leaves labels on the files
 }

@@ -2,7 +2,6 @@ package zfs
 
 import (
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/dplaneos/dplane/state"
@@ -22,14 +21,15 @@ func (t *trims) into(p *state.Pool) {
 	p.Trimming, p.Trimmed, p.Trimless = t.running, t.newest, t.told > 0 && t.able == 0
 }
 
-func (t *trims) add(able, running bool, completed time.Time) {
+// add counts a device. One whose trim a person suspended counts from when that began: it is not wanted back at once.
+func (t *trims) add(able, running bool, last time.Time) {
 	t.told++
 	if able {
 		t.able++
 	}
 	t.running = t.running || running
-	if completed.After(t.newest) {
-		t.newest = completed
+	if !running && last.After(t.newest) {
+		t.newest = last
 	}
 }
 
@@ -40,11 +40,7 @@ func (t *trims) text(vdevs []state.Vdev) {
 		if m := trimNote.FindStringSubmatchIndex(v.Note); m != nil {
 			part := trimNote.FindStringSubmatch(v.Note)
 			v.Note = v.Note[:m[0]]
-			completed := time.Time{}
-			if part[2] == "completed" {
-				completed = when(part[3])
-			}
-			t.add(part[4] == "", part[2] == "started" && part[1] == "", completed)
+			t.add(part[4] == "", part[2] == "started" && part[1] == "", when(part[3]))
 		}
 		if v.Class != "spare" {
 			t.text(v.Children)
@@ -58,10 +54,6 @@ func (t *trims) json(vdevs ordered) {
 		if v.TrimState == "" && v.TrimTime == 0 {
 			continue
 		}
-		completed := time.Time{}
-		if strings.HasPrefix(v.TrimState, "COMPLETE") {
-			completed = at(v.TrimTime)
-		}
-		t.add(v.TrimUnable == 0, v.TrimState == "ACTIVE", completed)
+		t.add(v.TrimUnable == 0, v.TrimState == "ACTIVE", at(v.TrimTime))
 	}
 }

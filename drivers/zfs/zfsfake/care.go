@@ -71,9 +71,9 @@ type Trimming struct {
 	At    int64
 }
 
-// zpoolTrim trims all devices of a pool that can be; so can files.
+// zpoolTrim trims all devices of a pool that can be, files among them; -s suspends that, -c cancels it.
 func (k *call) zpoolTrim(args []string) int {
-	opts, operands, ok := getopt(args, "s")
+	opts, operands, ok := getopt(args, "sc")
 	if !ok || len(operands) != 1 {
 		return k.usage()
 	}
@@ -81,31 +81,39 @@ func (k *call) zpoolTrim(args []string) int {
 	for _, p := range pools {
 		able := devicesOf(p.Vdevs, func(v *Vdev) bool { return v.Class != "spare" && !k.trimless(v.Name) })
 		switch {
+		case p.ReadOnly:
+			return k.fail(255, "operation failed: pool is read-only")
 		case len(able) == 0:
 			return k.fail(255, "cannot trim: no devices in pool support trim operations")
 		}
 		for _, v := range able {
-			if v.Trim != nil && v.Trim.State == "ACTIVE" && !opts.has('s') {
+			switch active := v.Trim != nil && v.Trim.State == "ACTIVE"; {
+			case active && len(opts) == 0:
 				code = k.fail(255, "cannot trim '%s': currently trimming", v.Name)
+			case !active && len(opts) > 0:
+				code = k.fail(255, "cannot trim '%s': there is no active trim", v.Name)
 			}
 		}
-		if code != 0 {
-			return code
-		}
-		if !k.write(p) {
-			continue
-		}
-		for _, v := range able {
-			v.Trim = &Trimming{"COMPLETE", k.now()}
-			if k.Slow {
-				v.Trim.State = "ACTIVE"
-			}
-			if opts.has('s') {
-				v.Trim.State = "UNTRIMMED"
-			}
+		if code == 0 && k.write(p) {
+			k.trim(able, opts)
 		}
 	}
 	return code
+}
+
+func (k *call) trim(devices []*Vdev, opts options) {
+	for _, v := range devices {
+		switch {
+		case opts.has('c'):
+			v.Trim = nil
+		case opts.has('s'):
+			v.Trim.State = "SUSPENDED"
+		case k.Slow:
+			v.Trim = &Trimming{"ACTIVE", k.now()}
+		default:
+			v.Trim = &Trimming{"COMPLETE", k.now()}
+		}
+	}
 }
 
 func (m *Model) trimless(path string) bool { d := m.Devices[path]; return d != nil && d.Trimless }

@@ -41,6 +41,10 @@ func (k *call) zpoolCreate(args []string) int {
 	if r != nil {
 		return k.refused(r)
 	}
+	if r := k.checkCompatibility(p, assignment{"compatibility", p.Props["compatibility"]}); r != nil {
+		return k.refused(r)
+	}
+	k.enableFeatures(p)
 	p.Vdevs, p.GUID, p.Datasets[name] = vdevs, k.guid(), root
 	for _, v := range vdevs {
 		if v.Class != "cache" && v.Class != "spare" {

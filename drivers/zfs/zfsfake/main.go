@@ -18,7 +18,7 @@ import (
 const StateVariable = "DPLANE_FAKE_STATE"
 
 // Programs are the names under which Main can be called; Control changes the machine itself.
-var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "losetup", "stat", "find", "readlink", "cat", "ps", Control}
+var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "losetup", "stat", "find", "readlink", "cat", "head", "ps", Control}
 
 // Control is a program that a script uses to say what machine this is:
 //
@@ -35,6 +35,7 @@ var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "lose
 //	zfsfake finish POOL                    what of them runs ends
 //	zfsfake suspend|hang|resume POOL       its devices are gone; not even reads answer; all is well
 //	zfsfake module on|off                  the kernel module
+//	zfsfake grow PATH SIZE                 a device of a pool became larger, and the kernel told ZFS
 //	zfsfake foreign POOL                   it was exported, and used by another machine since
 //	zfsfake slow on|off                    scrubs and trims that begin do not end
 //	zfsfake missing PROGRAM...             programs that are not installed
@@ -140,6 +141,8 @@ func (m *Model) control(args []string) error {
 			return fmt.Errorf("no pool %s", name)
 		}
 		p.Suspended, p.Hung = args[0] == "suspend", args[0] == "hang"
+	case "grow":
+		return m.grow(name, rest)
 	case "write", "busy", "idle":
 		return m.use(args[0], name, rest)
 	case "link", "gone", "back", "finish", "checkpoint":

@@ -23,9 +23,10 @@ type Model struct {
 	Users   []string            // names that a quota may carry; numbers always may
 	Missing []string            // programs that are not installed
 
-	NoModule bool  // the kernel module is not there
-	Slow     bool  // what runs in the background goes on until the model is told otherwise
-	Clock    int64 // seconds since 1970; 0: the real time
+	Files    map[string]string // texts, by path: feature sets
+	NoModule bool              // the kernel module is not there
+	Slow     bool              // what runs in the background goes on until the model is told otherwise
+	Clock    int64             // seconds since 1970; 0: the real time
 }
 
 // Pool is a pool with its datasets.
@@ -65,6 +66,7 @@ type Vdev struct {
 	Checksum uint64 `json:",omitempty"` // errors
 
 	Trim     *Trimming `json:",omitempty"`
+	Grown    uint64    `json:",omitempty"` // bytes by which the device is larger
 	Children []Vdev    `json:",omitempty"`
 }
 
@@ -124,6 +126,10 @@ func newModel() *Model {
 		Release: "2.3.9-0+deb13u1", TXG: 100,
 		Pools: map[string]*Pool{}, Away: map[string]*Pool{}, Devices: map[string]*Device{}, Dirs: map[string][]string{}, Lost: map[string]*Device{},
 		Users: []string{"root", "nobody"},
+		Files: map[string]string{
+			sets + "openzfs-2.0-linux": "# Features supported by OpenZFS 2.0 on Linux\nallocation_classes\nasync_destroy\ndevice_removal\nlz4_compress\n",
+			sets + "openzfs-2.1-linux": "# Features supported by OpenZFS 2.1 on Linux\nallocation_classes\nasync_destroy\ndevice_removal\ndraid\nlz4_compress\n",
+		},
 	}
 }
 

@@ -41,6 +41,10 @@ func (k *call) status(p *Pool, guids, trim bool) {
 			"action: Make sure the affected devices are connected, then run 'zpool clear'.\n" +
 			"   see: https://openzfs.github.io/openzfs-docs/msg/ZFS-8000-HC\n")
 	}
+	if k.lacksFeatures(p) {
+		k.printf("status: Some supported and requested features are not enabled on the pool.\n\tThe pool can still be used, but some features are unavailable.\n" +
+			"action: Enable all features using 'zpool upgrade'. Once this is done,\n\tthe pool may no longer be accessible by software that does not support\n\tthe features. See zpool-features(7) for details.\n")
+	}
 	k.work(p)
 	k.printf("config:\n\n")
 	k.table(p, true, guids, trim)

@@ -48,6 +48,9 @@ func (k *call) poolJSON(p *Pool, trim bool) *object {
 	if p.Suspended {
 		o.put("status", "One or more devices are faulted in response to IO failures.\n")
 	}
+	if k.lacksFeatures(p) {
+		o.put("status", "Some supported and requested features are not enabled on the pool.\n\tThe pool can still be used, but some features are unavailable.\n")
+	}
 	p.workJSON(o)
 	root, tree := &object{}, &object{}
 	root.put("name", p.Name)

@@ -362,20 +362,32 @@ func (k *call) zpoolOnline(args []string) int {
 	if p == nil {
 		return code
 	}
-	d, found := p.lookup(words[0])
+	for _, w := range words {
+		if code := k.online(p, w, args[0] == "-e"); code != 0 || k.hung {
+			return code
+		}
+	}
+	return code
+}
+
+func (k *call) online(p *Pool, word string, expand bool) int {
+	d, found := p.lookup(word)
 	if !found {
-		return k.fail(1, "couldn't find device \"%s\" in pool \"%s\"", words[0], p.Name)
+		return k.fail(1, "couldn't find device \"%s\" in pool \"%s\"", word, p.Name)
 	}
 	if !k.write(p) {
 		return 0
 	}
 	if dev := k.Devices[d.at.Name]; dev == nil || dev.Label == nil || dev.Label.Vdev != d.at.GUID {
-		k.printf("warning: device '%s' onlined, but remains in faulted state\nuse 'zpool replace' to replace devices that are no longer present\n", words[0])
+		k.printf("warning: device '%s' onlined, but remains in faulted state\nuse 'zpool replace' to replace devices that are no longer present\n", word)
 		return 0
 	}
 	if d.at.State != "" {
 		d.at.State = ""
 		p.resilver()
+	}
+	if expand {
+		d.at.Size, d.at.Grown = d.at.Size+d.at.Grown, 0
 	}
 	return k.settled(p)
 }

@@ -55,6 +55,9 @@ func (k *call) zpoolList(args []string) int {
 			values[i], _ = p.get(c)
 		}
 		k.printf("%s\n", strings.Join(values, "\t"))
+		if opts.has('v') {
+			k.listVdevs(p.Vdevs)
+		}
 	}
 	return code
 }
@@ -98,6 +101,9 @@ func (p *Pool) get(prop string) (value, source string) {
 		}
 		return "-", "-"
 	case "expandsize":
+		if room := p.room(); room > 0 {
+			return n(room)
+		}
 		return "-", "-"
 	case "feature@async_destroy":
 		return "enabled", "local"
@@ -193,8 +199,14 @@ func (k *call) zpoolSet(args []string) int {
 		return k.fail(22, "cannot open '%s': is not a pool", name)
 	}
 	value, r := checkPool(all[0], false)
+	if r == nil {
+		r = p.checkFeature(all[0])
+	}
 	if r != nil {
 		return k.refused(r.wrap(1, "cannot set property for '%s'", name))
+	}
+	if r := k.checkCompatibility(p, all[0]); r != nil {
+		return k.refused(r)
 	}
 	if k.write(p) {
 		p.Props[all[0].name] = value
