@@ -150,7 +150,7 @@ func (a *app) runApply(ctx context.Context, f applyFlags) error {
 func (a *app) openStore(path string) (*sqlite.Store, error) {
 	db, err := sqlite.Open(path)
 	if err != nil {
-		return nil, failf("is the directory writable, and the disk not full? daemon.database names another file", "open the database: %w", err)
+		return nil, failf(hintOf(err, "is the directory writable, and the disk not full? daemon.database names another file"), "open the database: %w", err)
 	}
 	if db.HistoryLost != "" {
 		a.logger().Warn("the database was broken and a new one was begun", "why", db.HistoryLost)
@@ -208,7 +208,7 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 		}
 	}
 	if err != nil {
-		return &exitError{code: max(applyCode(s, f.plan != ""), exitFailed), err: err}
+		return &exitError{code: max(applyCode(s, f.plan != ""), exitFailed), err: err, hint: sqlite.Hint(err)}
 	}
 	return a.finish(s, f.plan != "")
 }

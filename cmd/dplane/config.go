@@ -34,9 +34,17 @@ func memory(path string) (reconcile.Store, func(), error) {
 	case errors.Is(err, sqlite.ErrNoDatabase), errors.Is(err, os.ErrPermission):
 		return forgetful{}, func() {}, nil
 	case err != nil:
-		return nil, nil, failf("dplane daemon and dplane apply rename a database that can't be read and start a new one", "open the database: %w", err)
+		return nil, nil, failf(hintOf(err, "is it a database of dplane, and its disk well?"), "open the database: %w", err)
 	}
 	return db, func() { db.Close() }, nil
+}
+
+// hintOf is what an error of the database means, or else something more general.
+func hintOf(err error, general string) string {
+	if hint := sqlite.Hint(err); hint != "" {
+		return hint
+	}
+	return general
 }
 
 // journal opens the database of the configuration for reading. An invalid configuration is no reason

@@ -214,8 +214,11 @@ func (d *daemon) pass(ctx context.Context) {
 	d.web.serve(d.want)
 	if d.want != nil {
 		if err := d.step(ctx); err != nil && ctx.Err() == nil {
-			d.log.Error("reconcile", "err", err)
+			d.log.Error("reconcile", "err", err, "hint", sqlite.Hint(err))
 			d.event(ctx, "daemon", "error", err.Error())
+			if sqlite.Corrupt(err) {
+				d.file.info = nil // opened anew in the next pass, which puts it aside
+			}
 			return // not on time: /health says so when it lasts
 		}
 	} else {

@@ -79,12 +79,12 @@ func (a *app) currentStatus(ctx context.Context) (*render.Status, error) {
 	case errors.Is(err, os.ErrPermission):
 		return nil, &exitError{code: exitUnknown, err: fmt.Errorf("read the record: %w", err), hint: "run dplane status as root"}
 	case err != nil:
-		return nil, &exitError{code: exitUnknown, err: fmt.Errorf("read the record: %w", err), hint: "the daemon puts a broken database aside and begins a new one"}
+		return nil, &exitError{code: exitUnknown, err: fmt.Errorf("read the record: %w", err), hint: hintOf(err, "dplane daemon tells in its log what is wrong with it")}
 	}
 	defer db.Close()
 	rec, err := db.Record(ctx)
 	if err != nil {
-		return nil, &exitError{code: exitUnknown, err: err}
+		return nil, &exitError{code: exitUnknown, err: err, hint: sqlite.Hint(err)}
 	}
 	return render.NewStatus(rec, now), nil
 }
