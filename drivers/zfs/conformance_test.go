@@ -242,6 +242,7 @@ var cases = []struct {
 	{"guards", guards},
 	{"clones", clones},
 	{"renames", renames},
+	{"trashing", trashing},
 	{"scrub and trim", scrubAndTrim},
 	{"features", enableFeatures},
 	{"a device that grew", growDevice},

@@ -113,3 +113,90 @@ func renames(m *machine, at string) {
 		m.t.Error("another child is not seen")
 	}
 }
+
+// trashing is what both acts of a destroy rely on.
+func trashing(m *machine, at string) {
+	trash := at + "/.dplane-trash"
+	m.do(zfs.CreateFilesystem(at, nil))
+	for _, n := range []string{"/a", "/a/x", "/a/x y", "/a/x-y", "/a/x/z"} {
+		m.do(zfs.CreateFilesystem(at+n, nil))
+	}
+	m.do(zfs.CreateFilesystem(at+"/a/own", map[string]string{"mountpoint": m.file("trash-own")}))
+	m.do(zfs.CreateVolume(at+"/a/vol", 1<<20, true, nil))
+	tree := []string{at + "/a", at + "/a/own", at + "/a/vol", at + "/a/x", at + "/a/x y", at + "/a/x-y", at + "/a/x/z"}
+	if err := zfs.ExpectTree(tree).Check(m.t.Context(), m); err != nil {
+		m.t.Error(err)
+	}
+	by := m.datasets()
+	var list []*state.Dataset
+	for _, n := range tree {
+		list = append(list, by[strings.TrimPrefix(n, m.pool)])
+	}
+	values := zfs.ExpectValues(list, []string{"guid", "canmount", "readonly"})
+	if err := values.Check(m.t.Context(), m); err != nil {
+		m.t.Error(err)
+	}
+
+	// One unmount takes the whole tree, wherever it is mounted, or nothing of it.
+	release := m.use(at+"/a/own", m.file("trash-own"))
+	m.refused(1, zfs.ErrBusy, zfs.Unmount(at+"/a"))
+	for _, n := range []string{"/a", "/a/own", "/a/x/z"} {
+		m.has(at+n, "mounted=yes (-)")
+	}
+	release()
+	m.do(zfs.Unmount(at + "/a"))
+	for _, n := range []string{"/a", "/a/own", "/a/x/z"} {
+		m.has(at+n, "mounted=no (-)")
+	}
+	m.refused(1, errStatus, zfs.Unmount(at+"/a"))
+
+	for _, c := range zfs.SetAll([]string{at + "/a", at + "/a/x"}, map[string]string{"canmount": "noauto", "dplane:trash.canmount": "on default"}) {
+		m.do(c)
+	}
+	m.has(at+"/a/x", "canmount=noauto (local)", "dplane:trash.canmount=on default (local)")
+	if values.Check(m.t.Context(), m) == nil {
+		m.t.Error("another canmount is not seen")
+	}
+	// One that is refused does not keep the others from it.
+	m.refused(255, zfs.ErrWrongType, host.Write("zfs", "set", "canmount=noauto", at+"/a/vol", at+"/a/x/z"))
+	m.has(at+"/a/x/z", "canmount=noauto (local)")
+
+	m.do(zfs.CreateFilesystem(trash, map[string]string{"canmount": "off", "mountpoint": "none", "sharenfs": "off", "sharesmb": "off"}))
+	m.do(zfs.RenameUnmounted(at+"/a", trash+"/1"))
+	m.do(zfs.SetAll([]string{trash + "/1", trash + "/1/vol"}, map[string]string{"readonly": "on"})[0])
+	m.has(trash+"/1/x", "mountpoint=none (inherited from POOL/trashing/.dplane-trash)", "readonly=on (inherited from POOL/trashing/.dplane-trash/1)", "dplane:trash.canmount=on default (local)")
+	m.has(trash+"/1/x/z", "dplane:trash.canmount=on default (inherited from POOL/trashing/.dplane-trash/1/x)")
+	m.do(zfs.RenameUnmounted(trash+"/1", at+"/a"))
+	for _, p := range []string{"canmount", "dplane:trash.canmount"} {
+		m.do(zfs.InheritAll([]string{at + "/a", at + "/a/x", at + "/a/x/z"}, p)[0])
+	}
+	m.has(at+"/a/x", "canmount=on (default)", "mounted=no (-)", "dplane:trash.canmount=- (-)") // canmount mounts nothing by itself
+	m.do(zfs.Mount(at + "/a"))
+	m.refused(1, errStatus, zfs.Mount(at+"/a"))
+
+	for _, n := range []string{"a", "b", "c"} {
+		m.do(host.Write("zfs", "snapshot", at+"/a/x@"+n))
+	}
+	guards := zfs.ExpectSnapshots(at+"/a", snapshots(m, 0, zfs.ListSnapshotsBelow(at+"/a")))
+	if err := guards.Check(m.t.Context(), m); err != nil {
+		m.t.Error(err)
+	}
+	m.do(host.Write("zfs", "hold", "keep", at+"/a/x@b"))
+	if guards.Check(m.t.Context(), m) == nil {
+		m.t.Error("a hold is not seen")
+	}
+	m.refused(1, zfs.ErrBusy, zfs.DestroySnapshots(at+"/a/x", []string{"a", "b", "c"})[0])
+	m.do(host.Write("zfs", "release", "keep", at+"/a/x@b"))
+	m.do(zfs.Clone(at+"/a/x@a", at+"/clone", nil))
+	m.refused(1, zfs.ErrHasChildren, zfs.DestroySnapshots(at+"/a/x", []string{"a", "b", "c"})[0])
+	if list := snapshots(m, 0, zfs.ListSnapshotsBelow(at+"/a/x")); len(list) != 3 {
+		m.t.Errorf("what can't be destroyed whole is destroyed in part: %+v", list)
+	}
+	m.do(zfs.Destroy(at + "/clone"))
+	m.refused(1, zfs.ErrHasChildren, zfs.Destroy(at+"/a/x"))
+	m.do(zfs.DestroySnapshots(at+"/a/x", []string{"a", "b", "c"})[0])
+	m.refused(1, zfs.ErrNotExist, zfs.DestroySnapshots(at+"/a/x", []string{"a"})[0])
+	for _, n := range []string{"/a/x/z", "/a/x", "/a/vol"} {
+		m.do(zfs.Destroy(at + n))
+	}
+}
