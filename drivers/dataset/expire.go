@@ -63,7 +63,7 @@ func (v *view) waiting(e entry) string {
 		return fmt.Sprintf("%s is in the trash, as %s, and its mark %s is no time: it stays until a person decides: dplane restore %[1]s", e.Trashed.Name, e.place(), state.TrashTime)
 	}
 	return fmt.Sprintf("%s is in the trash since %s, and uses %s; from %s on a person may allow its destruction; dplane restore %[1]s brings it back",
-		e.Trashed.Name, timeText(e.At), spec.Size(e.Used), timeText(e.At.Add(grace(v.Want))))
+		e.Trashed.Name, timeText(e.At), about(e.Used), timeText(e.At.Add(grace(v.Want))))
 }
 
 // finish is the last step of an act one that was interrupted before it.
@@ -202,7 +202,7 @@ func (x *expiry) notes() []string {
 	for _, d := range x.list {
 		referenced += d.Referenced
 	}
-	notes := []string{fmt.Sprintf("what goes: %s used, %s referenced by %d dataset(s), and %d snapshot(s)", spec.Size(d.Used), spec.Size(referenced), len(x.list), len(x.all))}
+	notes := []string{fmt.Sprintf("what goes: %s used, %s referenced by %d dataset(s), and %d snapshot(s)", about(d.Used), about(referenced), len(x.list), len(x.all))}
 	last := "its last change is not known: it has no snapshot, and was put into the trash on " + timeText(x.entry.At)
 	if len(x.all) > 0 {
 		newest := slices.MaxFunc(x.all, func(a, b state.Snapshot) int { return a.Creation.Compare(b.Creation) })

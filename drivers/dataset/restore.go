@@ -162,7 +162,7 @@ func (v *view) overQuota(m *move, d *state.Dataset) string {
 			continue
 		}
 		if quota := bytesOf(above.Properties["quota"].Value); quota > 0 && above.Used+d.Used > quota {
-			return fmt.Sprintf("it has %s, %s uses %s, and its quota is %s: raise the quota, or free space there", spec.Size(d.Used), up, spec.Size(above.Used), spec.Size(quota))
+			return fmt.Sprintf("it has %s, %s uses %s, and its quota is %s: raise the quota, or free space there", about(d.Used), up, about(above.Used), about(quota))
 		}
 	}
 	return ""

@@ -71,7 +71,7 @@ func (t *toTrash) obstacles(want *spec.Dataset, have *state.Dataset) (code strin
 		return drivers.Drift, []string{fmt.Sprintf("%s has the guid %s; the one known by that name had %s: if it is meant all the same: dplane adopt %[1]s", t.name, have.GUID, t.recorded[ref(want.Name)].GUID)}
 	}
 	if others := t.undeclared(); len(others) > 0 {
-		notes = append(notes, fmt.Sprintf("%d below it are not declared absent themselves: %s: declare each absent too, or move it away", len(others), listed(others)))
+		notes = append(notes, fmt.Sprintf("%d dataset(s) below it are not declared absent: %s: declare each absent too, or move it away", len(others), listed(others)))
 	}
 	notes = append(notes, t.used()...)
 	for _, b := range t.Have.Busy {
@@ -156,7 +156,7 @@ func (t *toTrash) tree() []string {
 
 func (t *toTrash) notes(have *state.Dataset) []string {
 	notes := []string{
-		fmt.Sprintf("act one of a destroy: no data goes. It keeps its %s (%s referenced) in %s until it was there for %s and a person allows act two", spec.Size(have.Used), spec.Size(have.Referenced), t.dest, spec.Duration(grace(t.Want))),
+		fmt.Sprintf("act one of a destroy: no data goes. It keeps its %s (%s referenced) in %s until it was there for %s and a person allows act two", about(have.Used), about(have.Referenced), t.dest, spec.Duration(grace(t.Want))),
 	}
 	if len(t.list) > 1 {
 		notes = append(notes, fmt.Sprintf("%d below it go along: %s", len(t.list)-1, listed(t.tree()[1:])))
@@ -338,4 +338,14 @@ func canmountBack(list []*state.Dataset) []host.Command {
 		}
 	}
 	return steps
+}
+
+// about is a number of bytes as people say it.
+func about(n uint64) string {
+	const units = "KMGTPE"
+	f, unit := float64(n), ""
+	for i := 0; f >= 1024 && i < len(units); i++ {
+		f, unit = f/1024, units[i:i+1]
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") + unit
 }

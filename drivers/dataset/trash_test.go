@@ -67,7 +67,7 @@ func TestTrash(t *testing.T) {
 		},
 		"a child that is not declared": {
 			want: []string{"tank/old absent", "tank/old/x absent"}, have: []string{"tank", "tank/old", "tank/old/x", "tank/old/y", "tank/old/z"},
-			plan: []string{"blocked drift tank/old: 2 below it are not declared absent themselves: tank/old/y, tank/old/z"},
+			plan: []string{"blocked drift tank/old: 2 dataset(s) below it are not declared absent: tank/old/y, tank/old/z"},
 		},
 		"an empty trash within goes along": {
 			want: []string{"tank/enc absent"}, have: []string{"tank", "tank/enc", "tank/enc/.dplane-trash canmount=off"},
@@ -75,7 +75,7 @@ func TestTrash(t *testing.T) {
 		},
 		"one that holds something does not": {
 			want: []string{"tank/enc absent"}, have: []string{"tank", "tank/enc", "tank/enc/.dplane-trash", "tank/enc/.dplane-trash/7"},
-			plan: []string{"blocked drift tank/enc: 2 below it are not declared absent"},
+			plan: []string{"blocked drift tank/enc: 2 dataset(s) below it are not declared absent"},
 		},
 		"a pool's root": {
 			want: []string{"tank absent"}, have: []string{"tank"},
@@ -136,7 +136,7 @@ func TestTrash(t *testing.T) {
 		"a quota does not admit it": {
 			want: []string{"tank/p/old"}, have: []string{"tank", "tank/.dplane-trash", "tank/p quota=5000 used:3000", "tank/old used:3000"},
 			edit: func(_ *spec.Spec, obs *state.Observed) { trashedAs(obs, "tank/old", "tank/p/old", time.Unix(0, 0)) },
-			plan: []string{"blocked trashed tank/p/old: it has 3000, tank/p uses 3000, and its quota is 5000"},
+			plan: []string{"blocked trashed tank/p/old: it has 2.9K, tank/p uses 2.9K, and its quota is 4.9K"},
 		},
 		"files where it was mounted": {
 			want: []string{"tank/old"}, have: []string{"tank", "tank/.dplane-trash", "tank/old"},
@@ -245,7 +245,7 @@ func TestActTwo(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	notes := strings.Join(a.Notes, "\n")
-	for _, say := range []string{"3000 used, 2500 referenced by 2 dataset(s), and 3 snapshot(s)", "the newest snapshot is " + place + "@b, of 1969-12-31 23:59 UTC", "no replica", place + "/x"} {
+	for _, say := range []string{"2.9K used, 2.4K referenced by 2 dataset(s), and 3 snapshot(s)", "the newest snapshot is " + place + "@b, of 1969-12-31 23:59 UTC", "no replica", place + "/x"} {
 		if !strings.Contains(notes, say) {
 			t.Errorf("does not say %q:\n%s", say, notes)
 		}
