@@ -1,6 +1,7 @@
 package zfs
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -120,7 +121,7 @@ func Destroy(name string) host.Command { return host.Write("zfs", "destroy", nam
 func ExpectSnapshots(dataset string, list []state.Snapshot) host.Expect {
 	var out strings.Builder
 	for _, s := range list {
-		fmt.Fprintf(&out, "%s\t%s\t%d\t%s\n", s.FullName(), s.GUID, s.Holds, strings.Join(s.Clones, ","))
+		fmt.Fprintf(&out, "%s\t%s\t%d\t%s\n", s.FullName(), s.GUID, s.Holds, cmp.Or(strings.Join(s.Clones, ","), "-"))
 	}
 	c := host.Read("zfs", "list", "-Hp", "-r", "-t", "snapshot", "-o", "name,guid,userrefs,clones", dataset)
 	c.Timeout = datasetsTimeout

@@ -99,9 +99,9 @@ func TestNameChanges(t *testing.T) {
 			},
 			twin: twin{ // a quota does not admit it
 				before: with("  POOL/p: {}\n  POOL/p/old: {absent: true}\n"),
-				hand:   func(p *place) { must(p.T, "zfs", "set", "quota=64K", p.pool+"/p") },
+				hand:   func(p *place) { must(p.T, "zfs", "set", "quota=40K", p.pool+"/p") },
 				after:  with("  POOL/p: {}\n  POOL/p/old: {properties: {compression: lz4}}\n"), verb: "blocked", risk: "safe",
-				plan:      []string{"its quota is 64K"},
+				plan:      []string{"its quota is 40K"},
 				unchanged: func(p *place) { must(p.T, "zfs", "list", p.trashed(guid)) },
 			},
 		},

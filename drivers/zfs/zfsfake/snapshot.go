@@ -1,6 +1,7 @@
 package zfsfake
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ func (m *Model) ofSnapshot(name, prop string) (value, source string) {
 	case "userrefs":
 		return strconv.Itoa(len(s.Holds)), "-"
 	case "clones":
-		return strings.Join(p.clones(s.GUID), ","), "-"
+		return cmp.Or(strings.Join(p.clones(s.GUID), ","), "-"), "-"
 	}
 	return "-", "-"
 }
