@@ -258,7 +258,7 @@ func TestProject(t *testing.T) {
 		if up := before.Datasets[string(spec.DatasetName(to).Parent())]; up == nil || under(to, from) {
 			t.Skip("no place for it")
 		}
-		do(t, f, "zfs", "rename", "-u", from, to)
+		do(t, f, "zfs", "rename", from, to)
 		projected, after := project(before, from, to), look(t, f, want)
 		if len(projected.Datasets) != len(after.Datasets) {
 			t.Fatalf("%v, projected %v", sortedKeys(after.Datasets), sortedKeys(projected.Datasets))

@@ -192,7 +192,7 @@ func (v *view) backSteps(m *move, after *state.Observed, mounts []*state.Dataset
 	steps := v.giveKept(m.tree, "readonly", func(n string) string { return n })
 	moved := func(n string) string { return state.Follow(n, m.from, m.to) }
 	if m.from != m.to {
-		steps = append(steps, zfs.RenameUnmounted(m.from, m.to))
+		steps = append(steps, zfs.RenameUnmounted(v.Have.Datasets[m.from], m.from, m.to))
 	}
 	steps = append(steps, v.giveKept(m.tree, "canmount", moved)...)
 	for _, d := range mounts {

@@ -244,7 +244,7 @@ func (t *toTrash) steps(a *drivers.Action) {
 		}
 	}
 	add(canmountBack(t.list), zfs.SetAll(quiet, map[string]string{"canmount": "noauto"})...)
-	add([]host.Command{}, zfs.RenameUnmounted(t.name, t.dest)) // once it is done there is no way back but a restore
+	add([]host.Command{}, zfs.RenameUnmounted(t.list[0], t.name, t.dest)) // once it is done there is no way back but a restore
 	a.Steps = append(a.Steps, readOnlySteps(t.list, t.name, t.dest)...)
 }
 

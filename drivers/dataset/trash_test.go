@@ -38,7 +38,7 @@ func TestTrash(t *testing.T) {
 		"a volume": {
 			want: []string{"tank/old absent"}, have: []string{"tank", "tank/.dplane-trash canmount=off", "tank/old volume"},
 			plan: []string{"destroy disruptive drift: zfs set dplane:trash.guid=102 dplane:trash.mounted=no dplane:trash.name=tank/old 'dplane:trash.readonly=off default' dplane:trash.time=0001-01-01T00:00:00Z tank/old; " +
-				"zfs rename -u tank/old tank/.dplane-trash/102; zfs set readonly=on tank/.dplane-trash/102"},
+				"zfs rename tank/old tank/.dplane-trash/102; zfs set readonly=on tank/.dplane-trash/102"},
 		},
 		"not there": {want: []string{"tank/old absent"}, have: []string{"tank"}},
 		"children go along once": {

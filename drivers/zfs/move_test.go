@@ -162,11 +162,12 @@ func trashing(m *machine, at string) {
 	m.has(at+"/a/x/z", "canmount=noauto (local)")
 
 	m.do(zfs.CreateFilesystem(trash, map[string]string{"canmount": "off", "mountpoint": "none", "sharenfs": "off", "sharesmb": "off"}))
-	m.do(zfs.RenameUnmounted(at+"/a", trash+"/1"))
+	m.do(zfs.RenameUnmounted(list[0], at+"/a", trash+"/1"))
+	m.refused(1, errStatus, host.Write("zfs", "rename", "-u", trash+"/1/vol", trash+"/1/v"))
 	m.do(zfs.SetAll([]string{trash + "/1", trash + "/1/vol"}, map[string]string{"readonly": "on"})[0])
 	m.has(trash+"/1/x", "mountpoint=none (inherited from POOL/trashing/.dplane-trash)", "readonly=on (inherited from POOL/trashing/.dplane-trash/1)", "dplane:trash.canmount=on default (local)")
 	m.has(trash+"/1/x/z", "dplane:trash.canmount=on default (inherited from POOL/trashing/.dplane-trash/1/x)")
-	m.do(zfs.RenameUnmounted(trash+"/1", at+"/a"))
+	m.do(zfs.RenameUnmounted(list[0], trash+"/1", at+"/a"))
 	for _, p := range []string{"canmount", "dplane:trash.canmount"} {
 		m.do(zfs.InheritAll([]string{at + "/a", at + "/a/x", at + "/a/x/z"}, p)[0])
 	}

@@ -63,8 +63,12 @@ func Clone(snapshot, name string, props map[string]string) host.Command {
 // follows from the name are unmounted and mounted anew; where one is busy nothing is changed.
 func Rename(from, to string) host.Command { return host.Write("zfs", "rename", from, to) }
 
-// RenameUnmounted is Rename for what is not mounted, and stays so.
-func RenameUnmounted(from, to string) host.Command {
+// RenameUnmounted is Rename for what is not mounted, and stays so. zfs takes -u for file systems alone: "operation
+// not applicable to datasets of this type" (2.3.9).
+func RenameUnmounted(d *state.Dataset, from, to string) host.Command {
+	if d.Type == "volume" {
+		return Rename(from, to)
+	}
 	return host.Write("zfs", "rename", "-u", from, to)
 }
 

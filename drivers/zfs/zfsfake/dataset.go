@@ -278,6 +278,9 @@ func (k *call) zfsRename(args []string) int {
 	if d == nil {
 		return code
 	}
+	if opts.has('u') && d.Volume {
+		return k.fail(1, "cannot open '%s': operation not applicable to datasets of this type", from)
+	}
 	if r := k.renameRoom(p, from, to); r != nil {
 		return k.refused(r)
 	}
