@@ -21,6 +21,7 @@ type Consent struct {
 	Pause      string            // why nothing at all is done now
 	Taken      *Try              // what was taken back the last time it was tried: not done unasked; nil: nothing
 	Patience   *Patience         // of the loop with what fails and what is fought over; nil: a person's
+	Secrets    bool              // somebody at a terminal can be asked for a secret
 }
 
 // ByHand is the consent of a person who said yes: everything but what destroys data, within the limits.
@@ -74,6 +75,8 @@ func (c Consent) hold(a drivers.Action, now time.Time) string {
 		return ""
 	case c.Pause != "":
 		return c.Pause
+	case !c.Secrets && prompt(a) != "":
+		return "asks for the " + prompt(a) + ": dplane apply at a terminal"
 	case c.names(a):
 		return ""
 	case a.Risk == spec.Destructive:
@@ -86,6 +89,16 @@ func (c Consent) hold(a drivers.Action, now time.Time) string {
 		return fmt.Sprintf("%s tried it and it was taken back, for nobody confirmed it: dplane apply does it", c.Taken.By)
 	}
 	return c.Patience.hold(a, now)
+}
+
+// prompt is the secret that an action asks for, "" where it asks for none.
+func prompt(a drivers.Action) string {
+	for _, c := range a.Steps {
+		if c.Prompt != "" {
+			return c.Prompt
+		}
+	}
+	return ""
 }
 
 // fewChanges never trip the limit on changes (PRODUCT.md section 4, promise 8).

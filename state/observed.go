@@ -33,6 +33,8 @@ type Observed struct {
 	Links map[string]string `json:"links,omitempty"`
 	// Occupied are mountpoints of datasets that would be created, where a directory holds files.
 	Occupied []string `json:"occupied,omitempty"`
+	// KeyFiles are the declared key files, by path.
+	KeyFiles map[string]*KeyFile `json:"keyFiles,omitempty"`
 	// Importable are pools that `zpool import` or a label on a declared device knows.
 	Importable []Importable `json:"importable,omitempty"`
 	// Recorded is the memory of pools and datasets seen before (PRODUCT.md section 4, promise 7).

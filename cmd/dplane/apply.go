@@ -85,12 +85,12 @@ nothing done, 5 some failed or were interrupted, 3 all else done but something i
 }
 
 // consent is what these flags and a yes approve.
-func (f applyFlags) consent(want *spec.Spec, part reconcile.Selection) reconcile.Consent {
+func (a *app) consent(f applyFlags, want *spec.Spec, part reconcile.Selection) reconcile.Consent {
 	c := reconcile.ByHand(&want.Daemon.Limits, allowed(f.allow))
 	if f.allowLimits {
 		c.Limits = nil
 	}
-	c.Select, c.Wipe = part, f.wipes
+	c.Select, c.Wipe, c.Secrets = part, f.wipes, isTerminal(a.stdin)
 	return c
 }
 
@@ -167,7 +167,7 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if err := a.settleTry(ctx, l, want); err != nil {
 		return err
 	}
-	consent := f.consent(want, part)
+	consent := a.consent(f, want, part)
 	p, obs, err := l.Plan(ctx, want, consent)
 	if err != nil {
 		return err
@@ -321,7 +321,7 @@ func (a *app) dryRun(ctx context.Context, want *spec.Spec, f applyFlags, part re
 		return err
 	}
 	defer done()
-	p, obs, err := a.loop(store, false).Plan(ctx, want, f.consent(want, part))
+	p, obs, err := a.loop(store, false).Plan(ctx, want, a.consent(f, want, part))
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (a *app) runPlan(ctx context.Context, f planFlags) error {
 		return err
 	}
 	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
-	consent.Select = part
+	consent.Select, consent.Secrets = part, isTerminal(a.stdin)
 	if consent.Wipe, err = f.wipe.named(want); err != nil {
 		return err
 	}

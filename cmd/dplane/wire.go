@@ -23,7 +23,9 @@ func kinds(r host.Runner) []drivers.Driver {
 // loop joins the drivers, the store and the clock. Without leave to write, nothing can be changed by
 // what it runs.
 func (a *app) loop(store reconcile.Store, mayWrite bool) *reconcile.Loop {
-	var r host.Runner = process.New(process.WithLanes(zfs.PoolNamed, suspended))
+	var r host.Runner = host.Prompting{
+		Runner: process.New(process.WithLanes(zfs.PoolNamed, suspended)), Ask: a.askSecret,
+	}
 	if !mayWrite {
 		r = host.ReadOnly{Runner: r}
 	}

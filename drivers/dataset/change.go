@@ -75,8 +75,8 @@ func (v *view) compare(want *spec.Dataset, have *state.Dataset) map[string]*chan
 // declared is what a declared property needs, nil where it is as it should be.
 func (v *view) declared(want *spec.Dataset, have *state.Dataset, name string, p spec.Property) *change {
 	from, known := have.Properties[name]
-	if known && same(name, p.Value, have, want.Type(), v.altroot(want.Name)) {
-		return nil
+	if known && from.Source != "temporary" && same(name, p.Value, have, want.Type(), v.altroot(want.Name)) {
+		return nil // an option of the mount says nothing of what is set
 	}
 	c := &change{name: name, deed: set, from: from, to: p.Value, at: p.Pos.At()}
 	if !known {

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 
 	"github.com/dplaneos/dplane/drivers"
@@ -17,23 +18,10 @@ func (v *view) missing(want *spec.Dataset) []drivers.Action {
 	if want.Absent || want.Name.IsRoot() { // a pool's root comes with the pool, its properties too
 		return nil
 	}
-	if note := v.notYet(want); note != "" {
-		return []drivers.Action{block(want, "", drivers.Missing, want.Pos.At(), name+" does not exist", note)}
-	}
 	if code, note := v.obstacle(want); note != "" {
 		return []drivers.Action{block(want, "", code, want.Pos.At(), name+" does not exist", note)}
 	}
 	return []drivers.Action{v.create(want)}
-}
-
-// notYet says what this version of dplane does not do, and how it is done by hand.
-func (v *view) notYet(want *spec.Dataset) string {
-	switch {
-	case want.Encryption != nil:
-		return "making encrypted datasets is not in this version of dplane: create it by hand (zfs create -o encryption=on -o keyformat=" +
-			want.Encryption.Format + " ...), and its properties are managed from then on"
-	}
-	return ""
 }
 
 // obstacle says what stands in the way of a create, with the reason's code; note is "" where nothing does.
@@ -55,6 +43,9 @@ func (v *view) obstacle(want *spec.Dataset) (code, note string) {
 	if prop := v.unknownProperty(want); prop != "" {
 		return drivers.Conflict, prop + ": this release of ZFS does not know the property: take it out of the files, or upgrade ZFS"
 	}
+	if note := v.Have.KeyFault(want.Encryption); note != "" {
+		return drivers.Conflict, note
+	}
 	for _, at := range v.mountpoints(want.Name) {
 		if v.occupied[at] {
 			return drivers.Conflict, fmt.Sprintf("%s, where it would be mounted, holds files, and mounting would hide them: move them away, or declare another mountpoint", at)
@@ -71,7 +62,7 @@ func (v *view) parentObstacle(parent spec.DatasetName) (code, note string) {
 		switch {
 		case have.Type == "volume":
 			return drivers.Conflict, string(parent) + " is a volume, and nothing can be below one"
-		case have.KeyStatus == "unavailable":
+		case v.locked(have):
 			return drivers.Conflict, fmt.Sprintf("the key of %s is not loaded: zfs load-key %s", parent, have.EncryptionRoot)
 		}
 		return "", ""
@@ -111,6 +102,11 @@ func (v *view) create(want *spec.Dataset) drivers.Action {
 		Waits:  []spec.Ref{{Kind: spec.KindPool, Name: string(want.Name.Pool())}, ref(want.Name.Parent())},
 		Guard:  []host.Expect{zfs.ExpectMissingDataset(name)},
 	}
+	if parent := v.have(want.Name.Parent()); parent != nil {
+		if id := v.loads[parent.EncryptionRoot]; id != "" {
+			a.After = append(a.After, id)
+		}
+	}
 	if parent := v.have(want.Name.Parent()); parent != nil { // that of another pool which took the name has another guid
 		a.Guard = append(a.Guard, zfs.ExpectProps(parent.Name, map[string]state.Property{"guid": {Value: parent.GUID, Source: "-"}}))
 	}
@@ -119,7 +115,7 @@ func (v *view) create(want *spec.Dataset) drivers.Action {
 		a.Steps = v.cloneSteps(want, now, later)
 		a.Guard = append(a.Guard, v.guardOrigin(want))
 	} else {
-		a.Steps = []host.Command{createCommand(want, now)}
+		a.Steps = []host.Command{v.createStep(want, now, &a)}
 		if len(later) > 0 {
 			a.Steps = append(a.Steps, zfs.Set(name, later))
 		}
@@ -131,9 +127,23 @@ func (v *view) create(want *spec.Dataset) drivers.Action {
 	return a
 }
 
+// createStep is the command that makes a dataset which is no clone. A key is checked once more before it.
+func (v *view) createStep(want *spec.Dataset, props map[string]string, a *drivers.Action) host.Command {
+	c := createCommand(want, props)
+	if e := want.Encryption; e != nil {
+		a.Guard = append(a.Guard, zfs.ExpectKeyFile(e, v.Have)...)
+		a.Notes = append(a.Notes, "keep a copy of the key elsewhere: nobody can read the data without it")
+		c.Prompt = zfs.NewSecret(e, string(want.Name))
+	}
+	return c
+}
+
 // createCommand leaves refreservation=auto to zfs, which reserves for a volume that is not sparse, and would
 // take the word for the largest number there is ("out of space").
 func createCommand(want *spec.Dataset, props map[string]string) host.Command {
+	if want.Encryption != nil {
+		maps.Copy(props, zfs.EncryptionOptions(want.Encryption))
+	}
 	if want.Volume == nil {
 		return zfs.CreateFilesystem(string(want.Name), props)
 	}
@@ -161,6 +171,9 @@ func createFields(want *spec.Dataset) []drivers.Field {
 		if vol.Sparse {
 			fields = append(fields, drivers.Field{Name: "sparse", To: "on"})
 		}
+	}
+	if e := want.Encryption; e != nil {
+		fields = append(fields, drivers.Field{Name: "keyformat", To: e.Format}, drivers.Field{Name: "keylocation", To: zfs.KeyLocation(e.KeyFile)})
 	}
 	for _, n := range sortedKeys(want.Properties) {
 		fields = append(fields, drivers.Field{Name: n, To: want.Properties[n].Value})

@@ -32,8 +32,8 @@ func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
 }
 
 // Observe reads every dataset of every declared pool that can be seen, declared or not, in one process per
-// pool (and one more where quotas of users are declared), then looks in one process at the directories over
-// which missing datasets would be mounted. A pool whose datasets can't be read becomes unseen.
+// pool (and one more where quotas of users are declared), then looks at declared key files, and in one process at
+// the directories over which something would be mounted. A pool whose datasets can't be read becomes unseen.
 func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observed) error {
 	if obs.ZFS.Error != "" {
 		return nil
@@ -54,6 +54,9 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 		if err := look(ctx, want, obs); err != nil {
 			return err
 		}
+	}
+	if err := d.observeKeys(ctx, want, obs); err != nil {
+		return err
 	}
 	return d.observeMountpoints(ctx, want, obs)
 }

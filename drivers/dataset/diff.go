@@ -16,8 +16,13 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 		return drivers.Result{}
 	}
 	v, moves := newView(in).moves()
-	actions := map[spec.DatasetName][]drivers.Action{}
-	var present []spec.DatasetName
+	present := v.present(moves)
+	v.keepVisible(present)
+	v.pin(present)
+	actions, keys := map[spec.DatasetName][]drivers.Action{}, map[spec.DatasetName][]drivers.Action{}
+	for _, name := range present { // what is locked now is not when the rest comes
+		keys[name] = v.keys(name)
+	}
 	for _, name := range in.Want.DatasetNames() {
 		switch want, have := in.Want.Datasets[name], v.have(name); {
 		case !v.reachable(name) || stuck(moves, name) || in.Want.Datasets[name].Absent && in.Restore[string(name)]:
@@ -27,16 +32,16 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 			actions[name] = v.absent(want, have)
 		case v.conflict(want, have) != nil:
 			actions[name] = v.conflict(want, have)
-		default:
-			v.changes[string(name)] = v.compare(want, have)
-			present = append(present, name)
 		}
 	}
-	v.pin(present)
 	// The last names first: what a parent's change would alter below it is pinned there before.
 	for _, name := range slices.Backward(present) {
-		actions[name] = v.actionsFor(in.Want.Datasets[name], v.have(name))
+		actions[name] = append(keys[name], v.actionsFor(in.Want.Datasets[name], v.have(name))...)
 	}
+	for _, name := range present { // parents first
+		actions[name] = append(actions[name], v.mounting(name)...)
+	}
+	v.createAfterMounts(actions)
 	follow(moves, in.Want, actions)
 	for _, m := range moves {
 		name := spec.DatasetName(m.to)
@@ -57,7 +62,7 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 			notOnReadOnly(name.Pool(), all[i:i+1])
 		}
 	}
-	return drivers.Result{Actions: all, Notices: notices}
+	return drivers.Result{Actions: all, Notices: append(v.notices, notices...)}
 }
 
 // readOnly tells whether the dataset's pool is imported read-only.

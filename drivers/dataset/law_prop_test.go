@@ -94,6 +94,14 @@ func randomMachine(t *rapid.T) *zfsfake.Fake {
 			d.Received = map[string]string{"compression": "lzjb", "com.example:a": "received"}
 		}
 	}
+	for _, name := range tree {
+		if d := f.Model.Pools["tank"].Datasets[name]; d != nil && d.Mounted && rapid.IntRange(0, 3).Draw(t, name+" is unmounted") == 0 {
+			do(t, f, "zfs", "unmount", name)
+		}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "files in the way") == 0 {
+		f.AddDir(rapid.SampledFrom(values["mountpoint"][:3]).Draw(t, "where"), "file")
+	}
 	return f
 }
 
@@ -209,7 +217,7 @@ func carryOut(t *rapid.T, f *zfsfake.Fake, actions []drivers.Action) (clean bool
 				t.Skipf("a random quota above it is full: %v", err)
 			}
 			var changed *host.Unexpected
-			if errors.As(err, &changed) && a.Verb == drivers.Create { // two want one mountpoint: the guard saw the first
+			if errors.As(err, &changed) && mayMount(a) { // two want one mountpoint: the guard saw the first
 				blocked[a.ID], clean = true, false
 				continue
 			}
@@ -220,6 +228,11 @@ func carryOut(t *rapid.T, f *zfsfake.Fake, actions []drivers.Action) (clean bool
 		}
 	}
 	return clean
+}
+
+// mayMount tells whether an action may mount something.
+func mayMount(a drivers.Action) bool {
+	return a.Verb != drivers.Update || slices.ContainsFunc(a.Fields, func(f drivers.Field) bool { return f.Name == "mountpoint" })
 }
 
 // isOwn tells whether a command touches nothing but a declared dataset, and has none of the forbidden flags.
@@ -249,7 +262,10 @@ func TestLaws(t *testing.T) {
 		}
 		clean := carryOut(t, f, actions)
 		again, rest := plan(want, look(t, f, want))
-		if len(runnable(again)) > 0 && (!clean || len(runnable(actions)) < len(actions)) { // what stood in the way of one moved away
+		for range 4 { // what stood in the way of one moved away
+			if len(runnable(again)) == 0 || clean && len(runnable(actions)) == len(actions) {
+				break
+			}
 			carryOut(t, f, again)
 			again, rest = plan(want, look(t, f, want))
 		}
@@ -265,14 +281,22 @@ func TestLaws(t *testing.T) {
 	})
 }
 
-// runnable leaves out what is blocked, and creates whose parent can't be made: they stay in the plan and wait.
+// runnable leaves out what is blocked, and what waits for it: creates whose parent can't be made, and whatever comes
+// after. They stay in the plan.
 func runnable(actions []drivers.Action) []drivers.Action {
+	stuck := map[string]bool{}
 	waits := func(a drivers.Action) bool {
-		return slices.ContainsFunc(actions, func(b drivers.Action) bool {
-			return a.Verb == drivers.Create && b.Verb == drivers.Blocked && spec.DatasetName(a.Object.Name).Under(spec.DatasetName(b.Object.Name))
-		})
+		return a.Verb == drivers.Blocked || slices.ContainsFunc(a.After, func(id string) bool { return stuck[id] }) ||
+			slices.ContainsFunc(actions, func(b drivers.Action) bool {
+				return a.Verb == drivers.Create && b.Verb == drivers.Blocked && spec.DatasetName(a.Object.Name).Under(spec.DatasetName(b.Object.Name))
+			})
 	}
-	return slices.DeleteFunc(slices.Clone(actions), func(a drivers.Action) bool { return a.Verb == drivers.Blocked || waits(a) })
+	for range actions {
+		for _, a := range actions {
+			stuck[a.ID] = stuck[a.ID] || waits(a)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(actions), func(a drivers.Action) bool { return stuck[a.ID] })
 }
 
 // foreign is all that is set on datasets that are not declared, with their guids.
@@ -298,12 +322,28 @@ func asDeclared(t *rapid.T, f *zfsfake.Fake, want *spec.Spec, blocked []drivers.
 			return string(name) + " is missing"
 		}
 		d := want.Datasets[name]
+		if why := misMounted(f, string(name)); why != "" {
+			return why
+		}
 		for _, prop := range sortedKeys(d.Properties) {
 			got := strings.TrimSuffix(do(t, f, "zfs", "get", "-Hp", "-o", "value", prop, string(name)), "\n")
 			if !spec.SameValue(prop, d.Properties[prop].Value, got, d.Type()) {
 				return fmt.Sprintf("%s of %s is %q, declared is %q", prop, name, got, d.Properties[prop].Value)
 			}
 		}
+	}
+	return ""
+}
+
+// misMounted says what of a file system is not mounted as its properties say.
+func misMounted(f *zfsfake.Fake, name string) string {
+	out, err := f.Do("zfs get -Hp -o value mountpoint,canmount,mounted " + name)
+	if err != nil {
+		return err.Error()
+	}
+	v := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	if strings.HasPrefix(v[0], "/") && (v[1] == "on" && v[2] == "no" || v[1] == "off" && v[2] == "yes") {
+		return fmt.Sprintf("%s has mountpoint %s and canmount %s, and mounted is %s", name, v[0], v[1], v[2])
 	}
 	return ""
 }

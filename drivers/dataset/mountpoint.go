@@ -14,7 +14,7 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// observeMountpoints looks at the directories over which missing file systems would be mounted, in one
+// observeMountpoints looks at the directories over which file systems would be mounted, in one
 // process: `zfs create` mounts over a directory that is not empty, exits 0 and hides what is in it.
 func (d *Driver) observeMountpoints(ctx context.Context, want *spec.Spec, obs *state.Observed) error {
 	places := wouldMount(want, obs)
@@ -36,23 +36,23 @@ func (d *Driver) observeMountpoints(ctx context.Context, want *spec.Spec, obs *s
 	return nil
 }
 
-// unseen marks the pools whose mountpoints could not be looked at: nothing is created blindly.
+// unseen marks the pools whose mountpoints could not be looked at: nothing is mounted blindly.
 func unseen(obs *state.Observed, places map[string]spec.PoolName, some []string, err error) {
 	marked := map[spec.PoolName]bool{}
 	for _, at := range some {
 		if pool := places[at]; !marked[pool] {
 			marked[pool] = true
-			obs.Unseen = append(obs.Unseen, state.Unseen{Pool: string(pool), Why: why("the mountpoints of missing datasets could not be looked at", err)})
+			obs.Unseen = append(obs.Unseen, state.Unseen{Pool: string(pool), Why: why("the mountpoints of its datasets could not be looked at", err)})
 		}
 	}
 }
 
-// wouldMount are the mountpoints of the missing datasets that may be created, with the pool of each. The
-// root of a missing pool is among them: `zpool create` refuses a mountpoint that is not empty, whatever
+// wouldMount are the places where datasets may be mounted that are missing, not mounted, or mounted elsewhere, with the
+// pool of each. The root of a missing pool is among them: `zpool create` refuses a mountpoint that is not empty, whatever
 // canmount says.
 func wouldMount(want *spec.Spec, obs *state.Observed) map[string]spec.PoolName {
 	v, moves := newView(drivers.Input{Want: want, Have: obs}).moves()
-	places := map[string]spec.PoolName{}
+	places := v.toMount(v.present(moves))
 	for _, m := range moves {
 		for _, at := range m.places {
 			places[at] = spec.DatasetName(m.to).Pool()

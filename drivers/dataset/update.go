@@ -105,7 +105,7 @@ func (b *builder) add(g group, cs []*change) {
 		Object: ref(b.want.Name), GUID: b.have.GUID, Verb: drivers.Update, Risk: g.risk,
 		Reason: drivers.Reason{Code: g.code, At: first(cs).at, Observed: observed(cs)},
 		Fields: fields(cs), Undo: undo(b.have.Name, cs), Notes: notes(cs),
-		Guard: []host.Expect{b.guard(cs)},
+		Guard: append([]host.Expect{b.guard(cs)}, b.expectLanding(cs)...),
 	}
 	switch {
 	case g.rank == size:

@@ -74,6 +74,8 @@ func fill(d *state.Dataset, word string) {
 		d.Used = bytesOf(v)
 	case "referenced":
 		d.Referenced = bytesOf(v)
+	case "unmounted":
+		d.Mounted = false
 	case "locked":
 		d.KeyStatus, d.EncryptionRoot = "unavailable", d.Name
 	}

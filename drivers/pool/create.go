@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -31,7 +32,12 @@ func create(in drivers.Input, want *spec.Pool, wipes []drivers.Action) drivers.A
 		a.Reason.Observed += ", but for what is wiped first"
 	}
 	now, later := rootProperties(in, want)
-	a.Steps = []host.Command{zfs.CreatePool(name, props, now, topology(want))}
+	c := zfs.CreatePool(name, props, now, topology(want))
+	if e := rootKey(in, want); e != nil {
+		c.Prompt = zfs.NewSecret(e, name)
+		a.Guard = append(a.Guard, zfs.ExpectKeyFile(e, in.Have)...)
+	}
+	a.Steps = []host.Command{c}
 	if len(later) > 0 {
 		a.Steps = append(a.Steps, zfs.Set(name, later))
 	}
@@ -53,7 +59,20 @@ func rootProperties(in drivers.Input, want *spec.Pool) (now, later map[string]st
 	if root == nil || in.Want.ReceivedOnly(root.Name, in.Have.Role) != "" {
 		return nil, nil
 	}
-	return zfs.AtCreation(root.Properties)
+	now, later = zfs.AtCreation(root.Properties)
+	if root.Encryption != nil {
+		maps.Copy(now, zfs.EncryptionOptions(root.Encryption))
+	}
+	return now, later
+}
+
+// rootKey is the key that the root dataset is made with, nil if none.
+func rootKey(in drivers.Input, want *spec.Pool) *spec.Encryption {
+	root := in.Want.Datasets[spec.DatasetName(want.Name)]
+	if root == nil || in.Want.ReceivedOnly(root.Name, in.Have.Role) != "" {
+		return nil
+	}
+	return root.Encryption
 }
 
 // createFields show the topology, the pool's properties, and those of its root dataset with the flag that sets

@@ -153,12 +153,14 @@ func importCommand(want *spec.Pool, guid, from string) string {
 	return host.Write(append(argv, guid)...).String()
 }
 
-// obstacles are a mountpoint that is not empty, and what this version does not do.
+// obstacles are a key that would not do, and a mountpoint that is not empty.
 func obstacles(in drivers.Input, want *spec.Pool) []string {
 	var notes []string
 	root := in.Want.Datasets[spec.DatasetName(want.Name)]
 	if root != nil && root.Encryption != nil {
-		notes = append(notes, "its root dataset is declared encrypted, and making encrypted datasets is not in this version of dplane: create the pool by hand")
+		if why := in.Have.KeyFault(root.Encryption); why != "" {
+			notes = append(notes, why)
+		}
 	}
 	at := "/" + string(want.Name)
 	if root != nil {

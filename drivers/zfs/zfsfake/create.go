@@ -52,6 +52,10 @@ func (k *call) zpoolCreate(args []string) int {
 		}
 	}
 	root.GUID = k.guid()
+	key, fs := keyProperties(fs)
+	if r := k.encrypt(root, nil, key); r != nil {
+		return k.fail(1, "cannot create '%s': %s", name, r.text)
+	}
 	for _, a := range fs {
 		if r := p.put(k.Model, name, a.name, a.value); r != nil {
 			return k.fail(1, "cannot create '%s': %s", name, r.text)
@@ -231,6 +235,7 @@ func (k *call) zpoolImport(args []string) int {
 		return k.refused(r)
 	}
 	delete(k.Away, p.GUID)
+	p.lock()
 	k.Pools[p.Name] = p
 	p.Foreign, p.ReadOnly = false, slices.Contains(opts['o'], "readonly=on")
 	p.mountAll()

@@ -13,6 +13,7 @@ func (k *call) zfs() int {
 	commands := map[string]func([]string) int{
 		"version": k.version, "list": k.zfsList, "get": k.zfsGet, "set": k.zfsSet, "inherit": k.zfsInherit, "create": k.zfsCreate,
 		"destroy": k.zfsDestroy, "rename": k.zfsRename, "mount": k.zfsMount, "unmount": k.zfsUnmount, "snapshot": k.zfsSnapshot,
+		"load-key": k.zfsLoadKey, "unload-key": k.zfsUnloadKey, "change-key": k.zfsChangeKey,
 		"clone": k.zfsClone, "promote": k.zfsPromote, "hold": k.zfsHold, "release": k.zfsRelease,
 	}
 	return k.dispatch(commands)
@@ -120,10 +121,17 @@ func (k *call) create(p *Pool, name string, d *Dataset, all []assignment, size u
 		return 0
 	}
 	up := p.Datasets[parent(name)]
+	key, all := keyProperties(all)
+	if p.locked(parent(name)) {
+		return k.undo(p, name, "encryption root's key is not loaded or provided")
+	}
 	for _, n := range []string{"encryption", "keyformat", "pbkdf2iters", "utf8only", "normalization", "casesensitivity"} {
 		if v, ok := up.Fixed[n]; ok && (!d.Volume || strings.Contains("encryption keyformat pbkdf2iters", n)) {
 			d.Fixed[n] = v
 		}
+	}
+	if r := k.encrypt(d, up, key); r != nil {
+		return k.undo(p, name, r.text)
 	}
 	if d.Volume {
 		all = k.volume(d, all, size, opts.has('s'))
@@ -346,6 +354,8 @@ func (k *call) zfsMount(args []string) int {
 		return k.fail(1, "cannot mount '%s': 'canmount' property is set to 'off'", name)
 	case d.Mounted:
 		return k.fail(1, "cannot mount '%s': filesystem already mounted", name)
+	case p.locked(name):
+		return k.fail(1, "cannot mount '%s': encryption key not loaded", name)
 	}
 	if k.write(p) {
 		d.Mounted, d.Stale = true, nil

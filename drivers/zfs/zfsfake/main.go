@@ -27,6 +27,7 @@ var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "lose
 //	zfsfake file PATH SIZE                 a regular file
 //	zfsfake dir PATH [NAME...]             a directory, with what is in it
 //	zfsfake user NAME...                   users and groups that quotas may name
+//	zfsfake key PATH TEXT [MODE [OWNER]]   a key file; the text raw:N is N bytes
 //	zfsfake write DATASET SIZE             puts data into a dataset
 //	zfsfake busy DATASET                   somebody has a file of it open
 //	zfsfake idle DATASET                   nobody has any more
@@ -125,6 +126,8 @@ func (m *Model) control(args []string) error {
 		}
 	case "user":
 		m.Users = append(m.Users, args[1:]...)
+	case "key":
+		return m.keyFile(name, rest)
 	case "missing":
 		m.Missing = args[1:]
 	case "module":

@@ -21,6 +21,7 @@ type Model struct {
 	Lost    map[string]*Device  `json:",omitempty"` // devices that are away for a while
 	Links   map[string]string   `json:",omitempty"` // from a link to the real path
 	Users   []string            // names that a quota may carry; numbers always may
+	Keys    map[string]*KeyFile // small files with what is in them
 	Missing []string            // programs that are not installed
 
 	Files    map[string]string // texts, by path: feature sets
@@ -84,6 +85,8 @@ type Dataset struct {
 	Mounted   bool
 	Stale     map[string]string // values that the mount still has, where a refused set changed the property
 	Busy      bool              // somebody has a file of it open
+	Key       string            `json:",omitempty"` // what unlocks an encryption root
+	Unloaded  bool              `json:",omitempty"` // its key is not loaded
 	Origin    string            // guid of the snapshot that it is a clone of
 	Snapshots []Snapshot
 }

@@ -72,6 +72,9 @@ func (k *call) readlink() int {
 
 // stat is `stat -L -c %F FILE`.
 func (k *call) stat() int {
+	if i := slices.Index(k.argv, "--"); i > 0 {
+		return k.stats(k.argv[i+1:])
+	}
 	path := k.argv[len(k.argv)-1]
 	_, isDir := k.Dirs[path]
 	switch d := k.Devices[path]; {

@@ -233,21 +233,9 @@ func (p *Pool) reported(m *Model, name, prop string) (string, bool) {
 		return origin, origin != ""
 	case "encryptionroot", "keystatus":
 		if root := p.encryptionRoot(name); root != "" {
-			return map[string]string{"encryptionroot": root, "keystatus": "available"}[prop], true
+			status := map[bool]string{true: "unavailable", false: "available"}[p.locked(name)]
+			return map[string]string{"encryptionroot": root, "keystatus": status}[prop], true
 		}
 	}
 	return "", false
-}
-
-// encryptionRoot is the dataset whose key unlocks this one, "" for a plain one.
-func (p *Pool) encryptionRoot(name string) string {
-	if v := p.Datasets[name].Fixed["encryption"]; v == "" || v == "off" {
-		return ""
-	}
-	for at := name; at != ""; at = parent(at) {
-		if _, root := p.Datasets[at].Local["keylocation"]; root {
-			return at
-		}
-	}
-	return name
 }

@@ -156,6 +156,10 @@ func (p *Pool) put(m *Model, name, prop, value string) *refusal {
 		}
 	case "volsize":
 		return p.resize(name, n)
+	case "keylocation":
+		if r := p.keyLocation(name, value); r != nil {
+			return r
+		}
 	}
 	return p.store(d, name, prop, value)
 }
@@ -204,6 +208,7 @@ func (p *Pool) remount(name, prop string) {
 		switch {
 		case !p.mountable(n):
 			d.Mounted = false
+		case p.locked(n):
 		case prop == "mountpoint" && d.Local["canmount"] != "noauto":
 			d.Mounted = true
 		}

@@ -1,0 +1,134 @@
+package dataset
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestMounts(t *testing.T) {
+	for name, c := range map[string]struct {
+		have, want, occupied []string
+		plan                 string // "" is nothing
+	}{
+		"not mounted": {
+			have: []string{"tank", "tank/a unmounted"}, want: []string{"tank/a"},
+			plan: "run safe drift: zfs mount tank/a",
+		},
+		"undeclared":          {have: []string{"tank", "tank/a unmounted"}, want: []string{"tank"}},
+		"noauto":              {have: []string{"tank", "tank/a canmount=noauto unmounted"}, want: []string{"tank/a"}},
+		"legacy":              {have: []string{"tank", "tank/a mountpoint=legacy unmounted"}, want: []string{"tank/a"}},
+		"none":                {have: []string{"tank", "tank/a mountpoint=none unmounted", "tank/a/b unmounted"}, want: []string{"tank/a", "tank/a/b"}},
+		"zoned":               {have: []string{"tank", "tank/a zoned=on unmounted"}, want: []string{"tank/a"}},
+		"a volume":            {have: []string{"tank", "tank/v volume volsize=16384"}, want: []string{"tank/v volume:16K sparse"}},
+		"its key is not here": {have: []string{"tank", "tank/a unmounted locked"}, want: []string{"tank/a"}},
+		"files in the way": {
+			have: []string{"tank", "tank/a unmounted"}, want: []string{"tank/a"}, occupied: []string{"/tank/a"},
+			plan: "blocked drift tank/a: /tank/a, where it would be mounted, holds files, and mounting would hide them: move them away, or declare another mountpoint",
+		},
+		"parents first, and a create last": {
+			have: []string{"tank", "tank/a unmounted", "tank/a/b unmounted"}, want: []string{"tank/a", "tank/a/b", "tank/a/b/c"},
+			plan: "run safe drift: zfs mount tank/a | run safe drift: zfs mount tank/a/b | create safe missing: zfs create tank/a/b/c",
+		},
+		"a child is mounted": {
+			have: []string{"tank", "tank/a unmounted", "tank/a/b"}, want: []string{"tank/a"},
+			plan: "blocked drift tank/a: mounting it at /tank/a would hide what is mounted below: tank/a/b; by hand: zfs unmount those, zfs mount tank/a, and mount them again",
+		},
+		"a stranger above": {
+			have: []string{"tank", "tank/a unmounted", "tank/a/b unmounted"}, want: []string{"tank/a/b"},
+			plan: "blocked drift tank/a/b: tank/a, above it, is not mounted either, and not declared: zfs mount tank/a, and apply again",
+		},
+		"taken": {
+			have: []string{"tank", "tank/a mountpoint=/srv", "tank/b mountpoint=/srv unmounted"}, want: []string{"tank/b"},
+			plan: "blocked drift tank/b: /srv, where it would be mounted, is the mountpoint of tank/a: declare another mountpoint",
+		},
+		"canmount=on mounts nothing by itself": {
+			have: []string{"tank", "tank/a canmount=noauto unmounted"}, want: []string{"tank/a canmount=on"},
+			plan: "update disruptive drift: zfs set canmount=on tank/a; zfs set dplane:applied=canmount tank/a | run safe drift: zfs mount tank/a",
+		},
+		"a mountpoint does": {
+			have: []string{"tank", "tank/a mountpoint=none unmounted"}, want: []string{"tank/a mountpoint=/srv"},
+			plan: "update disruptive drift: zfs set mountpoint=/srv tank/a; zfs set dplane:applied=mountpoint tank/a",
+		},
+		"a mountpoint with files": {
+			have: []string{"tank", "tank/a"}, want: []string{"tank/a mountpoint=/srv"}, occupied: []string{"/srv"},
+			plan: "blocked drift tank/a: /srv holds files, and mounting there would hide them: move them away, or declare another mountpoint",
+		},
+		"a mountpoint with files, of a child that follows": {
+			have: []string{"tank", "tank/a canmount=off unmounted", "tank/a/b"}, want: []string{"tank/a mountpoint=/srv"}, occupied: []string{"/srv", "/srv/b"},
+			plan: "blocked drift tank/a: /srv/b holds files, and mounting there would hide them: move them away, or declare another mountpoint",
+		},
+		"files in a mountpoint that is never mounted": {
+			have: []string{"tank", "tank/a canmount=off unmounted", "tank/a/b"}, want: []string{"tank/a mountpoint=/srv", "tank/a/b"}, occupied: []string{"/srv"},
+			plan: "update disruptive drift: zfs set dplane:applied=mountpoint mountpoint=/srv tank/a",
+		},
+		"a mountpoint in use": {
+			have: []string{"tank", "tank/a", "tank/b mountpoint=/srv"}, want: []string{"tank/a mountpoint=/srv"},
+			plan: "blocked drift tank/a: /srv is the mountpoint of tank/b, which would be hidden: declare another mountpoint",
+		},
+		"a mountpoint given back over files": {
+			have: []string{"tank", "tank/a mountpoint=/srv dplane:applied=mountpoint"}, want: []string{"tank/a"}, occupied: []string{"/tank/a"},
+			plan: "blocked drift tank/a: /tank/a holds files, and mounting there would hide them: move them away, or declare another mountpoint",
+		},
+		"mounted by hand, and off": {
+			have: []string{"tank", "tank/a canmount=off"}, want: []string{"tank/a"},
+			plan: "run disruptive drift: zfs unmount tank/a",
+		},
+		"mounted by hand, with a child": {
+			have: []string{"tank", "tank/a canmount=off", "tank/a/b"}, want: []string{"tank/a"},
+			plan: "blocked drift tank/a: unmounting it would unmount what is below: tank/a/b; by hand: zfs unmount tank/a, and zfs mount what shall stay",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			obs := machine(c.have...)
+			obs.Occupied = c.occupied
+			_, text := plan(declare(t, c.want...), obs)
+			if got := strings.Join(text, " | "); got != c.plan {
+				t.Errorf("got\n%s\nwant\n%s", got, c.plan)
+			}
+		})
+	}
+}
+
+// TestMountsWait: each mount waits for those above it, and what is made below for both.
+func TestMountsWait(t *testing.T) {
+	actions, _ := plan(declare(t, "tank/a canmount=on", "tank/a/b", "tank/a/b/c"), machine("tank", "tank/a canmount=off unmounted", "tank/a/b unmounted"))
+	if len(actions) != 4 {
+		t.Fatalf("%d actions", len(actions))
+	}
+	for i, a := range actions[1:] {
+		for _, before := range actions[:i+1] {
+			direct := before.Verb != "update" || i == 0
+			if direct && !slices.Contains(a.After, before.ID) {
+				t.Errorf("%s %s does not wait for %s %s", a.Verb, a.Object, before.Verb, before.Object)
+			}
+		}
+	}
+}
+
+// TestPlacesLookedAt: directories are looked at only where something may be mounted over them.
+func TestPlacesLookedAt(t *testing.T) {
+	for _, c := range []struct {
+		have, want []string
+		places     string
+	}{
+		{[]string{"tank", "tank/a"}, []string{"tank", "tank/a"}, ""},
+		{[]string{"tank", "tank/a unmounted"}, []string{"tank", "tank/a"}, "/tank/a"},
+		{[]string{"tank", "tank/a unmounted canmount=noauto"}, []string{"tank", "tank/a"}, ""},
+		{[]string{"tank", "tank/a", "tank/a/b", "tank/a/c mountpoint=/c"}, []string{"tank", "tank/a mountpoint=/srv"}, "/srv /srv/b"},
+		{[]string{"tank", "tank/a mountpoint=/srv dplane:applied=mountpoint", "tank/a/b canmount=noauto unmounted"}, []string{"tank/a"}, "/tank/a"},
+	} {
+		got := strings.Join(sortedKeys(wouldMount(declare(t, c.want...), machine(c.have...))), " ")
+		if got != c.places {
+			t.Errorf("%v, %v: looks at %q, want %q", c.have, c.want, got, c.places)
+		}
+	}
+}
+
+// TestTemporary: what a mount option says is not what is set.
+func TestTemporary(t *testing.T) {
+	_, text := plan(declare(t, "tank/a readonly=on"), machine("tank", "tank/a readonly=~on"))
+	if want := "update disruptive drift: zfs set dplane:applied=readonly readonly=on tank/a"; strings.Join(text, " | ") != want {
+		t.Errorf("got %v", text)
+	}
+}

@@ -1,0 +1,116 @@
+package zfs
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Allowed asks for the permissions that are delegated on a dataset and above it; zfs takes one dataset per call.
+func Allowed(name string) host.Command { return host.Read("zfs", "allow", name) }
+
+// Allow delegates permissions on a dataset and what is below it. who is user:NAME, group:NAME or everyone.
+func Allow(name, who string, permissions []string) host.Command {
+	return delegate("allow", name, who, permissions)
+}
+
+// Unallow takes them back, here and below.
+func Unallow(name, who string, permissions []string) host.Command {
+	return delegate("unallow", name, who, permissions)
+}
+
+func delegate(command, name, who string, permissions []string) host.Command {
+	argv := []string{"zfs", command}
+	switch kind, account, _ := strings.Cut(who, ":"); kind {
+	case "user":
+		argv = append(argv, "-u", account)
+	case "group":
+		argv = append(argv, "-g", account)
+	default:
+		argv = append(argv, "-e")
+	}
+	return host.Write(append(argv, strings.Join(permissions, ","), name)...)
+}
+
+// ParseAllowed reads what Allowed prints and keeps the section of the dataset itself. Permission sets and what a creator
+// gets are nobody's and left out.
+func ParseAllowed(name string, out []byte) (map[string]state.Grant, error) {
+	grants := map[string]map[bool]map[string]bool{} // who -> here or below -> permission
+	mine, section := false, ""
+	for line := range bytes.Lines(out) {
+		text := strings.TrimRight(string(line), "\n")
+		if rest, ok := strings.CutPrefix(text, "---- Permissions on "); ok {
+			mine = strings.TrimRight(rest, "-") == name+" "
+			continue
+		}
+		entry, indented := strings.CutPrefix(text, "\t")
+		switch {
+		case !indented:
+			section = text
+			continue
+		case !mine:
+			continue
+		}
+		if err := addGrant(grants, section, entry); err != nil {
+			return nil, err
+		}
+	}
+	return sortedGrants(grants), nil
+}
+
+func addGrant(grants map[string]map[bool]map[string]bool, section, entry string) error {
+	var places []bool // here is true
+	switch section {
+	case "Local permissions:":
+		places = []bool{true}
+	case "Descendent permissions:":
+		places = []bool{false}
+	case "Local+Descendent permissions:":
+		places = []bool{true, false}
+	case "Permission sets:", "Create time permissions:":
+		return nil
+	default:
+		return &ParseError{What: "zfs allow", Text: section}
+	}
+	who, list, ok := grantee(entry)
+	if !ok {
+		return &ParseError{What: "zfs allow", Text: entry}
+	}
+	if grants[who] == nil {
+		grants[who] = map[bool]map[string]bool{true: {}, false: {}}
+	}
+	for _, p := range strings.Split(list, ",") {
+		for _, here := range places {
+			grants[who][here][p] = true
+		}
+	}
+	return nil
+}
+
+// grantee splits "user anna send,hold", "group it send" and "everyone send".
+func grantee(entry string) (who, list string, ok bool) {
+	at := strings.LastIndexByte(entry, ' ')
+	if at < 0 {
+		return "", "", false
+	}
+	entry, list = entry[:at], entry[at+1:]
+	switch kind, account, _ := strings.Cut(entry, " "); {
+	case entry == "everyone":
+		return entry, list, true
+	case (kind == "user" || kind == "group") && account != "":
+		return kind + ":" + account, list, true
+	}
+	return "", "", false
+}
+
+func sortedGrants(grants map[string]map[bool]map[string]bool) map[string]state.Grant {
+	out := map[string]state.Grant{}
+	for who, g := range grants {
+		out[who] = state.Grant{Here: slices.Sorted(maps.Keys(g[true])), Below: slices.Sorted(maps.Keys(g[false]))}
+	}
+	return out
+}
