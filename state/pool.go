@@ -31,7 +31,7 @@ type Pool struct {
 	// Compatibility is asked where features may be missing.
 	Compatibility *Compatibility `json:"compatibility,omitempty"`
 
-	Trimming bool      `json:"trimming,omitempty"` // a trim of a device runs
+	Trimming *Work     `json:"trimming,omitempty"` // the trim that runs; releases without JSON don't tell its bytes
 	Trimless bool      `json:"trimless,omitempty"` // none of its devices can be trimmed
 	Scrubbed time.Time `json:"scrubbed,omitzero"`  // when the newest scrub ended, also where ZFS forgot it since
 	Trimmed  time.Time `json:"trimmed,omitzero"`   // when the newest trim of a device did
@@ -54,7 +54,7 @@ const (
 
 // Work is what a pool does in the background for minutes or days.
 type Work struct {
-	Kind   string    `json:"kind"` // scrub, resilver, removal, expansion
+	Kind   string    `json:"kind"` // scrub, resilver, removal, expansion, trim
 	State  string    `json:"state"`
 	Start  time.Time `json:"start,omitzero"`
 	End    time.Time `json:"end,omitzero"`

@@ -84,7 +84,7 @@ func paused(p *state.Pool) time.Time {
 // that is paused does nothing.
 func busy(p *state.Pool) bool {
 	running := func(w *state.Work) bool { return w != nil && w.State == state.Running }
-	return running(p.Scanned) || p.Removal.Runs() || p.Expansion.Runs() || p.Trimming
+	return running(p.Scanned) || p.Removal.Runs() || p.Expansion.Runs() || running(p.Trimming)
 }
 
 // remember fills in when the pool was last scrubbed and trimmed: ZFS forgets a scrub when it resilvers, and a trim with

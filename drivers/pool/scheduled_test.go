@@ -61,7 +61,7 @@ func TestScheduled(t *testing.T) {
 		"while an expansion runs": {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) {
 			p.Expansion = running("expansion", state.Running)
 		}, ""},
-		"while a trim runs": {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) { p.Trimming = true }, ""},
+		"while a trim runs": {"2026-11-01 03:30", func(_ *spec.Spec, _ *state.Observed, p *state.Pool) { p.Trimming = running("trim", state.Running) }, ""},
 		"never done, seen just now": {"2026-11-01 03:30", func(_ *spec.Spec, o *state.Observed, p *state.Pool) {
 			p.Scrubbed, p.Trimmed, o.Recorded[0].First = time.Time{}, time.Time{}, day("2026-11-01 03:29")
 		}, ""},

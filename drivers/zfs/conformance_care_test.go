@@ -46,7 +46,7 @@ func (m *machine) until(pool string, is func(*state.Pool) bool) *state.Pool {
 // A scrub and a trim begin at once, end by themselves, and tell when.
 func scrubAndTrim(m *machine, _ string) {
 	before := time.Now().Add(-2 * time.Second) // seconds are cut, and two clocks tick
-	if p := m.status(m.pool); !p.Trimmed.IsZero() || p.Trimless || p.Trimming {
+	if p := m.status(m.pool); !p.Trimmed.IsZero() || p.Trimless || p.Trimming != nil {
 		m.t.Errorf("before: %+v", p)
 	}
 	m.do(zfs.Scrub(m.pool))
@@ -55,7 +55,7 @@ func scrubAndTrim(m *machine, _ string) {
 		m.t.Errorf("%+v, begun after %s", s, before)
 	}
 	m.do(zfs.Trim(m.pool)) // files can be trimmed
-	p = m.until(m.pool, func(p *state.Pool) bool { return !p.Trimmed.IsZero() && !p.Trimming })
+	p = m.until(m.pool, func(p *state.Pool) bool { return !p.Trimmed.IsZero() && p.Trimming == nil })
 	if p.Trimmed.Before(before) || p.Trimless {
 		m.t.Errorf("trimmed %s, begun after %s", p.Trimmed, before)
 	}

@@ -63,6 +63,8 @@ type jsonVdev struct {
 	TrimState         string     `json:"trim_state"`
 	TrimTime          jsonNumber `json:"trim_time"`
 	TrimUnable        jsonNumber `json:"trim_notsup"`
+	Trimmed           jsonNumber
+	ToTrim            jsonNumber `json:"to_trim"`
 	Vdevs             ordered
 }
 

@@ -13,7 +13,7 @@ var trimNote = regexp.MustCompile(`\s*\((?:\d+% trimmed(, suspended)?, (started|
 // trims gathers what the devices of a pool tell of trimming.
 type trims struct {
 	told, able int
-	running    bool
+	running    *state.Work
 	newest     time.Time
 }
 
@@ -22,15 +22,21 @@ func (t *trims) into(p *state.Pool) {
 }
 
 // add counts a device. One whose trim a person suspended counts from when that began: it is not wanted back at once.
-func (t *trims) add(able, running bool, last time.Time) {
+func (t *trims) add(able, running bool, last time.Time, done, total uint64) {
 	t.told++
 	if able {
 		t.able++
 	}
-	t.running = t.running || running
-	if !running && last.After(t.newest) {
-		t.newest = last
+	if !running {
+		if last.After(t.newest) {
+			t.newest = last
+		}
+		return
 	}
+	if t.running == nil {
+		t.running = &state.Work{Kind: "trim", State: state.Running, Start: last}
+	}
+	t.running.Done, t.running.Total = t.running.Done+done, t.running.Total+total
 }
 
 // text takes the notes out of a tree.
@@ -40,7 +46,7 @@ func (t *trims) text(vdevs []state.Vdev) {
 		if m := trimNote.FindStringSubmatchIndex(v.Note); m != nil {
 			part := trimNote.FindStringSubmatch(v.Note)
 			v.Note = v.Note[:m[0]]
-			t.add(part[4] == "", part[2] == "started" && part[1] == "", when(part[3]))
+			t.add(part[4] == "", part[2] == "started" && part[1] == "", when(part[3]), 0, 0)
 		}
 		if v.Class != "spare" {
 			t.text(v.Children)
@@ -54,6 +60,6 @@ func (t *trims) json(vdevs ordered) {
 		if v.TrimState == "" && v.TrimTime == 0 {
 			continue
 		}
-		t.add(v.TrimUnable == 0, v.TrimState == "ACTIVE", at(v.TrimTime))
+		t.add(v.TrimUnable == 0, v.TrimState == "ACTIVE", at(v.TrimTime), uint64(v.Trimmed), uint64(v.ToTrim))
 	}
 }

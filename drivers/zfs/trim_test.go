@@ -33,12 +33,16 @@ func TestTrims(t *testing.T) {
 		{"2.3.9", "status_scrub.txt", "tank", "running false, none false, newest 0001-01-01 00:00:00"},
 	} {
 		p := parse(c.release, c.file, c.pool)
-		if got := fmt.Sprintf("running %v, none %v, newest %s", p.Trimming, p.Trimless, p.Trimmed.Format(time.DateTime)); got != c.want {
+		if got := fmt.Sprintf("running %v, none %v, newest %s", p.Trimming != nil, p.Trimless, p.Trimmed.Format(time.DateTime)); got != c.want {
 			t.Errorf("%s %s: %s, want %s", c.release, c.file, got, c.want)
 		}
 		if s := short(p.Vdevs); strings.Contains(s, "<") {
 			t.Errorf("%s %s: a note is left: %s", c.release, c.file, s)
 		}
+	}
+	w := parse("2.3.9", "status_trim.json", "tank").Trimming // of three devices
+	if w.Done != 148480000+135897088+167649280 || w.Total != 2*207187968+251539456 || w.Start.Unix() != 1795505881 {
+		t.Errorf("progress: %+v", w)
 	}
 	table := func(notes ...string) *state.Pool {
 		p := &state.Pool{Name: "t"}
@@ -51,11 +55,11 @@ func TestTrims(t *testing.T) {
 		}
 		return p
 	}
-	if p := table("(trim unsupported)", "(trim unsupported)"); !p.Trimless || p.Trimming {
+	if p := table("(trim unsupported)", "(trim unsupported)"); !p.Trimless || p.Trimming != nil {
 		t.Errorf("no device can: %+v", p)
 	}
 	p := table("was /dev/x  (trim unsupported)", "(100% trimmed, completed at Wed Nov  4 02:00:09 2026)", "(5% trimmed, suspended, started at Wed Nov  4 03:00:09 2026)")
-	if p.Trimless || p.Trimming || !p.Trimmed.Equal(time.Date(2026, 11, 4, 3, 0, 9, 0, time.UTC)) || p.Vdevs[0].Note != "was /dev/x" {
+	if p.Trimless || p.Trimming != nil || !p.Trimmed.Equal(time.Date(2026, 11, 4, 3, 0, 9, 0, time.UTC)) || p.Vdevs[0].Note != "was /dev/x" {
 		t.Errorf("one can: %+v", p)
 	}
 }

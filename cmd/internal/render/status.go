@@ -67,6 +67,7 @@ type PoolStatus struct {
 	Scanned    *state.Work       `json:"scanned,omitempty"`
 	Removal    *state.Work       `json:"removal,omitempty"`
 	Expansion  *state.Work       `json:"expansion,omitempty"`
+	Trimming   *state.Work       `json:"trimming,omitempty"`
 	Checkpoint *state.Checkpoint `json:"checkpoint,omitempty"`
 	DataErrors uint64            `json:"dataErrors"`
 	Vdevs      []state.Vdev      `json:"vdevs,omitempty"`

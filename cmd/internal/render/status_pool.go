@@ -39,7 +39,7 @@ func newPoolStatus(name string, have *state.Pool) PoolStatus {
 	return PoolStatus{
 		Name: name, Health: strings.ToLower(have.Health), Size: have.Size, Allocated: have.Allocated, Free: have.Free,
 		Capacity: have.Capacity, Fragmentation: have.Fragmentation, Scan: scanText(have.Scanned),
-		Scanned: have.Scanned, Removal: have.Removal, Expansion: have.Expansion, Checkpoint: have.Checkpoint, DataErrors: have.DataErrors, Vdevs: have.Vdevs,
+		Scanned: have.Scanned, Removal: have.Removal, Expansion: have.Expansion, Trimming: have.Trimming, Checkpoint: have.Checkpoint, DataErrors: have.DataErrors, Vdevs: have.Vdevs,
 	}
 }
 

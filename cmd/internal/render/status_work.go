@@ -34,9 +34,12 @@ func workText(w *state.Work) string {
 	if w.State == state.Paused {
 		s += " paused,"
 	}
-	if w.Total > 0 {
+	switch {
+	case w.Total == 0 && w.Kind == "trim":
+		s += " runs"
+	case w.Total > 0:
 		s += fmt.Sprintf(" %.1f%% done (%s of %s)", 100*float64(min(w.Done, w.Total))/float64(w.Total), bytesText(w.Done), bytesText(w.Total))
-	} else {
+	default:
 		s += " begins"
 	}
 	if w.Left > 0 {
@@ -87,7 +90,7 @@ func eachSick(vdevs []state.Vdev, group string, visit func(v state.Vdev, group s
 // poolDetails lists below the pools what runs on them, and each device that is not well or has errors.
 func (t *text) poolDetails(pools []PoolStatus) {
 	for _, p := range pools {
-		for _, w := range []*state.Work{p.Scanned, p.Removal, p.Expansion} {
+		for _, w := range []*state.Work{p.Scanned, p.Removal, p.Expansion, p.Trimming} {
 			if w.Runs() {
 				t.lines("  ", "-", p.Name+": "+workText(w))
 			}
