@@ -116,7 +116,7 @@ func TestPoolWork(t *testing.T) {
 				if err := os.Truncate(p.file(d), bytes); err != nil {
 					p.Fatal(err)
 				}
-				must(p.T, "zpool", "online", p.pool, p.file(d)) // ZFS looks again
+				must(p.T, "zpool", "online", p.pool, p.file(d)) // ZFS looks again, and takes it where autoexpand is on
 			}
 		}
 	}
@@ -139,10 +139,10 @@ func TestPoolWork(t *testing.T) {
 			twin: pool(", trim: {cron: \"0 0 29 2 *\"}"), says: "No changes", never: "zpool trim", unchanged: func(*place) {},
 		},
 		{
-			name: "grow a vdev", before: pool(", properties: {autoexpand: on}"), hand: larger(400 << 20), after: pool(", properties: {autoexpand: on}"),
+			name: "grow a vdev", before: pool(""), hand: larger(400 << 20), after: pool(", properties: {autoexpand: on}"),
 			verb: "update", risk: "irreversible", plan: []string{"$ zpool online -e POOL DISK:a DISK:b"},
 			see:      func(p *place) { p.want("size", size(p), "402653184") },
-			twinHand: larger(500 << 20), twin: pool(", properties: {autoexpand: off}"), says: "declare autoexpand: on", never: "$ zpool online",
+			twinHand: func(p *place) { must(p.T, "zpool", "set", "autoexpand=off", p.pool); larger(500 << 20)(p) }, twin: pool(", properties: {autoexpand: off}"), says: "declare autoexpand: on", never: "$ zpool online",
 			unchanged: func(p *place) { p.want("size", size(p), "402653184") },
 		},
 	} {
