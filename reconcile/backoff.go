@@ -92,7 +92,7 @@ func (p *Patience) fought(a drivers.Action, now time.Time) string {
 
 // contestedBy are the values that an action sets back; none where it is due for another reason.
 func contestedBy(a drivers.Action) []contested {
-	if a.Reason.Code != drivers.Drift && a.Reason.Code != drivers.Missing || a.Verb != drivers.Update && a.Verb != drivers.Run {
+	if a.Reason.Code != drivers.Drift || a.Verb != drivers.Update && a.Verb != drivers.Run {
 		return nil
 	}
 	if len(a.Fields) == 0 {

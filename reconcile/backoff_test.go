@@ -200,10 +200,12 @@ func TestFightEnds(t *testing.T) {
 
 // What is scheduled comes back by itself, and is no fight.
 func TestDueIsNoFight(t *testing.T) {
-	a := act("run pool t safe")
-	a.Reason.Code = "due"
-	if got := contestedBy(a); got != nil {
-		t.Errorf("%v", got)
+	for _, code := range []string{"due", drivers.Missing} { // a disk that is plugged in several times a day
+		a := act("run pool t safe")
+		a.Reason.Code = code
+		if got := contestedBy(a); got != nil {
+			t.Errorf("%v", got)
+		}
 	}
 }
 

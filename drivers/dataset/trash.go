@@ -229,7 +229,11 @@ func (t *toTrash) steps(a *drivers.Action) {
 			back = []host.Command{} // once for all of them
 		}
 	}
-	if t.Have.Datasets[t.trash] == nil {
+	if maker := t.trashes[t.trash]; maker != "" {
+		a.After = append(a.After, maker)
+	} else if t.Have.Datasets[t.trash] == nil {
+		a.Identify()
+		t.trashes[t.trash] = a.ID
 		add([]host.Command{}, zfs.CreateFilesystem(t.trash, map[string]string{"canmount": "off", "mountpoint": "none", "sharenfs": "off", "sharesmb": "off"}))
 	}
 	add(t.unremember(), t.remember()...)

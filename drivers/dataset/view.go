@@ -22,7 +22,8 @@ type view struct {
 	mounters map[string]string             // dataset -> the action that mounts it, or says why it can't be
 
 	notices    []string
-	toldLocked map[string]bool // encryption roots of which a notice says that they are locked
+	toldLocked map[string]bool   // encryption roots of which a notice says that they are locked
+	trashes    map[string]string // those that are yet to be made, with the id of the action that does
 }
 
 func newView(in drivers.Input) *view {
@@ -30,6 +31,7 @@ func newView(in drivers.Input) *view {
 		Input: in, mounted: map[string]string{}, occupied: map[string]bool{},
 		recorded: map[spec.Ref]state.Recorded{}, changes: map[string]map[string]*change{},
 		loads: map[string]string{}, mounters: map[string]string{}, toldLocked: map[string]bool{},
+		trashes: map[string]string{},
 	}
 	for _, at := range in.Have.Occupied {
 		v.occupied[at] = true
