@@ -2,9 +2,9 @@
 // their properties, changes their vdevs to what is declared, and begins the scrubs and trims that are due. What a
 // device would be taken for is probed first, by reads of its own: that zpool does not object proves nothing.
 //
-// It must never create a pool over anything but blank devices, or over one that was here before; take a device
-// out of a pool that `remove` does not name and nothing replaces; import one by force, or one that was destroyed;
-// stop a scrub or a trim; export or destroy a pool.
+// It must never wipe a disk that no person named, or that is in use; create a pool over anything but blank devices,
+// or over one that was here before; take a device out of a pool that `remove` does not name and nothing replaces;
+// import one by force, or one that was destroyed; stop a scrub or a trim; export or destroy a pool.
 package pool
 
 import (

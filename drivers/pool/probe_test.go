@@ -157,6 +157,26 @@ func TestExpectBlank(t *testing.T) {
 	if err := check(disk, &state.Device{Path: "/dev/sda"}); err != nil {
 		t.Errorf("a blank disk is refused: %v", err)
 	}
+	// A blank partition has words of its own for blkid, and a file may have a loop device on it.
+	part := blank("/dev/sda1").with("blkid -p /dev/sda1", &answer{0, `/dev/sda1: PART_ENTRY_SCHEME="gpt"` + "\n", ""})
+	part["zdb -l -q /dev/sda1"], part["lsblk -n -r -o MOUNTPOINT /dev/sda1"] = answer{2, "", ""}, answer{0, "\n", ""}
+	part["wipefs --noheadings -O TYPE /dev/sda1"] = answer{}
+	if err := check(part, &state.Device{Path: "/dev/sda1", Partition: true}); err != nil {
+		t.Errorf("a blank partition is refused: %v", err)
+	}
+	part["wipefs --noheadings -O TYPE /dev/sda1"] = answer{0, "ext4\n", ""}
+	if check(part, &state.Device{Path: "/dev/sda1", Partition: true}) == nil {
+		t.Error("a partition with a file system passes")
+	}
+	file := blank("/f").with("stat -L -c %F /f", &answer{0, "regular file\n", ""})
+	file["zdb -l -q /f"] = answer{2, "", ""}
+	if err := check(file, &state.Device{Path: "/f", File: true}); err != nil {
+		t.Errorf("a blank file is refused: %v", err)
+	}
+	file["losetup -n -O NAME -j /f"] = answer{0, "/dev/loop0\n", ""}
+	if check(file, &state.Device{Path: "/f", File: true}) == nil {
+		t.Error("a file with a loop device on it passes")
+	}
 	for line, used := range map[string]answer{
 		"blkid -p /dev/sda":                  {0, "/dev/sda: TYPE=\"ext4\"\n", ""},
 		"zdb -l -q /dev/sda":                 {0, "", ""},

@@ -349,3 +349,31 @@ func TestTraces(t *testing.T) {
 		})
 	}
 }
+
+// What joins a pool that is here is cleared first as well.
+func TestWipeForAttach(t *testing.T) {
+	f := usedMachine(t, "zpool create tank /dev/a", "zfsfake disk /dev/b 8G gpt")
+	want := mirrorTank()
+	if _, text := plan(want, look(t, f, want)); !strings.Contains(text, "dplane apply --wipe /dev/b") || strings.Contains(text, "attach") {
+		t.Errorf("without leave: %s", text)
+	}
+	have := look(t, f, want)
+	if err := CheckWipe(drivers.Input{Want: want, Have: have, Wipe: wiping("/dev/b")}); err != nil {
+		t.Fatal(err)
+	}
+	actions := planWipe(want, have, "/dev/b")
+	if len(actions) != 2 || commands(actions[0]) != "wipefs -a /dev/b1; wipefs -a /dev/b" || commands(actions[1]) != "zpool attach tank /dev/a /dev/b" {
+		t.Fatalf("with leave: %+v", actions)
+	}
+	if actions[0].Identify(); !slices.Contains(actions[1].After, actions[0].ID) {
+		t.Errorf("the attach waits for %v", actions[1].After)
+	}
+	for i, d := range []drivers.Driver{&Disks{Runner: f}, &Driver{Runner: f}} {
+		if err := d.Apply(context.Background(), actions[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if actions := planWipe(want, look(t, f, want)); len(actions) > 0 && actions[0].Verb != drivers.Blocked { // a resilver may run
+		t.Errorf("after both: %+v", actions)
+	}
+}

@@ -221,6 +221,7 @@ var cases = []struct {
 	{"pool refusals", poolRefusals},
 	{"pool properties", poolProperties},
 	{"a used device", usedDevice},
+	{"labels and signatures", wiping},
 	{"inherited mark", func(m *machine, at string) {
 		m.do(zfs.CreateFilesystem(at, nil))
 		m.has(m.pool, "compression=zstd (local)", "dplane:applied=compression,mountpoint (local)")

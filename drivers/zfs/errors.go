@@ -103,6 +103,8 @@ var refusals = []refusal{
 
 	{"is part of active pool", ErrInUse, "2.3.9/zpool_create_device_in_use"},
 	{"is part of exported pool", ErrInUse, "2.3.9/zpool_create_exported"},
+	{"Offline the disk first to clear its label", ErrInUse, "2.3.9/zpool_labelclear_member"},
+	{"is a member of exported pool", ErrInUse, "2.3.9/zpool_labelclear_exported"},
 	{"is reserved as a hot spare", ErrInUse, "2.3.9/zpool_create_spare_in_use"},
 	{"only allowed on volumes", ErrWrongType, "2.3.9/zfs_set_auto_filesystem"},
 	{"mismatched replication level", ErrBadVdev, "2.3.9/zpool_create_mismatched"},

@@ -251,7 +251,8 @@ func (k *call) findAway(dirs []string) []*Pool {
 	var found []*Pool
 	for _, p := range sortedPools(k.Away) {
 		if slices.ContainsFunc(p.leaves(), func(path string) bool {
-			return k.Devices[path] != nil && slices.ContainsFunc(dirs, func(d string) bool {
+			d := k.Devices[path]
+			return d != nil && d.Label != nil && d.Label.GUID == p.GUID && slices.ContainsFunc(dirs, func(d string) bool {
 				return path == d || strings.HasPrefix(path, strings.TrimSuffix(d, "/")+"/")
 			})
 		}) {
