@@ -44,9 +44,13 @@ func (p *planner) carries(l *leaf, d spec.Device) bool {
 func (p *planner) sharesPlace(l *leaf) bool { return kind(l.slot.vdev) == "replacing" }
 
 func (p *planner) online(l *leaf, d spec.Device, observed string) {
+	notes := []string{"a resilver copies to it what was written meanwhile"}
+	if l.State == "OFFLINE" {
+		notes = append(notes, "somebody took it offline: where it is to stay so, take it out of the files, and it is released")
+	}
 	p.plan(step{
 		at: d.Pos.At(), field: drivers.Field{Name: nameOf(l.Vdev), From: l.State, To: "ONLINE"}, observed: observed, risk: spec.Safe, old: l.Vdev, adds: true,
-		undo: zfs.OfflineVdev(p.have.Name, l.Name).String(), command: zfs.OnlineVdev(p.have.Name, l.Name), notes: []string{"a resilver copies to it what was written meanwhile"},
+		undo: zfs.OfflineVdev(p.have.Name, l.Name).String(), command: zfs.OnlineVdev(p.have.Name, l.Name), notes: notes,
 	})
 }
 
