@@ -45,8 +45,9 @@ type Status struct {
 	Schedules    []struct{}          `json:"schedules"`
 	Replications []ReplicationStatus `json:"replications"`
 	Peers        []struct{}          `json:"peers"`
-	Drift        int                 `json:"drift"` // creates and updates that are yet to be made
-	Held         int                 `json:"held"`  // actions that wait for a person, blocked ones included
+	Drift        int                 `json:"drift"`   // creates and updates that are yet to be made
+	Held         int                 `json:"held"`    // actions that wait for a person, blocked ones included
+	Notices      []string            `json:"notices"` // of the plan: what changed nothing and an operator should know
 	Errors       []StatusError       `json:"errors"`
 }
 
@@ -106,7 +107,7 @@ const defaultInterval = time.Minute
 func NewStatus(rec *state.Record, now time.Time) *Status {
 	s := &Status{
 		Version: 1, State: OK, Reasons: []string{}, Pools: []PoolStatus{}, Datasets: []DatasetStatus{}, Schedules: []struct{}{},
-		Replications: []ReplicationStatus{}, Peers: []struct{}{}, Errors: []StatusError{},
+		Replications: []ReplicationStatus{}, Peers: []struct{}{}, Notices: []string{}, Errors: []StatusError{},
 	}
 	if rec == nil {
 		s.worsen(Unknown, "nothing was recorded yet: the daemon never ran, and neither did an apply")
@@ -172,6 +173,7 @@ func (s *Status) plan(rec *state.Record) *plan {
 	if s.Held > 0 {
 		s.worsen(Degraded, count(s.Held, "action")+" held or blocked")
 	}
+	s.Notices = append(s.Notices, p.Notices...)
 	if p.Limit != "" {
 		s.worsen(Degraded, "the limits hold the whole plan: "+p.Limit)
 	}

@@ -34,6 +34,12 @@ func StatusText(w io.Writer, s *Status, opt TextOptions) error {
 	}
 	t.statusPools(s.Pools)
 	t.statusDatasets(s.Datasets)
+	for i, n := range s.Notices {
+		if i == 0 {
+			t.printf("\nTo know\n")
+		}
+		t.lines("  ", "-", n)
+	}
 	for i, e := range s.Errors {
 		if i == 0 {
 			t.printf("\nErrors\n")
