@@ -132,6 +132,14 @@ func field(class, from, to string) drivers.Field {
 // classWords are the classes as the files name them.
 var classWords = map[string]string{"": "vdevs", "special": "special", "dedup": "dedup", "log": "log", "cache": "cache", "spare": "spare"}
 
+// task is what the devices of a class are for.
+func task(class string) string {
+	if class == "" {
+		return "data"
+	}
+	return class
+}
+
 func (p *planner) tops(class string) []*top {
 	var all []*top
 	for _, t := range p.layout.tops {
@@ -181,7 +189,7 @@ func (p *planner) locate(g *group, class string) bool {
 		case l == nil, l.top.Class == "spare" && class != "spare":
 			continue // a spare can take a place
 		case l.top.Class != class:
-			p.blocked(d.Pos.At(), field(class, "", d.Path), d.Path+" is in the pool as "+strings.TrimSpace(classWords[l.top.Class]+" device"),
+			p.blocked(d.Pos.At(), field(class, "", d.Path), d.Path+" is in the pool as a "+task(l.top.Class)+" device",
 				"a device has one task: take it out first (remove: ["+d.Path+"], and not declared), then declare it here")
 			return false
 		case g.top != nil && g.top != l.top:
