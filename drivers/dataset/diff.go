@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,7 +49,15 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 		actions[name] = append([]drivers.Action{m.action}, actions[name]...)
 	}
 	var all []drivers.Action
-	for _, name := range in.Want.DatasetNames() {
+	for _, name := range sortedKeys(v.made) {
+		all = append(all, v.made[name])
+	}
+	names := in.Want.DatasetNames()
+	// What goes, goes first: a change above it would alter what it inherits, or unmount it.
+	slices.SortStableFunc(names, func(a, b spec.DatasetName) int {
+		return -cmp.Compare(rankOf(in.Want.Datasets[a]), rankOf(in.Want.Datasets[b]))
+	})
+	for _, name := range names {
 		all = append(all, actions[name]...)
 		delete(actions, name)
 	}
@@ -63,6 +72,13 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 		}
 	}
 	return drivers.Result{Actions: all, Notices: append(v.notices, notices...)}
+}
+
+func rankOf(d *spec.Dataset) int {
+	if d.Absent {
+		return 1
+	}
+	return 0
 }
 
 // readOnly tells whether the dataset's pool is imported read-only.

@@ -241,7 +241,7 @@ func TestDiffHeld(t *testing.T) {
 		"not in this version": {func(s *spec.Spec, _ *state.Observed) {
 			s.Datasets["tank/new"].Encryption = &spec.Encryption{Format: "raw"}
 			s.Datasets["tank/home"].Absent = true
-		}, "update,destroy,blocked"},
+		}, "create,destroy,update,blocked"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want, have := declare(t, declared...), machine("tank", "tank/home")

@@ -30,7 +30,7 @@ func (v *view) moves() (*view, []*move) {
 	v, all := v.restores()
 	for _, name := range v.Want.DatasetNames() {
 		want := v.Want.Datasets[name]
-		if want.Renamed == "" || want.Absent || !v.reachable(name) {
+		if want.Renamed == "" || want.Absent || !v.reachable(name) || stuck(all, name) {
 			continue
 		}
 		m := v.rename(want)
@@ -260,7 +260,8 @@ func (v *view) declaredAt(name, prop string) (spec.Property, bool) {
 	return p, ok
 }
 
-// follow makes what is planned for moved datasets, or made from their snapshots, wait for the move.
+// follow makes what is planned for moved datasets, or for what they move out of, or made from their snapshots, wait
+// for the move.
 func follow(moves []*move, want *spec.Spec, actions map[spec.DatasetName][]drivers.Action) {
 	for _, m := range moves {
 		if m.blocked() {
@@ -268,7 +269,7 @@ func follow(moves []*move, want *spec.Spec, actions map[spec.DatasetName][]drive
 		}
 		for name, list := range actions {
 			d := want.Datasets[name]
-			if !under(string(name), m.to) && (d == nil || d.Origin == "" || !under(string(source(d.Origin)), m.to)) {
+			if !under(string(name), m.to) && !under(m.from, string(name)) && (d == nil || d.Origin == "" || !under(string(source(d.Origin)), m.to)) {
 				continue
 			}
 			for i := range list {

@@ -67,7 +67,7 @@ func (v *view) restores() (*view, []*move) {
 		}
 	}
 	for _, e := range v.trash() {
-		if done[e.Trashed.Name] || !v.wanted(e.Trashed.Name) || !v.reachable(e.Trashed.Name) {
+		if done[e.Trashed.Name] || !v.wanted(e.Trashed.Name) || !v.reachable(e.Trashed.Name) || stuck(all, e.Trashed.Name) {
 			continue
 		}
 		if v.have(e.Trashed.Name) != nil && !v.Restore[string(e.Trashed.Name)] {

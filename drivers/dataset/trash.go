@@ -45,7 +45,33 @@ func (v *view) absent(want *spec.Dataset, have *state.Dataset) []drivers.Action 
 		Guard:  t.guards(),
 	}
 	t.steps(&a)
+	if t.Have.Datasets[t.trash] == nil {
+		a.After = []string{v.makeTrash(t.trash, want)}
+	}
 	return []drivers.Action{a}
+}
+
+// makeTrash plans the dataset that holds what goes, once for all that need it, and gives the action's id. It is as
+// disruptive as what it is for: nobody's leave for less makes it.
+func (v *view) makeTrash(name string, want *spec.Dataset) string {
+	if a, planned := v.made[name]; planned {
+		return a.ID
+	}
+	parent := spec.DatasetName(name).Parent()
+	a := drivers.Action{
+		Object: ref(spec.DatasetName(name)), Verb: drivers.Create, Risk: spec.Disruptive,
+		Reason: drivers.Reason{Code: drivers.Missing, At: want.Pos.At(), Observed: name + " does not exist, and holds what is declared absent"},
+		Fields: []drivers.Field{{Name: "type", To: spec.Filesystems.String()}},
+		Undo:   zfs.Destroy(name).String() + ", by hand, while it holds nothing",
+		Steps:  []host.Command{zfs.CreateFilesystem(name, map[string]string{"canmount": "off", "mountpoint": "none", "sharenfs": "off", "sharesmb": "off"})},
+		Guard: []host.Expect{
+			zfs.ExpectMissingDataset(name),
+			zfs.ExpectProps(string(parent), map[string]state.Property{"guid": {Value: v.have(parent).GUID, Source: "-"}}),
+		},
+	}
+	a.Identify()
+	v.made[name] = a
+	return a.ID
 }
 
 func (v *view) newToTrash(have *state.Dataset) *toTrash {
@@ -228,13 +254,6 @@ func (t *toTrash) steps(a *drivers.Action) {
 			a.Steps, a.Back = append(a.Steps, c), append(a.Back, back)
 			back = []host.Command{} // once for all of them
 		}
-	}
-	if maker := t.trashes[t.trash]; maker != "" {
-		a.After = append(a.After, maker)
-	} else if t.Have.Datasets[t.trash] == nil {
-		a.Identify()
-		t.trashes[t.trash] = a.ID
-		add([]host.Command{}, zfs.CreateFilesystem(t.trash, map[string]string{"canmount": "off", "mountpoint": "none", "sharenfs": "off", "sharesmb": "off"}))
 	}
 	add(t.unremember(), t.remember()...)
 	unmounts, mounts := t.unmounts()

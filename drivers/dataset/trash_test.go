@@ -31,7 +31,7 @@ func TestTrash(t *testing.T) {
 	}{
 		"a file system": {
 			want: []string{"tank/old absent"}, have: []string{"tank", "tank/old readonly=on"},
-			plan: []string{"destroy disruptive drift: zfs create -o canmount=off -o mountpoint=none -o sharenfs=off -o sharesmb=off tank/.dplane-trash; " +
+			plan: []string{"create disruptive missing: zfs create -o canmount=off -o mountpoint=none -o sharenfs=off -o sharesmb=off tank/.dplane-trash", "destroy disruptive drift: " +
 				"zfs set 'dplane:trash.canmount=on default' dplane:trash.guid=101 dplane:trash.mounted=yes dplane:trash.name=tank/old 'dplane:trash.readonly=on local' dplane:trash.time=0001-01-01T00:00:00Z tank/old; " +
 				"zfs unmount tank/old; zfs set canmount=noauto tank/old; zfs rename -u tank/old tank/.dplane-trash/101"},
 		},
@@ -40,22 +40,26 @@ func TestTrash(t *testing.T) {
 			plan: []string{"destroy disruptive drift: zfs set dplane:trash.guid=102 dplane:trash.mounted=no dplane:trash.name=tank/old 'dplane:trash.readonly=off default' dplane:trash.time=0001-01-01T00:00:00Z tank/old; " +
 				"zfs rename tank/old tank/.dplane-trash/102; zfs set readonly=on tank/.dplane-trash/102"},
 		},
+		"two make the trash once": {
+			want: []string{"tank/a absent", "tank/b absent"}, have: []string{"tank", "tank/a", "tank/b"},
+			plan: []string{"zfs create", "zfs rename -u tank/a", "zfs rename -u tank/b"},
+		},
 		"not there": {want: []string{"tank/old absent"}, have: []string{"tank"}},
 		"children go along once": {
 			want: []string{"tank/old absent", "tank/old/x absent"}, have: []string{"tank", "tank/old", "tank/old/x"},
-			plan: []string{"tank/.dplane-trash/101/x"},
+			plan: []string{"zfs create", "tank/.dplane-trash/101/x"},
 		},
 		"under the encryption root": {
 			want: []string{"tank/enc/old absent"}, have: []string{"tank", "tank/enc", "tank/enc/old"},
 			edit: func(_ *spec.Spec, obs *state.Observed) {
 				obs.Datasets["tank/enc"].EncryptionRoot, obs.Datasets["tank/enc/old"].EncryptionRoot = "tank/enc", "tank/enc"
 			},
-			plan: []string{"zfs rename -u tank/enc/old tank/enc/.dplane-trash/102"},
+			plan: []string{"tank/enc/.dplane-trash", "zfs rename -u tank/enc/old tank/enc/.dplane-trash/102"},
 		},
 		"an encryption root": {
 			want: []string{"tank/enc absent"}, have: []string{"tank", "tank/enc"},
 			edit: func(_ *spec.Spec, obs *state.Observed) { obs.Datasets["tank/enc"].EncryptionRoot = "tank/enc" },
-			plan: []string{"zfs rename -u tank/enc tank/.dplane-trash/101"},
+			plan: []string{"zfs create", "zfs rename -u tank/enc tank/.dplane-trash/101"},
 		},
 		"an encryption root with a locked key": {
 			want: []string{"tank/enc/old absent"}, have: []string{"tank", "tank/enc", "tank/enc/old"},
@@ -71,7 +75,7 @@ func TestTrash(t *testing.T) {
 		},
 		"an empty trash within goes along": {
 			want: []string{"tank/enc absent"}, have: []string{"tank", "tank/enc", "tank/enc/.dplane-trash canmount=off"},
-			plan: []string{"zfs rename -u tank/enc tank/.dplane-trash/101"},
+			plan: []string{"zfs create", "zfs rename -u tank/enc tank/.dplane-trash/101"},
 		},
 		"one that holds something does not": {
 			want: []string{"tank/enc absent"}, have: []string{"tank", "tank/enc", "tank/enc/.dplane-trash", "tank/enc/.dplane-trash/7"},
@@ -283,7 +287,7 @@ func TestActTwo(t *testing.T) {
 		t.Error("an hour is over")
 	}
 	back := func(s *spec.Spec, _ *state.Observed) { s.Datasets["tank/old"].Absent = false }
-	if r := twoActs(t, due, back); len(r.Actions) != 2 || r.Actions[0].Reason.Code != drivers.Trashed || r.Actions[1].Object.Name != "tank/old/x" {
+	if r := twoActs(t, due, back); len(r.Actions) != 2 || r.Actions[1].Reason.Code != drivers.Trashed || r.Actions[0].Object.Name != "tank/old/x" || r.Actions[0].After[0] != r.Actions[1].ID {
 		t.Errorf("declared again, it comes back: %+v", r.Actions)
 	}
 }

@@ -18,12 +18,12 @@ type view struct {
 	occupied map[string]bool               // mountpoints that hold something
 	recorded map[spec.Ref]state.Recorded   // pools and datasets that were here before
 	changes  map[string]map[string]*change // dataset -> property -> what is planned
+	made     map[string]drivers.Action     // datasets that hold the trash, and are yet to be made
 	loads    map[string]string             // encryption root -> the action that loads its key
 	mounters map[string]string             // dataset -> the action that mounts it, or says why it can't be
 
 	notices    []string
-	toldLocked map[string]bool   // encryption roots of which a notice says that they are locked
-	trashes    map[string]string // those that are yet to be made, with the id of the action that does
+	toldLocked map[string]bool // encryption roots of which a notice says that they are locked
 }
 
 func newView(in drivers.Input) *view {
@@ -31,7 +31,7 @@ func newView(in drivers.Input) *view {
 		Input: in, mounted: map[string]string{}, occupied: map[string]bool{},
 		recorded: map[spec.Ref]state.Recorded{}, changes: map[string]map[string]*change{},
 		loads: map[string]string{}, mounters: map[string]string{}, toldLocked: map[string]bool{},
-		trashes: map[string]string{},
+		made: map[string]drivers.Action{},
 	}
 	for _, at := range in.Have.Occupied {
 		v.occupied[at] = true

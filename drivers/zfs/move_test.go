@@ -34,9 +34,9 @@ func clones(m *machine, at string) {
 	m.do(zfs.CreateFilesystem(at+"/golden", map[string]string{"compression": "lz4", "casesensitivity": "insensitive"}))
 	m.do(host.Write("zfs", "snapshot", at+"/golden@v1"))
 	m.do(host.Write("zfs", "snapshot", at+"/golden@v2"))
-	m.do(zfs.Clone(at+"/golden@v2", at+"/web", map[string]string{"atime": "off", "dplane:applied": "atime", "quota": "1K", "userquota@root": "1G"}))
+	m.do(zfs.Clone(at+"/golden@v2", at+"/web", map[string]string{"atime": "off", "dplane:applied": "atime", "quota": "20M", "userquota@root": "1G"}))
 	m.has(at+"/web", "origin="+strings.Replace(at, m.pool, "POOL", 1)+"/golden@v2 (-)", "atime=off (local)", "compression=zstd (inherited from POOL)", "casesensitivity=insensitive (-)",
-		"quota=1024 (local)", "dplane:applied=atime (local)", "mounted=yes (-)")
+		"quota=20971520 (local)", "dplane:applied=atime (local)", "mounted=yes (-)")
 	m.refused(1, zfs.ErrNotExist, zfs.Clone(at+"/golden@nosuch", at+"/x", nil))
 	m.refused(1, zfs.ErrExists, zfs.Clone(at+"/golden@v2", at+"/web", nil))
 	m.refused(1, zfs.ErrNoParent, zfs.Clone(at+"/golden@v2", at+"/no/x", nil))
