@@ -22,6 +22,9 @@ type Dataset struct {
 	KeyStatus      string `json:"keyStatus,omitempty"`
 	ResumeToken    string `json:"resumeToken,omitempty"`
 
+	// Delegations are read where the files declare some.
+	Delegations *Delegations `json:"delegations,omitempty"`
+
 	// Properties are all settable native ones, and user properties.
 	Properties map[string]Property `json:"properties"`
 }

@@ -33,6 +33,9 @@ type Observed struct {
 	Links map[string]string `json:"links,omitempty"`
 	// Occupied are mountpoints of datasets that would be created, where a directory holds files.
 	Occupied []string `json:"occupied,omitempty"`
+	// Accounts are those of declared delegations that were looked up, as zfs shows them: user:1000 is user:anna; "" where
+	// this machine knows none.
+	Accounts map[string]string `json:"accounts,omitempty"`
 	// KeyFiles are the declared key files, by path.
 	KeyFiles map[string]*KeyFile `json:"keyFiles,omitempty"`
 	// Importable are pools that `zpool import` or a label on a declared device knows.

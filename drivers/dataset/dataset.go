@@ -19,7 +19,11 @@ import (
 )
 
 // Driver is the driver of datasets.
-type Driver struct{ Runner host.Runner }
+type Driver struct {
+	Runner host.Runner
+
+	delegations delegations
+}
 
 var _ drivers.Driver = (*Driver)(nil)
 
@@ -28,6 +32,7 @@ func (d *Driver) Kind() spec.Kind { return spec.KindDataset }
 
 // Apply carries one action out.
 func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
+	defer d.changed(a.Object.Name)
 	return drivers.Apply(ctx, d.Runner, a)
 }
 
@@ -54,6 +59,9 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 		if err := look(ctx, want, obs); err != nil {
 			return err
 		}
+	}
+	if err := d.observeAllow(ctx, want, obs); err != nil {
+		return err
 	}
 	if err := d.observeKeys(ctx, want, obs); err != nil {
 		return err

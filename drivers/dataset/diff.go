@@ -43,6 +43,7 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 		actions[name] = append(actions[name], v.mounting(name)...)
 	}
 	v.createAfterMounts(actions)
+	v.allowAll(actions, present)
 	follow(moves, in.Want, actions)
 	for _, m := range moves {
 		name := spec.DatasetName(m.to)

@@ -98,7 +98,11 @@ func grantee(entry string) (who, list string, ok bool) {
 		return "", "", false
 	}
 	entry, list = entry[:at], entry[at+1:]
-	switch kind, account, _ := strings.Cut(entry, " "); {
+	kind, account, _ := strings.Cut(entry, " ")
+	if number, ok := strings.CutPrefix(account, "(unknown: "); ok { // of nobody that this machine knows
+		account = strings.TrimSuffix(number, ")")
+	}
+	switch {
 	case entry == "everyone":
 		return entry, list, true
 	case (kind == "user" || kind == "group") && account != "":
@@ -113,4 +117,18 @@ func sortedGrants(grants map[string]map[bool]map[string]bool) map[string]state.G
 		out[who] = state.Grant{Here: slices.Sorted(maps.Keys(g[true])), Below: slices.Sorted(maps.Keys(g[false]))}
 	}
 	return out
+}
+
+// ParseAccounts reads what getent prints of passwd or group: what was asked for, a name or a number, gives the name.
+func ParseAccounts(out []byte) map[string]string {
+	names := map[string]string{}
+	for line := range bytes.Lines(out) {
+		if f := strings.SplitN(string(line), ":", 4); len(f) == 4 {
+			names[f[0]] = f[0]
+			if _, taken := names[f[2]]; !taken {
+				names[f[2]] = f[0]
+			}
+		}
+	}
+	return names
 }

@@ -33,6 +33,7 @@ type machine struct {
 	dir     string // of the file vdevs
 	pool    string // a mirror that all cases share, each below a dataset of its own
 	receive func(name string, props map[string]string) error
+	key     func(name, text string) string                 // makes a key file
 	use     func(name, mountpoint string) (release func()) // opens a file of it
 }
 
@@ -44,7 +45,11 @@ func fakeMachine(t *testing.T) *machine {
 		f.AddFile("/pool/"+n, vdevSize)
 	}
 	f.AddDir("/pool/full", "something")
-	return &machine{Runner: f, t: t, dir: "/pool", pool: "tank", receive: f.Receive, use: func(name, _ string) func() {
+	key := func(name, text string) string {
+		f.AddKey("/pool/"+name, text)
+		return "/pool/" + name
+	}
+	return &machine{Runner: f, t: t, dir: "/pool", key: key, pool: "tank", receive: f.Receive, use: func(name, _ string) func() {
 		f.SetBusy(name, true)
 		return func() { f.SetBusy(name, false) }
 	}}
@@ -80,7 +85,7 @@ func realMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	m := &machine{Runner: process.New(), t: t, real: true, dir: dir, pool: fmt.Sprintf("dplane%08x", rand.Uint32())}
-	m.receive, m.use = m.sendReceive, m.openFile
+	m.receive, m.use, m.key = m.sendReceive, m.openFile, m.writeKey
 	z, err := zfs.ParseVersion([]byte(m.do(zfs.Version())))
 	if err != nil {
 		t.Fatal(err)
@@ -241,6 +246,10 @@ var cases = []struct {
 	{"mountpoints", mountpoints},
 	{"busy", busy},
 	{"guards", guards},
+	{"keys", keys},
+	{"key files", keyFiles},
+	{"mounting", mounting},
+	{"delegations", delegations},
 	{"clones", clones},
 	{"renames", renames},
 	{"trashing", trashing},

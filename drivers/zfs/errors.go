@@ -27,6 +27,8 @@ var (
 	ErrInUse       = errors.New("device is in use")
 	ErrBadVdev     = errors.New("bad vdev specification")
 	ErrNotEmpty    = errors.New("mountpoint is not empty")
+	ErrKey         = errors.New("not the key")
+	ErrLocked      = errors.New("key is not loaded")
 	ErrLastCopy    = errors.New("no other device holds the data")
 	ErrCheckpoint  = errors.New("the pool has a checkpoint")
 	ErrInProgress  = errors.New("data is being copied")
@@ -110,6 +112,10 @@ var refusals = []refusal{
 	{"mismatched replication level", ErrBadVdev, "2.3.9/zpool_create_mismatched"},
 	{"less than the minimum size", ErrBadVdev, "2.3.9/zpool_create_too_small"},
 	{"exists and is not empty", ErrNotEmpty, "2.3.9/zpool_create_mountpoint"},
+
+	{"Incorrect key provided", ErrKey, "2.3.9/zfs_load_key_wrong"},
+	{"Failed to open key material file", ErrKey, "2.3.9/zfs_load_key_nofile"},
+	{"encryption key not loaded", ErrLocked, "2.3.9/zfs_mount_key_unloaded"},
 }
 
 // hints say what an operator can do about each kind.
@@ -134,6 +140,8 @@ var hints = map[error]string{
 	ErrLastCopy:    "bring the other devices of the vdev online, or attach one and let it resilver: see `zpool status`",
 	ErrCheckpoint:  "`zpool checkpoint -d POOL` discards it; until then no device is attached, detached, removed or replaced",
 	ErrInProgress:  "wait until it is over: see `zpool status`",
+	ErrKey:         "the key file is another one than the dataset was made with, or cannot be read: `zfs load-key -n -L file:///PATH NAME` tries one",
+	ErrLocked:      "load it first: `zfs load-key NAME`",
 	ErrNotEmpty:    "empty the directory, or choose another mountpoint",
 }
 

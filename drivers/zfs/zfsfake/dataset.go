@@ -13,6 +13,7 @@ func (k *call) zfs() int {
 	commands := map[string]func([]string) int{
 		"version": k.version, "list": k.zfsList, "get": k.zfsGet, "set": k.zfsSet, "inherit": k.zfsInherit, "create": k.zfsCreate,
 		"destroy": k.zfsDestroy, "rename": k.zfsRename, "mount": k.zfsMount, "unmount": k.zfsUnmount, "snapshot": k.zfsSnapshot,
+		"allow": k.zfsAllow, "unallow": k.zfsUnallow,
 		"load-key": k.zfsLoadKey, "unload-key": k.zfsUnloadKey, "change-key": k.zfsChangeKey,
 		"clone": k.zfsClone, "promote": k.zfsPromote, "hold": k.zfsHold, "release": k.zfsRelease,
 	}

@@ -37,7 +37,7 @@ var programs = map[string]func(*call) int{
 	"blkid": (*call).blkid, "zdb": (*call).zdb, "lsblk": (*call).lsblk, "find": (*call).find, "stat": (*call).stat, "readlink": (*call).readlink,
 	"cat": (*call).cat, "head": (*call).head, "ps": (*call).ps,
 	"wipefs": (*call).wipefs, "losetup": (*call).losetup,
-	"grep": (*call).grep,
+	"grep": (*call).grep, "getent": (*call).getent,
 }
 
 // call is one running command.

@@ -73,22 +73,24 @@ type Vdev struct {
 
 // Dataset is a file system or volume, with its snapshots.
 type Dataset struct {
-	GUID      string
-	TXG       uint64
-	Volume    bool
-	Local     map[string]string // set on it
-	Received  map[string]string // that came with a stream
-	Masked    map[string]bool   // received values that `zfs inherit` hides
-	Fixed     map[string]string // chosen at creation: volblocksize, casesensitivity, ...
-	Quotas    map[string]uint64 // userquota@root and its like
-	Written   uint64            // bytes put in, beyond what an empty dataset takes
-	Mounted   bool
-	Stale     map[string]string // values that the mount still has, where a refused set changed the property
-	Busy      bool              // somebody has a file of it open
-	Key       string            `json:",omitempty"` // what unlocks an encryption root
-	Unloaded  bool              `json:",omitempty"` // its key is not loaded
-	Origin    string            // guid of the snapshot that it is a clone of
-	Snapshots []Snapshot
+	GUID       string
+	TXG        uint64
+	Volume     bool
+	Local      map[string]string // set on it
+	Received   map[string]string // that came with a stream
+	Masked     map[string]bool   // received values that `zfs inherit` hides
+	Fixed      map[string]string // chosen at creation: volblocksize, casesensitivity, ...
+	Quotas     map[string]uint64 // userquota@root and its like
+	Written    uint64            // bytes put in, beyond what an empty dataset takes
+	Mounted    bool
+	Stale      map[string]string   // values that the mount still has, where a refused set changed the property
+	Busy       bool                // somebody has a file of it open
+	AllowHere  map[string][]string `json:",omitempty"` // zfs allow, on the dataset: "user anna" -> permissions
+	AllowBelow map[string][]string `json:",omitempty"` // and on those under it
+	Key        string              `json:",omitempty"` // what unlocks an encryption root
+	Unloaded   bool                `json:",omitempty"` // its key is not loaded
+	Origin     string              // guid of the snapshot that it is a clone of
+	Snapshots  []Snapshot
 }
 
 // Snapshot is one snapshot.
