@@ -165,6 +165,8 @@ func (v *view) undeclared(want *spec.Dataset, have *state.Dataset, name string) 
 		c.deed, c.from, c.note, c.moved = forget, unset, name+" is not set any more", !spec.IsUserProperty(name)
 	case native && info.Change != spec.Anytime:
 		c.deed, c.note = forget, name+" is left as it is: it can't be changed after creation"
+	case name == "refreservation" && want.Volume != nil && !want.Volume.Sparse && autoReserved(have):
+		c.deed, c.note = forget, "refreservation is left as it is: the volume is not sparse, so that its space stays reserved"
 	case spec.IsUserQuota(name) && unlimited(c.from.Value), !c.from.Local():
 		c.deed, c.note = forget, name+" is not set here any more: somebody gave it back"
 	}
@@ -173,6 +175,9 @@ func (v *view) undeclared(want *spec.Dataset, have *state.Dataset, name string) 
 	}
 	if to, ok := v.inherited(want.Name, name); ok {
 		c.to = to
+	}
+	if name == "refreservation" && want.Volume != nil && !want.Volume.Sparse {
+		c.to = "auto" // given back it would be none, and the volume sparse
 	}
 	c.below = v.reached(want.Name, name)
 	c.risk = riskOf(name, c.from.Value, c.to)

@@ -132,3 +132,17 @@ func TestTemporary(t *testing.T) {
 		t.Errorf("got %v", text)
 	}
 }
+
+// TestReservationTakenOut: a volume that is not sparse does not become so where its refreservation left the files.
+func TestReservationTakenOut(t *testing.T) {
+	for _, c := range []struct{ have, want, plan string }{
+		{"refreservation=20000 dplane:applied=refreservation", "volume:16K", "update safe removed: zfs inherit dplane:applied tank/v"},
+		{"refreservation=4096 dplane:applied=refreservation", "volume:16K", "update safe removed: zfs set refreservation=auto tank/v; zfs inherit dplane:applied tank/v"},
+		{"refreservation=4096 dplane:applied=refreservation", "volume:16K sparse", "update safe removed: zfs inherit -S refreservation tank/v; zfs inherit dplane:applied tank/v"},
+	} {
+		_, text := plan(declare(t, "tank/v "+c.want), machine("tank", "tank/v volume volsize=16384 "+c.have))
+		if got := strings.Join(text, " | "); got != c.plan {
+			t.Errorf("%s, %s: got %s", c.have, c.want, got)
+		}
+	}
+}

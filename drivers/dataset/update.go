@@ -110,6 +110,9 @@ func (b *builder) add(g group, cs []*change) {
 	switch {
 	case g.rank == size:
 		a.Steps, a.Undo = b.resize(cs[0])
+		if p, ok := b.want.Properties["refreservation"]; ok && p.Value != "auto" {
+			a.Fields = append(a.Fields, drivers.Field{Name: "refreservation", From: b.have.Properties["refreservation"].Value, To: p.Value})
+		}
 	case g.code == drivers.Drift:
 		a.Steps = b.set(cs)
 	default:
@@ -189,6 +192,8 @@ func (b *builder) giveBack(cs []*change) []host.Command {
 		case c.deed == forget:
 		case spec.IsUserQuota(c.name):
 			none[c.name] = "none"
+		case c.to == "auto":
+			none[c.name] = c.to
 		default:
 			steps = append(steps, zfs.Inherit(b.have.Name, c.name, true))
 		}
@@ -250,6 +255,9 @@ func fields(cs []*change) []drivers.Field {
 		switch c.deed {
 		case giveBack:
 			out[i].To = "inherit"
+			if c.to == "auto" {
+				out[i].To = c.to
+			}
 		case forget:
 			out[i].To = "unmanaged"
 		}
