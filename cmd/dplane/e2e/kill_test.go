@@ -65,27 +65,35 @@ func TestKilled(t *testing.T) {
 	b.expect(0, "apply", "--yes")
 	b.expect(0, "plan", "--detailed-exitcode")
 	b.expect(0, "status")
-	oncePerDataset(t, pool, names)
+	oncePerDataset(t, pool, names, 0)
 	if r := b.expect(0, "events", "--search", "started"); strings.Contains(r.Stdout, "started:") {
 		t.Errorf("an intent is still open:\n%s", r.Stdout)
 	}
 }
 
-// oncePerDataset fails where the pool does not hold exactly these datasets, each created by one command.
-func oncePerDataset(t *testing.T, pool string, names []string) {
+// oncePerDataset fails where the pool does not hold exactly these datasets, each created by one command. lost is how
+// many commands its history may lack: the tools write a line of it after the command, and a power cut comes between.
+func oncePerDataset(t *testing.T, pool string, names []string, lost int) {
 	t.Helper()
 	there := strings.Fields(must(t, "zfs", "list", "-H", "-o", "name", "-r", pool))
 	if len(there) != 1+len(names) {
 		t.Errorf("%d datasets are there, want %d:\n%s", len(there), 1+len(names), strings.Join(there, "\n"))
 	}
-	history := must(t, "zpool", "history", pool)
+	history := must(t, "zpool", "history", pool) + "\n"
+	made := map[string]int{pool: strings.Count(history, "zpool create")}
 	for _, name := range names {
-		if n := strings.Count(history+"\n", " "+name+"\n"); n != 1 {
+		made[name] = strings.Count(history, " "+name+"\n")
+	}
+	for name, n := range made {
+		if n == 0 {
+			lost--
+		}
+		if n > 1 {
 			t.Errorf("%s was made by %d commands", name, n)
 		}
 	}
-	if n := strings.Count(history, "zpool create"); n != 1 {
-		t.Errorf("the pool was made by %d commands", n)
+	if lost < 0 {
+		t.Errorf("the history lacks more commands than it may:\n%s", history)
 	}
 }
 
@@ -120,5 +128,5 @@ func TestPowerCut(t *testing.T) {
 	}
 	b.expect(0, "apply", "--yes")
 	b.expect(0, "plan", "--detailed-exitcode")
-	oncePerDataset(t, pool, names)
+	oncePerDataset(t, pool, names, 1)
 }
