@@ -59,7 +59,7 @@ e2e-binaries:
 
 .PHONY: test-zfs
 test-zfs: e2e-binaries ## the suites on a real OpenZFS, in a guest; with DPLANE_HOST_ZFS=yes on this machine
-	@$(e2e)/on-zfs --timeout 1500 bin/e2e "RUN='$(RUN)' ./suite"
+	@$(e2e)/on-zfs --timeout 2700 bin/e2e "RUN='$(RUN)' ./suite"
 
 .PHONY: demo
 demo: tools ## reconcile a real pool on file vdevs and show each step

@@ -41,10 +41,11 @@ type place struct {
 	disks map[string]string
 }
 
-// rows plays each row on a pool of its own.
+// rows plays each row on a pool of its own, as many at once as there are processors.
 func rows(t *testing.T, all []row) {
 	for _, r := range all {
 		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBox(t)
 			p := &place{T: t, box: b, pool: b.pool("tank"), disks: map[string]string{}}
 			p.change(r)
