@@ -19,6 +19,7 @@ type row struct {
 	hand          func(p *place) // what somebody does by hand between the two; may be nil
 	verb, risk    string         // of the action that makes the change
 	plan          []string       // texts that the plan holds
+	wipe          []string       // disks that are named to be cleared
 	see           func(p *place)
 	twin          twin
 }
@@ -39,6 +40,7 @@ type place struct {
 	*box
 	pool  string
 	disks map[string]string
+	wipe  []string // of the row
 }
 
 // rows plays each row on a pool of its own, as many at once as there are processors.
@@ -58,8 +60,10 @@ func (p *place) change(r row) {
 	p.Helper()
 	p.start(r.before, r.hand)
 	p.declare(r.after)
+	p.wipe = r.wipe
 	p.planned(r.verb, r.risk, r.plan)
-	p.expect(0, "apply", "--yes")
+	p.expect(0, p.flags("apply", "--yes")...)
+	p.wipe = nil
 	p.expect(0, "plan", "--detailed-exitcode")
 	r.see(p)
 }
@@ -111,6 +115,14 @@ func (p *place) file(name string) string {
 	return p.disks[name]
 }
 
+// flags adds the disks that are to be cleared.
+func (p *place) flags(command ...string) []string {
+	for _, disk := range p.wipe {
+		command = append(command, "--wipe", p.text(disk))
+	}
+	return command
+}
+
 func (p *place) declare(yaml string) { p.write("row.yaml", p.text(yaml)) }
 
 // get is the value of a property of a dataset of the pool; "" names the pool's root.
@@ -134,7 +146,7 @@ var headline = regexp.MustCompile(`(?m)^\S (\w+) .*  risk (\w+)  id (\w+)$`)
 // the action's id.
 func (p *place) planned(verb, risk string, texts []string) (id string) {
 	p.Helper()
-	plan := p.expect(0, "plan", "--commands").Stdout
+	plan := p.expect(0, p.flags("plan", "--commands")...).Stdout
 	for _, text := range texts {
 		if !strings.Contains(plan, p.text(text)) {
 			p.Errorf("the plan does not say %q:\n%s", p.text(text), plan)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,4 +76,51 @@ func TestRealDisk(t *testing.T) {
 	if r := b.expect(0, "plan", "--detailed-exitcode"); strings.Contains(r.Stdout, "To know") {
 		t.Errorf("after it was created:\n%s", r.Stdout)
 	}
+}
+
+// TestUnpluggedDisk: a disk of a mirror is drawn; status names it. It comes back, and is brought online. It is drawn
+// again, and in its place comes one with a file system on it, which is taken once the operator names it.
+func TestUnpluggedDisk(t *testing.T) {
+	b := newBox(t)
+	pool, stays, drawn := b.pool("tank"), b.blockDisk(), b.blockDisk()
+	b.write("tank.yaml", fmt.Sprintf("pools: {%s: {vdevs: [{mirror: [%s, %s]}]}}\ndatasets: {%s: {properties: {mountpoint: %s}}}\n",
+		pool, stays, drawn, pool, b.path("mnt")))
+	b.expect(0, "apply", "--yes")
+
+	draw := func() (plug func()) {
+		plug = unplug(t, drawn)
+		if err := os.WriteFile(b.path("mnt/written"), make([]byte, 4<<20), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		must(t, "zpool", "sync", pool) // ZFS sees that a disk is gone when it writes there
+		return plug
+	}
+	online := func() {
+		t.Helper()
+		must(t, "zpool", "wait", "-t", "resilver,replace", pool)
+		if health := must(t, "zpool", "list", "-H", "-o", "health", pool); health != "ONLINE" {
+			t.Errorf("the pool is %s:\n%s", health, must(t, "zpool", "status", "-P", pool))
+		}
+		b.expect(0, "plan", "--detailed-exitcode")
+	}
+
+	plug := draw()
+	b.dplane("apply", "--yes")
+	if r := b.expect(1, "status"); !strings.Contains(r.Stdout, "DEGRADED") || !strings.Contains(r.Stdout, drawn) || !strings.Contains(r.Stdout, "REMOVED") {
+		t.Errorf("status does not name the disk:\n%s", r.Stdout)
+	}
+	plug()
+	b.expect(0, "apply", "--yes")
+	online()
+
+	plug = draw()
+	plug()
+	clearDisk(t, drawn)
+	must(t, "mkfs.ext4", "-q", drawn)
+	must(t, "udevadm", "settle")
+	if r := b.expect(3, "apply", "--yes"); !strings.Contains(r.Stdout, "dplane apply --wipe "+drawn) {
+		t.Errorf("the plan does not say how to have the other disk:\n%s", r.Stdout)
+	}
+	b.expect(0, "apply", "--yes", "--wipe", drawn)
+	online()
 }
