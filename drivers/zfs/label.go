@@ -24,8 +24,8 @@ func ExpectNoLabel(device string) host.Expect {
 	}
 }
 
-// ClearLabel takes the labels off a device or file. Without -f it refuses those of a pool that is not imported
-// here; with it, still those of one that is (PRODUCT.md section 4, promise 1).
+// ClearLabel takes the labels off a device or file. Without -f it refuses those of a pool that is not imported here
+// (PRODUCT.md section 4, promise 1); with it, still those of one that is, but only on disks.
 func ClearLabel(device string) host.Command {
 	return host.Write("zpool", "labelclear", "-f", device)
 }

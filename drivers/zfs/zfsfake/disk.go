@@ -126,7 +126,7 @@ func (k *call) losetup() int {
 	return 0
 }
 
-// zpoolLabelclear takes a label off, but never that of a device of an imported pool.
+// zpoolLabelclear takes a label off, but never that of a disk of an imported pool.
 func (k *call) zpoolLabelclear(args []string) int {
 	opts, operands, ok := getopt(args, "f")
 	if !ok || len(operands) != 1 {
@@ -141,7 +141,7 @@ func (k *call) zpoolLabelclear(args []string) int {
 		return k.fail(255, "failed to clear label for %s", path)
 	}
 	kind := map[int]string{0: "ACTIVE", 3: "SPARE", 4: "L2CACHE"}[d.Label.State]
-	if p := k.memberOf(path); p != nil && kind != "" {
+	if p := k.memberOf(path); p != nil && kind != "" && !d.File { // a file is not protected (2.1.11, 2.3.9)
 		return k.fail(1, "%s is a member (%s) of pool \"%s\". Offline the disk first to clear its label.", path, kind, p.Name)
 	}
 	if state := map[int]string{0: "potentially active", 1: "exported"}[d.Label.State]; state != "" && !opts.has('f') {
