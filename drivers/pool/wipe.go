@@ -115,6 +115,9 @@ func unwipeable(obs *state.Observed, seen *state.Device, pool string) string {
 			return fmt.Sprintf("%s is a device of the pool %s, which is imported here, and is never wiped: take it out of the pool first, or export the pool (zpool export %s)", seen.Path, p, p)
 		}
 	}
+	if p := mayServe(obs, seen); p != "" {
+		return fmt.Sprintf("%s is a spare or cache device, and may be one of the pool %s, which is imported here and not declared: on a file zpool does not refuse to clear it. See zpool status %s, and clear it by hand (zpool labelclear)", seen.Path, p, p)
+	}
 	switch {
 	case len(seen.Held) > 0:
 		return notBlank(seen.Path, seen)
@@ -135,6 +138,20 @@ func memberOf(obs *state.Observed, l state.Label) string {
 		case hasVdev(p.Vdevs, l.Vdev):
 			return name
 		case l.GUID != "" && l.GUID == p.GUID && len(p.Vdevs) == 0:
+			return name
+		}
+	}
+	return ""
+}
+
+// mayServe is an imported pool whose devices are not known here and of which a file with the label of a spare or cache
+// device, which names no pool, may be one; "" where there is none. Of disks ZFS itself knows.
+func mayServe(obs *state.Observed, seen *state.Device) string {
+	if !seen.File || !slices.ContainsFunc(seen.Labels(), func(l state.Label) bool { return l.Pool == "" }) {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(obs.Pools)) {
+		if len(obs.Pools[name].Vdevs) == 0 {
 			return name
 		}
 	}

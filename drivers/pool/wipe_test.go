@@ -189,6 +189,9 @@ func TestNeverWiped(t *testing.T) {
 			l := f.Model.Devices["/dev/a"].Label
 			l.Pool, l.GUID, l.State = "", "", 3
 		}, "/dev/a", "is a device of the pool here"},
+		"a file that may be a spare of a pool that is not declared": {[]string{"zfsfake file /dev/a 8G", "zpool create here /dev/c"}, func(f *zfsfake.Fake) {
+			f.Model.Devices["/dev/a"].Label = &zfsfake.Label{State: 3}
+		}, "/dev/a", "may be one of the pool here"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, want := usedMachine(t, c.lines...), mirrorTank()
