@@ -104,6 +104,7 @@ datasets: {%[1]s: {properties: {mountpoint: %[5]s}}, %[2]s: {properties: {mountp
 	case <-time.After(time.Minute):
 		t.Fatal("the writer does not go on: the pool is not back")
 	}
+	must(t, "rm", b.path("mnt/x")) // it left no room for a dataset
 	d = b.daemon("")
 	d.until("the other dataset is made, and all is well again", func() bool { return b.dplane("status").Code == 0 })
 	d.stop()
