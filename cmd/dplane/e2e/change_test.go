@@ -41,6 +41,7 @@ type place struct {
 	pool  string
 	disks map[string]string
 	wipe  []string // of the row
+	guid  string   // of what a row wants to know again: rows run side by side, and share nothing
 }
 
 // rows plays each row on a pool of its own, as many at once as there are processors.

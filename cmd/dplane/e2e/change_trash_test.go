@@ -25,18 +25,17 @@ func age(t *testing.T, name string) {
 // TestNameChanges are the rows of what gets another name, is made from another, or goes.
 func TestNameChanges(t *testing.T) {
 	with := func(body string) string { return onePool + body }
-	guid := ""
 	rows(t, []row{
 		{
 			name: "rename a dataset", before: with("  POOL/before: {properties: {compression: zstd}}\n"),
 			hand: func(p *place) {
 				must(p.T, "zfs", "create", p.pool+"/before/foreign")
-				guid = p.get("guid", "before")
+				p.guid = p.get("guid", "before")
 			},
 			after: with("  POOL/new: {renamedFrom: POOL/before, properties: {compression: zstd}}\n"),
 			verb:  "update", risk: "disruptive", plan: []string{"zfs rename POOL/before POOL/new", "go along: POOL/before/foreign"},
 			see: func(p *place) {
-				p.want("guid", p.get("guid", "new"), guid)
+				p.want("guid", p.get("guid", "new"), p.guid)
 				p.want("mounted", p.get("mounted", "new/foreign"), "yes")
 			},
 			twin: twin{ // by hand: told by the guid, and nothing is made in its place
@@ -66,34 +65,34 @@ func TestNameChanges(t *testing.T) {
 			name: "a destroy, act one: into the trash", before: with("  POOL/old: {}\n  POOL/old/x: {}\n"),
 			hand: func(p *place) {
 				must(p.T, "zfs", "snapshot", "-r", p.pool+"/old@a")
-				guid = p.get("guid", "old")
+				p.guid = p.get("guid", "old")
 			},
 			after: with("  POOL/old: {absent: true}\n  POOL/old/x: {absent: true}\n"),
 			verb:  "destroy", risk: "disruptive", plan: []string{"no data goes", "zfs rename -u POOL/old POOL/.dplane-trash/", "dplane restore POOL/old"},
 			see: func(p *place) {
-				p.want("canmount", zfsGet(p.T, "canmount", p.trashed(guid)+"/x"), "noauto")
-				p.want("readonly", zfsGet(p.T, "readonly", p.trashed(guid)+"/x"), "on")
-				p.want("mounted", zfsGet(p.T, "mounted", p.trashed(guid)+"/x"), "no")
+				p.want("canmount", zfsGet(p.T, "canmount", p.trashed(p.guid)+"/x"), "noauto")
+				p.want("readonly", zfsGet(p.T, "readonly", p.trashed(p.guid)+"/x"), "on")
+				p.want("mounted", zfsGet(p.T, "mounted", p.trashed(p.guid)+"/x"), "no")
 			},
 			twin: twin{ // act two
-				hand:  func(p *place) { age(p.T, p.trashed(guid)) },
+				hand:  func(p *place) { age(p.T, p.trashed(p.guid)) },
 				after: with("  POOL/old: {absent: true}\n  POOL/old/x: {absent: true}\n"), verb: "destroy", risk: "destructive",
 				plan:      []string{"2 dataset(s), and 2 snapshot(s)", "the newest snapshot is", "zfs destroy POOL/.dplane-trash/"},
-				unchanged: func(p *place) { must(p.T, "zfs", "list", p.trashed(guid)+"/x@a") },
-				applied:   func(p *place) { p.want("exit status", exitOf(p, "zfs", "list", p.trashed(guid)), "1") },
+				unchanged: func(p *place) { must(p.T, "zfs", "list", p.trashed(p.guid)+"/x@a") },
+				applied:   func(p *place) { p.want("exit status", exitOf(p, "zfs", "list", p.trashed(p.guid)), "1") },
 			},
 		},
 		{
 			name: "back from the trash, declared again", before: with("  POOL/p: {}\n  POOL/p/old: {properties: {compression: lz4}}\n"),
 			hand: func(p *place) {
-				guid = p.get("guid", "p/old")
+				p.guid = p.get("guid", "p/old")
 				p.declare(with("  POOL/p: {}\n  POOL/p/old: {absent: true}\n"))
 				p.expect(0, "apply", "--yes")
 			},
 			after: with("  POOL/p: {}\n  POOL/p/old: {properties: {compression: lz4}}\n"),
 			verb:  "update", risk: "disruptive", plan: []string{"is in the trash, as", "zfs rename -u POOL/.dplane-trash/", "zfs mount POOL/p/old"},
 			see: func(p *place) {
-				p.want("guid", p.get("guid", "p/old"), guid)
+				p.want("guid", p.get("guid", "p/old"), p.guid)
 				p.want("mounted", p.get("mounted", "p/old"), "yes")
 				p.want("canmount", zfsSource(p.T, "canmount", p.pool+"/p/old"), "default")
 			},
@@ -102,7 +101,7 @@ func TestNameChanges(t *testing.T) {
 				hand:   func(p *place) { must(p.T, "zfs", "set", "quota=40K", p.pool+"/p") },
 				after:  with("  POOL/p: {}\n  POOL/p/old: {properties: {compression: lz4}}\n"), verb: "blocked", risk: "safe",
 				plan:      []string{"its quota is 40K"},
-				unchanged: func(p *place) { must(p.T, "zfs", "list", p.trashed(guid)) },
+				unchanged: func(p *place) { must(p.T, "zfs", "list", p.trashed(p.guid)) },
 			},
 		},
 	})
