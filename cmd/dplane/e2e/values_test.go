@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dplaneos/dplane/spec"
 )
@@ -56,7 +57,15 @@ func known(t *testing.T, pool string, on spec.DatasetType) map[string][]string {
 	probe := pool + "/probe"
 	create := map[spec.DatasetType][]string{spec.Filesystems: {probe}, spec.Volumes: {"-s", "-V", "1M", probe}}[on]
 	must(t, append([]string{"zfs", "create"}, create...)...)
-	defer must(t, "zfs", "destroy", probe)
+	defer func() {
+		for range 100 { // udev looks at a volume that was just made, and ZFS calls that busy
+			if run(t, "zfs", "destroy", probe).Code == 0 {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		must(t, "zfs", "destroy", probe)
+	}()
 	v21 := strings.HasPrefix(must(t, "zfs", "version"), "zfs-2.1.")
 	values := map[string][]string{}
 	printed := strings.Fields(must(t, "zfs", "get", "-Ho", "property", "all", probe))
