@@ -11,6 +11,7 @@ import (
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
+	"github.com/dplaneos/dplane/state/sqlite"
 )
 
 func (a *app) forget() *cobra.Command {
@@ -22,7 +23,9 @@ destroy, forget ends the memory of the name and of what was below it. Nothing on
 		Example: "  dplane forget tank/scratch",
 		Args:    args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.endMemory(c.Context(), args[0], "forgotten")
+			return a.named(args[0], "dplane forget", func(_ *spec.Spec, db *sqlite.Store) error {
+				return a.endMemory(c.Context(), db, args[0], "forgotten")
+			})
 		},
 	}
 }
@@ -36,12 +39,16 @@ memory of the old one; the next pass records the one that is there now. Nothing 
 		Example: "  dplane adopt usb",
 		Args:    args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.endMemory(c.Context(), args[0], "adopted")
+			return a.named(args[0], "dplane adopt", func(_ *spec.Spec, db *sqlite.Store) error {
+				return a.endMemory(c.Context(), db, args[0], "adopted")
+			})
 		},
 	}
 }
 
-func (a *app) endMemory(ctx context.Context, name, did string) error {
+// named runs what a person asks for one name, under the lock. That somebody else holds it is an error like any other:
+// only apply has an exit status for it.
+func (a *app) named(name, who string, do func(want *spec.Spec, db *sqlite.Store) error) error {
 	if _, err := spec.ParseDatasetName(name); err != nil {
 		return usagef("%v", err)
 	}
@@ -49,10 +56,10 @@ func (a *app) endMemory(ctx context.Context, name, did string) error {
 	if err != nil {
 		return err
 	}
-	lock, err := reconcile.Acquire(want.Daemon.Runtime, "dplane "+did)
+	lock, err := reconcile.Acquire(want.Daemon.Runtime, who)
 	var held *reconcile.LockedError
 	if errors.As(err, &held) {
-		return &exitError{code: exitLocked, err: err, hint: "wait for it to end"}
+		return failf("wait for it to end", "%w", err)
 	} else if err != nil {
 		return failf("run it as root", "%w", err)
 	}
@@ -62,6 +69,10 @@ func (a *app) endMemory(ctx context.Context, name, did string) error {
 		return err
 	}
 	defer db.Close()
+	return do(want, db)
+}
+
+func (a *app) endMemory(ctx context.Context, db *sqlite.Store, name, did string) error {
 	n, err := db.Forget(ctx, name)
 	if err != nil {
 		return fmt.Errorf("forget %s: %w", name, err)

@@ -24,47 +24,28 @@ its name, with what was below it, its properties and its mounts. Where it is int
 
 Declaring the name in the files, without absent, does the same with the next apply.
 
-Exit status: 0 it is back, 1 it failed, 3 something stands in the way.`,
+At a terminal it shows what it will do, and asks. Exit status: 0 it is back, 1 it is not.`,
 		Example: "  dplane restore tank/old",
 		Args:    args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.runRestore(c.Context(), args[0], yes)
+			outliveReaders()
+			return a.named(args[0], "dplane restore", func(want *spec.Spec, db *sqlite.Store) error {
+				return a.runRestore(c.Context(), want, db, args[0], yes)
+			})
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do it without asking")
 	return c
 }
 
-func (a *app) runRestore(ctx context.Context, name string, yes bool) error {
-	if _, err := spec.ParseDatasetName(name); err != nil {
-		return usagef("%v", err)
-	}
-	want, err := a.load()
-	if err != nil {
-		return err
-	}
-	outliveReaders()
-	lock, err := reconcile.Acquire(want.Daemon.Runtime, "dplane restore")
-	var held *reconcile.LockedError
-	if errors.As(err, &held) {
-		return &exitError{code: exitLocked, err: err, hint: "wait for it to end"}
-	} else if err != nil {
-		return failf("run it as root", "%w", err)
-	}
-	defer lock.Release()
-	db, err := a.openStore(want.Daemon.Database)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return a.restoreUnderLock(ctx, want, db, name, yes)
-}
-
-func (a *app) restoreUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, name string, yes bool) error {
+func (a *app) runRestore(ctx context.Context, want *spec.Spec, db *sqlite.Store, name string, yes bool) error {
 	l := a.loop(db, true)
 	l.Progress = a.progress
 	if err := l.Settle(ctx); err != nil {
 		return err
+	}
+	if err := a.settleTry(ctx, l, want); err != nil {
+		return failf("dplane confirm keeps it", "%w", err)
 	}
 	consent := reconcile.ByHand(nil, nil)
 	consent.Restore = map[string]bool{name: true}
@@ -79,7 +60,8 @@ func (a *app) restoreUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.
 	if len(p.Actions) == 0 {
 		return failf("dplane plan lists what is in the trash of the declared pools", "%s is not in the trash", name)
 	}
-	if approved, err := a.ask(p, yes); !approved {
+	// Who types the name of one dataset in a script has said what he wants; at a terminal he sees the plan first.
+	if approved, err := a.ask(p, yes || !isTerminal(a.stdin)); !approved {
 		return err
 	}
 	s, err := l.Carry(ctx, want, p, obs, consent, who())
@@ -107,11 +89,8 @@ func only(p *reconcile.Plan, name string) {
 func (a *app) restored(s reconcile.Step, name string) error {
 	blocked := slices.ContainsFunc(s.Plan.Actions, func(p reconcile.Planned) bool { return !p.Runnable() })
 	code := 0
-	switch {
-	case s.Outcomes.Count(state.Failed, state.Interrupted, state.Refused) > 0:
+	if blocked || s.Outcomes.Count(state.Failed, state.Interrupted, state.Refused) > 0 {
 		code = exitFailed
-	case blocked:
-		code = exitHeld
 	}
 	if a.json {
 		return &exitError{code: code, err: a.print([]byte(`{"version": 1, "restored": `+map[bool]string{true: "true", false: "false"}[code == 0]+"}\n"), nil)}

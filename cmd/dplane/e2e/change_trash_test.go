@@ -181,12 +181,12 @@ func TestTrash(t *testing.T) {
 		t.Errorf("mounted after an import:\n%s", got)
 	}
 
-	if r := b.expect(3, "restore", old, "--yes"); !strings.Contains(r.Stdout, "is the mountpoint of "+pool+"/successor") {
+	if r := b.expect(1, "restore", old); !strings.Contains(r.Stdout, "is the mountpoint of "+pool+"/successor") {
 		t.Errorf("does not say what is in its place:\n%s", r.Stdout)
 	}
 	must(t, "zfs", "set", "mountpoint=none", pool+"/successor")
 	must(t, "zfs", "load-key", place+"/enc")
-	b.expect(0, "restore", old, "--yes")
+	b.expect(0, "restore", old)
 	if got := local(t, old); got != before {
 		t.Errorf("came back as\n%s\nwas\n%s", got, before)
 	}
