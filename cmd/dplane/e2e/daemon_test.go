@@ -44,6 +44,7 @@ func (s *safeBuffer) String() string {
 // daemon starts the loop; it is ended with the test, if not before. path is put in front of PATH.
 func (b *box) daemon(path string) *running {
 	b.t.Helper()
+	b.settings("5s")
 	r := &running{t: b.t, box: b, log: &safeBuffer{}, cmd: exec.Command(os.Getenv("DPLANE_BIN"), "--config", b.path("etc"), "daemon")}
 	r.cmd.Env = os.Environ()
 	if path != "" {
@@ -76,13 +77,13 @@ func (r *running) stop() {
 // until waits for something to become true on the real machine.
 func (r *running) until(what string, ok func() bool) {
 	r.t.Helper()
-	for range 300 {
+	for range 900 {
 		if ok() {
 			return
 		}
 		time.Sleep(200 * time.Millisecond) // the daemon and the kernel have no clock to fake
 	}
-	r.t.Fatalf("after a minute still not: %s\n%s", what, r.log)
+	r.t.Fatalf("after three minutes still not: %s\n%s", what, r.log)
 }
 
 // get asks the endpoint; status 0 is no answer.

@@ -58,9 +58,16 @@ func newBox(t *testing.T) *box {
 	if err := os.Mkdir(b.path("etc"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	b.write("daemon.yaml", fmt.Sprintf("daemon:\n  interval: 5s\n  listen: %s\n  runtime: %s\n  database: %s\n",
-		b.listen, b.path("run"), b.path("dplane.db")))
+	b.settings("10m")
 	return b
+}
+
+// settings writes where the daemon keeps its things and how often it looks. Without a daemon a record may grow old
+// on a slow machine before a test reads it, so only the daemon's own tests look often.
+func (b *box) settings(interval string) {
+	b.t.Helper()
+	b.write("daemon.yaml", fmt.Sprintf("daemon:\n  interval: %s\n  listen: %s\n  runtime: %s\n  database: %s\n",
+		interval, b.listen, b.path("run"), b.path("dplane.db")))
 }
 
 func randomHex(t *testing.T) string {
