@@ -66,9 +66,10 @@ func (v *view) waiting(e entry) string {
 		e.Trashed.Name, timeText(e.At), about(e.Used), timeText(e.At.Add(grace(v.Want))))
 }
 
-// finish is the last step of an act one that was interrupted before it.
+// finish is the last step of an act one that was interrupted before it. What somebody put there since is not dplane's.
 func (v *view) finish(e entry, want *spec.Dataset) []drivers.Action {
-	steps := readOnlySteps(v.treeOf(e), "", "")
+	ours := slices.DeleteFunc(v.treeOf(e), func(d *state.Dataset) bool { return !wasThere(d) })
+	steps := readOnlySteps(ours, "", "")
 	if len(steps) == 0 {
 		return nil
 	}
@@ -80,6 +81,12 @@ func (v *view) finish(e entry, want *spec.Dataset) []drivers.Action {
 		Steps:  steps,
 		Guard:  []host.Expect{zfs.ExpectProps(e.place(), map[string]state.Property{"guid": {Value: e.GUID, Source: "-"}})},
 	}}
+}
+
+// wasThere tells whether a dataset went through act one, which leaves its mark on each.
+func wasThere(d *state.Dataset) bool {
+	_, kept := d.Kept(state.TrashReadonly)
+	return kept
 }
 
 // treeOf are the datasets of an entry, itself first.
@@ -141,9 +148,8 @@ type expiry struct {
 // obstacles are holds, clones elsewhere, what is mounted, and what was not there at act one.
 func (x *expiry) obstacles() (notes []string) {
 	for _, d := range x.list {
-		_, kept := d.Kept(state.TrashReadonly)
 		switch {
-		case !kept:
+		case !wasThere(d):
 			notes = append(notes, fmt.Sprintf("%s was not there when it went into the trash: move it away (zfs rename)", d.Name))
 		case d.Mounted:
 			notes = append(notes, fmt.Sprintf("%s is mounted at %s: unmount it", d.Name, d.Properties["mountpoint"].Value))

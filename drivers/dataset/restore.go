@@ -66,7 +66,11 @@ func (v *view) restores() (*view, []*move) {
 			plan(v.back(n, n, name))
 		}
 	}
-	for _, e := range v.trash() {
+	entries := v.trash()
+	slices.SortStableFunc(entries, func(a, b entry) int { // the one that was known last, whatever the clock said
+		return cmp.Compare(v.strange(a), v.strange(b))
+	})
+	for _, e := range entries {
 		if done[e.Trashed.Name] || !v.wanted(e.Trashed.Name) || !v.reachable(e.Trashed.Name) || stuck(all, e.Trashed.Name) {
 			continue
 		}
@@ -77,6 +81,14 @@ func (v *view) restores() (*view, []*move) {
 		plan(v.back(e.place(), string(e.Trashed.Name), e.Trashed.Name))
 	}
 	return v, all
+}
+
+// strange is 1 where another dataset was known by the name since.
+func (v *view) strange(e entry) int {
+	if v.foreign(spec.KindDataset, string(e.Trashed.Name), e.GUID) {
+		return 1
+	}
+	return 0
 }
 
 // begun tells whether act one left marks on a dataset that still has, or has again, its name.
@@ -141,6 +153,9 @@ func timeText(t time.Time) string {
 
 // backObstacle says why it can't come back, "" where it can.
 func (v *view) backObstacle(m *move, want *spec.Dataset, d *state.Dataset) string {
+	if note := v.succeeded(m, d); note != "" {
+		return note
+	}
 	if m.from != m.to {
 		if v.Have.Datasets[m.to] != nil {
 			return fmt.Sprintf("the name %s is taken by another dataset: rename that first (zfs rename)", m.to)
@@ -152,6 +167,17 @@ func (v *view) backObstacle(m *move, want *spec.Dataset, d *state.Dataset) strin
 	}
 	_, taken := v.placesTaken(m)
 	return taken
+}
+
+// succeeded: another dataset was known by the name since. That one is missing, and an older one in its place would
+// pass for it, so only a person who names it brings that back.
+func (v *view) succeeded(m *move, d *state.Dataset) string {
+	if !v.foreign(spec.KindDataset, m.to, d.GUID) || v.Restore[m.to] {
+		return ""
+	}
+	r := v.recorded[ref(spec.DatasetName(m.to))]
+	return fmt.Sprintf("it is not the one that was known as %[1]s since (guid %[2]s, last seen %[3]s), and that one is missing: bring that back; or, if the one in the trash is wanted in its place: dplane restore %[1]s",
+		m.to, r.GUID, timeText(r.Seen))
 }
 
 // overQuota: what comes back counts for every dataset above that has a quota, unless the trash is below it too.

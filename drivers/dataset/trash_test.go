@@ -137,6 +137,23 @@ func TestTrash(t *testing.T) {
 			},
 			plan: []string{"zfs rename -u tank/.dplane-trash/103 tank/old"},
 		},
+		"two of one name: the one that was known last comes back": {
+			want: []string{"tank/old"}, have: []string{"tank", "tank/.dplane-trash", "tank/x", "tank/y"},
+			edit: func(_ *spec.Spec, obs *state.Observed) {
+				trashedAs(obs, "tank/x", "tank/old", time.Unix(100, 0))
+				trashedAs(obs, "tank/y", "tank/old", time.Unix(200, 0))
+				remember(obs, "tank/old", "102")
+			},
+			plan: []string{"zfs rename -u tank/.dplane-trash/102 tank/old"},
+		},
+		"in the trash, and its successor is missing": {
+			want: []string{"tank/old"}, have: []string{"tank", "tank/.dplane-trash", "tank/x"},
+			edit: func(_ *spec.Spec, obs *state.Observed) {
+				trashedAs(obs, "tank/x", "tank/old", time.Unix(0, 0))
+				remember(obs, "tank/old", "9")
+			},
+			plan: []string{"blocked trashed tank/old: it is not the one that was known as tank/old since (guid 9"},
+		},
 		"a quota does not admit it": {
 			want: []string{"tank/p/old"}, have: []string{"tank", "tank/.dplane-trash", "tank/p quota=5000 used:3000", "tank/old used:3000"},
 			edit: func(_ *spec.Spec, obs *state.Observed) { trashedAs(obs, "tank/old", "tank/p/old", time.Unix(0, 0)) },
@@ -156,6 +173,10 @@ func TestTrash(t *testing.T) {
 				trashedAs(obs, "tank/old", "tank/old", time.Unix(0, 0)).Properties["readonly"] = state.Property{Value: "off", Source: "default"}
 			},
 			plan: []string{"update disruptive drift: zfs set readonly=on tank/.dplane-trash/102"},
+		},
+		"something that was put there since": {
+			want: []string{"tank/old absent"}, have: []string{"tank", "tank/.dplane-trash", "tank/old", "tank/.dplane-trash/102/x"},
+			edit: func(_ *spec.Spec, obs *state.Observed) { trashedAs(obs, "tank/old", "tank/old", time.Unix(0, 0)) },
 		},
 	} {
 		// The grace is over at no time of these tests: Now is the year 1.
