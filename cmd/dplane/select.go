@@ -11,7 +11,10 @@ import (
 )
 
 // selectFlags are the flags that name a part of the plan.
-type selectFlags struct{ only, except []string }
+type selectFlags struct {
+	only, except []string
+	flags        *pflag.FlagSet
+}
 
 const selectHelp = `--only and --except take a part of the plan, by the names of its objects: * is any text within one component, **
 any number of components (tank/* is what is right below tank, tank/** is tank and all below it). --only means just
@@ -19,24 +22,29 @@ what fits, and brings what that waits for; --except leaves out what fits with al
 waits for it is held. A pattern that fits nothing is an error.`
 
 func (f *selectFlags) add(flags *pflag.FlagSet) {
+	f.flags = flags
 	flags.StringSliceVar(&f.only, "only", nil, "just the objects whose name fits this `glob`, and what they wait for; repeatable")
 	flags.StringSliceVar(&f.except, "except", nil, "all but the objects whose name fits this `glob`, and what is below them; repeatable")
 }
 
 func (f selectFlags) selection() (s reconcile.Selection, err error) {
-	if s.Only, err = patterns("--only", f.only); err != nil {
+	if s.Only, err = f.patterns("only", f.only); err != nil {
 		return s, err
 	}
-	s.Except, err = patterns("--except", f.except)
+	s.Except, err = f.patterns("except", f.except)
 	return s, err
 }
 
-func patterns(flag string, list []string) ([]spec.Pattern, error) {
+// patterns refuses a flag that names nothing: it is that of a script whose variable is empty, and would mean all.
+func (f selectFlags) patterns(flag string, list []string) ([]spec.Pattern, error) {
+	if len(list) == 0 && f.flags.Changed(flag) {
+		return nil, usagef("--%s names nothing; it may be tank/home, tank/*, tank/**", flag)
+	}
 	var out []spec.Pattern
 	for _, text := range list {
 		p, err := spec.ParsePattern(text)
 		if err != nil {
-			return nil, usagef("%s: %v; it may be tank/home, tank/*, tank/**", flag, err)
+			return nil, usagef("--%s: %v; it may be tank/home, tank/*, tank/**", flag, err)
 		}
 		out = append(out, p)
 	}
