@@ -11,7 +11,8 @@ func TestDiskChanges(t *testing.T) {
 	}
 	// had makes a pool of a disk, and leaves it as verb says.
 	had := func(p *place, verb, disk string) {
-		name := p.box.pool(verb)
+		name := p.pool + "." + verb
+		p.pools = append(p.pools, name)
 		must(p.T, "zpool", "create", "-m", "none", name, p.file(disk))
 		if verb != "keep" {
 			must(p.T, "zpool", verb, name)
@@ -29,7 +30,8 @@ func TestDiskChanges(t *testing.T) {
 			verb: "destroy", risk: "destructive", plan: []string{"ext4, named old", "$ wipefs --force -a DISK:a", "$ zpool create"}, see: devices("1"),
 			twin: twin{ // its label names a pool that may still be wanted
 				hand: func(p *place) { had(p, "export", "b") }, after: pool("{mirror: [DISK:a, DISK:b]}"),
-				verb: "blocked", risk: "safe", plan: []string{"dplane apply --wipe DISK:b="}, unchanged: devices("1"),
+				verb: "blocked", risk: "safe", plan: []string{"dplane apply --wipe DISK:b=POOL.export"}, unchanged: devices("1"),
+				wipe: []string{"DISK:b=POOL.export"}, applied: devices("2"),
 			},
 		},
 		{

@@ -22,16 +22,20 @@ type row struct {
 	wipe          []string       // disks that are named to be cleared
 	see           func(p *place)
 	twin          twin
+	more          []twin // that come after it
 }
 
-// twin comes after its row, on the same pool.
+// twin comes after its row, on the same pool. A dangerous one is applied as well, with the word of a person that it
+// needs: --wipe where it names disks, --yes where that is enough, else --allow ID.
 type twin struct {
 	before, after string // before: applied first, where it is not ""
 	hand          func(p *place)
 	verb, risk    string
 	plan          []string
-	unchanged     func(p *place) // what must hold after apply --yes, which may not carry it out
-	applied       func(p *place) // what is seen after --allow ID; nil: blocked, or only planned
+	unchanged     func(p *place) // what must hold after an apply without that word
+	wipe          []string       // disks that are named to be cleared where it is applied
+	yes           bool           // --yes covers it, and nothing is done without it
+	applied       func(p *place) // what is seen then; nil: blocked, or only planned
 }
 
 // place is where a row is played: a box with one pool.
@@ -53,6 +57,9 @@ func rows(t *testing.T, all []row) {
 			p := &place{T: t, box: b, pool: b.pool("tank"), disks: map[string]string{}}
 			p.change(r)
 			p.twin(r.twin)
+			for _, w := range r.more {
+				p.twin(w)
+			}
 		})
 	}
 }
@@ -74,12 +81,20 @@ func (p *place) twin(w twin) {
 	p.start(w.before, w.hand)
 	p.declare(w.after)
 	id := p.planned(w.verb, w.risk, w.plan)
-	p.expect(3, "apply", "--yes")
+	without, word := []string{"apply", "--yes"}, []string{"--allow", id}
+	if w.yes {
+		without, word = without[:1], []string{"--yes"}
+	}
+	p.expect(3, without...)
 	w.unchanged(p)
 	if w.applied == nil {
 		return
 	}
-	p.expect(0, "apply", "--yes", "--allow", id)
+	if p.wipe = w.wipe; p.wipe != nil {
+		word = nil
+	}
+	p.expect(0, p.flags(append(without, word...)...)...)
+	p.wipe = nil
 	p.expect(0, "plan", "--detailed-exitcode")
 	w.applied(p)
 }
