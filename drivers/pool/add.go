@@ -9,7 +9,13 @@ import (
 	"github.com/dplaneos/dplane/spec"
 )
 
-// add makes a new top-level vdev.
+// addition is a vdev that a pool gets.
+type addition struct {
+	class string
+	group *group
+}
+
+// add makes a new top-level vdev. It comes after what is attached to others, for zpool compares it with them.
 func (p *planner) add(class string, g *group) {
 	var words []string
 	if class != "" {
@@ -33,6 +39,7 @@ func (p *planner) add(class string, g *group) {
 	}
 	if class != "log" {
 		obstacles = append(obstacles, p.mismatch(g)...)
+		s.after = p.comparedWith()
 		if p.hasRaidz() {
 			s.undo = "nothing takes it back: no vdev can be removed from a pool with a raidz"
 		}
@@ -125,8 +132,10 @@ func (p *planner) mismatch(g *group) []string {
 		case t.Class == "log" || t.Class == "cache" || t.Class == "spare":
 		case stand(t.Vdev):
 			return []string{"a device is being replaced in " + nameOf(t.Vdev) + ", and meanwhile zpool refuses to add: it waits until that is over"}
+		case p.replaced[t] && len(t.slots) == 1:
+			return []string{nameOf(t.Vdev) + " is to be replaced, and meanwhile zpool refuses to add: it comes after that"}
 		default:
-			have = append(have, redundancyOf(kind(t.Vdev), len(t.slots)))
+			have = append(have, p.redundancy(t))
 		}
 	}
 	fresh := redundancyOf(strings.TrimSuffix(typeWord(g.Vdev), "stripe"), len(g.Devices))
@@ -139,6 +148,26 @@ func (p *planner) mismatch(g *group) []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("its redundancy differs from that of the pool (%s, and the pool has %s), and zpool refuses to mix them: declare %s; or, if it is meant so, add it by hand: zpool add -f", fresh, have[0], have[0])}
+}
+
+// redundancy is that of a vdev once it has the devices that are planned for it.
+func (p *planner) redundancy(t *top) redundancy {
+	word, more := kind(t.Vdev), len(p.grows[t])
+	if word == "" && more > 0 {
+		word = "mirror"
+	}
+	return redundancyOf(word, len(t.slots)+more)
+}
+
+// comparedWith are the actions that change what a new vdev is compared with.
+func (p *planner) comparedWith() []string {
+	var ids []string
+	for _, t := range p.layout.tops {
+		if t.Class != "log" {
+			ids = append(ids, p.grows[t]...)
+		}
+	}
+	return ids
 }
 
 func alike(a, b redundancy) bool {

@@ -76,7 +76,7 @@ func (p *planner) class(class string, declared []spec.Vdev) {
 		return
 	default:
 		for _, g := range fresh {
-			p.add(class, g)
+			p.adds = append(p.adds, addition{class, g})
 		}
 	}
 	for _, t := range left {

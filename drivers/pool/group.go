@@ -127,7 +127,7 @@ func (p *planner) replace(g *group, m pair, later string) {
 			obstacles = append(obstacles, dev+" is a spare that stands in for another device")
 		}
 	}
-	p.plan(s, obstacles...)
+	p.replaced[g.top] = p.plan(s, obstacles...) != "" || p.replaced[g.top]
 }
 
 // original is the device of a place: not the spare that stands in for it.
@@ -185,7 +185,9 @@ func (p *planner) attach(g *group, d spec.Device) {
 		}
 		p.attached[g.top] = d.Path
 	}
-	p.plan(s, obstacles...)
+	if id := p.plan(s, obstacles...); id != "" {
+		p.grows[g.top] = append(p.grows[g.top], id)
+	}
 }
 
 // shrink tells of devices that are no longer declared: those of a mirror are released, a raidz can't be without.

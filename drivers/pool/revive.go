@@ -60,9 +60,10 @@ func (p *planner) renew(l *leaf, d spec.Device, observed string) {
 	if dev := p.in.Have.Devices[d.Path]; dev == nil || !dev.Exists {
 		return
 	}
-	p.plan(step{
+	id := p.plan(step{
 		at: d.Pos.At(), field: fieldOf(l.top, nameOf(l.Vdev)+" ("+l.GUID+")", d.Path), observed: observed + ", and another device is at its path",
 		risk: spec.Disruptive, old: l.Vdev, new: []string{d.Path}, undo: "nothing takes it back: the old device is not here",
 		command: zfs.ReplaceVdev(p.have.Name, l.Name, d.Path), notes: []string{"a resilver writes the data of the vdev to it"},
 	})
+	p.replaced[l.top] = id != "" || p.replaced[l.top]
 }

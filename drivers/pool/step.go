@@ -21,11 +21,12 @@ type step struct {
 	command  host.Command
 	new      []string   // devices that it takes
 	old      state.Vdev // the vdev that it names; none where it has no name
+	after    []string   // ids of what comes first
 	adds     bool       // it only adds: neither a checkpoint nor a resilver stands in its way
 }
 
-// plan makes the action, or says what stands in its way.
-func (p *planner) plan(s step, obstacles ...string) {
+// plan makes the action and gives its id, or says what stands in its way and gives "".
+func (p *planner) plan(s step, obstacles ...string) (id string) {
 	obstacles = append(obstacles, p.wait(s)...)
 	guard := []host.Expect{zfs.ExpectPoolProps(p.have.Name, p.identity(s))}
 	if s.old.GUID != "" && s.old.Class != "cache" && s.old.Class != "spare" && zfs.HasJSON(p.in.Have.ZFS.Userland) {
@@ -40,16 +41,19 @@ func (p *planner) plan(s step, obstacles ...string) {
 	wipes, used := claim(p.in, s.at, fresh...)
 	if obstacles = append(obstacles, used...); len(obstacles) > 0 {
 		p.blocked(s.at, s.field, s.observed, obstacles...)
-		return
+		return ""
 	}
 	for _, dev := range fresh {
 		guard = append(guard, expectBlank(p.in.Have.Devices[dev])...)
 	}
-	p.actions = append(append(p.actions, wipes...), drivers.Action{
+	a := drivers.Action{
 		Object: ref(p.want.Name), GUID: p.have.GUID, Verb: drivers.Update, Risk: s.risk,
 		Reason: drivers.Reason{Code: drivers.Drift, At: s.at, Observed: s.observed},
-		Fields: []drivers.Field{s.field}, Undo: s.undo, Notes: s.notes, Steps: []host.Command{s.command}, Guard: guard, After: ids(wipes),
-	})
+		Fields: []drivers.Field{s.field}, Undo: s.undo, Notes: s.notes, Steps: []host.Command{s.command}, Guard: guard, After: append(ids(wipes), s.after...),
+	}
+	a.Identify()
+	p.actions = append(append(p.actions, wipes...), a)
+	return a.ID
 }
 
 // identity are the values of the pool that must still hold.

@@ -20,7 +20,10 @@ type planner struct {
 	actions []drivers.Action
 	notices []string
 	// What was planned and ZFS does one after another.
-	attached           map[*top]string // the device that a mirror gets
+	attached           map[*top]string   // the device that a mirror gets
+	grows              map[*top][]string // the ids of the actions that attach to a vdev
+	replaced           map[*top]bool     // a device of it is
+	adds               []addition        // which come after those
 	removal, expansion bool
 }
 
@@ -30,7 +33,7 @@ func topologyOf(in drivers.Input, want *spec.Pool, have *state.Pool) drivers.Res
 	if len(want.Vdevs) == 0 || len(have.Vdevs) == 0 {
 		return drivers.Result{}
 	}
-	p := &planner{in: in, want: want, have: have, layout: newLayout(in.Have, have), used: map[*leaf]string{}, named: map[*leaf]bool{}, attached: map[*top]string{}}
+	p := &planner{in: in, want: want, have: have, layout: newLayout(in.Have, have), used: map[*leaf]string{}, named: map[*leaf]bool{}, attached: map[*top]string{}, grows: map[*top][]string{}, replaced: map[*top]bool{}}
 	if !p.recognised() {
 		p.blocked(want.Pos.At(), drivers.Field{Name: "vdevs", From: strings.Join(shown(have.Vdevs), " "), To: strings.Join(vdevs(want.Vdevs), " ")},
 			"none of the declared data devices is in the pool",
@@ -44,6 +47,9 @@ func topologyOf(in drivers.Input, want *spec.Pool, have *state.Pool) drivers.Res
 		vdevs []spec.Vdev
 	}{{"", want.Vdevs}, {"special", want.Special}, {"dedup", want.Dedup}, {"log", want.Log}} {
 		p.class(c.class, c.vdevs)
+	}
+	for _, a := range p.adds {
+		p.add(a.class, a.group)
 	}
 	p.list("cache", want.Cache)
 	p.list("spare", want.Spare)

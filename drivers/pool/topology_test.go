@@ -116,6 +116,13 @@ func TestTopologyChanges(t *testing.T) {
 		"expand by two":      {raidz, "vdevs: [{raidz1: [/d/a, /d/b, /d/c, /d/d, /d/e]}]", "irreversible: zpool attach tank raidz1-0 /d/d\nblocked: a pool expands by one device at a time...", "irreversible: zpool attach tank raidz1-0 /d/e"},
 		"expand an old pool": {"zpool create -o feature@raidz_expansion=disabled tank raidz1 /d/a /d/b /d/c", "vdevs: [{raidz1: [/d/a, /d/b, /d/c, /d/d]}]", "blocked: to expand a raidz the pool needs the feature raidz_expansion...\nnotice: pool tank (p.yaml:1): it does not have all features...", "same"},
 
+		"attach, and add alike": {mirror, "vdevs: [{mirror: [/d/a, /d/b, /d/c]}, {mirror: [/d/d, /d/e, /d/f]}]", "disruptive: zpool attach tank /d/a /d/c\nirreversible: zpool add tank mirror /d/d /d/e /d/f", ""},
+		"attach, and add what was alike": {mirror, "vdevs: [{mirror: [/d/a, /d/b, /d/c]}, {mirror: [/d/d, /d/e]}]",
+			"disruptive: zpool attach tank /d/a /d/c\nblocked: its redundancy differs from that of the pool (a mirror of 2, and the pool has a mirror of 3)...", "blocked: its redundancy differs..."},
+		"a mirror of one, and another": {"zpool create tank /d/a", "vdevs: [{mirror: [/d/a, /d/b]}, {mirror: [/d/c, /d/d]}]", "disruptive: zpool attach tank /d/a /d/b\nirreversible: zpool add tank mirror /d/c /d/d", ""},
+		"replace a single, and add": {"zpool create tank /d/e /d/a", "vdevs: [{stripe: [/d/e, /d/b]}], special: [{stripe: [/d/c]}]",
+			"disruptive: zpool replace tank /d/a /d/b\nblocked: /d/a is to be replaced, and meanwhile zpool refuses to add...", "irreversible: zpool add tank special /d/c"},
+
 		"released from a mirror": {mirror, "vdevs: [{stripe: [/d/a]}]",
 			"notice: pool tank (p.yaml:1): /d/b of mirror-0 is no longer declared: released, it stays in the pool; to take it out: remove: [/d/b]", "same"},
 		"a released vdev": {two, "vdevs: [{mirror: [/d/a, /d/b]}]",
