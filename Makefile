@@ -23,7 +23,7 @@ static := -linkmode=external -extldflags '-static -Wl,--no-warnings'
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9.-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9.-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: RUN=REGEXP of test-zfs; ZFSVM_SUITE=trixie|bookworm|trixie-backports; FUZZTIME=20s; DPLANE_HOST_ZFS=yes: this machine's ZFS"
 
 .PHONY: build
@@ -92,12 +92,16 @@ test-2.1: ## test-zfs on OpenZFS 2.1
 test-2.4: ## test-zfs on OpenZFS 2.4
 	@ZFSVM_SUITE=trixie-backports $(MAKE) test-zfs
 
+.PHONY: test-suspended
+test-suspended: e2e-binaries ## a pool suspended for ten minutes, beside one that is reconciled
+	@$(e2e)/on-zfs --timeout 1800 bin/e2e "RUN=TestSuspendedPool DPLANE_E2E_SUSPENDED=10m ./suite"
+
 .PHONY: test-crash
 test-crash: e2e-binaries ## the whole guest stopped in the middle of an apply, five times
 	@$(e2e)/crash bin/e2e
 
 .PHONY: test-full
-test-full: test fuzz test-2.1 test-2.4 test-crash ## everything that is too long for CI, in sections of less than an hour
+test-full: test fuzz test-2.1 test-2.4 test-suspended test-crash ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/

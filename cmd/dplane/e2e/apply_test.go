@@ -46,8 +46,21 @@ func processes(pool string) (n int) {
 	return n
 }
 
+// suspendedFor is how long a pool stays suspended: a minute, or what DPLANE_E2E_SUSPENDED says.
+func suspendedFor(t *testing.T) time.Duration {
+	said := os.Getenv("DPLANE_E2E_SUSPENDED")
+	if said == "" {
+		return time.Minute
+	}
+	long, err := time.ParseDuration(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return long
+}
+
 // TestSuspendedPool: one pool's disk takes no more writes: it is told, costs no process that stays, and the other one
-// is set right all the same, for a minute. When it is back, all is well again.
+// is set right all the same, for as long as that is so. When it is back, all is well again.
 func TestSuspendedPool(t *testing.T) {
 	b := newBox(t)
 	sus, ok := b.pool("sus"), b.pool("ok")
@@ -79,16 +92,22 @@ datasets: {%[1]s: {properties: {mountpoint: %[5]s}}, %[2]s: {properties: {mountp
 	d.until("the pool is suspended", func() bool {
 		return strings.TrimSpace(run(t, "zpool", "list", "-H", "-o", "health", sus).Stdout) == "SUSPENDED"
 	})
-	end := time.Now().Add(time.Minute)
-	for n := 0; n < 3 || time.Now().Before(end); n++ {
-		must(t, "zfs", "set", "compression=off", ok+"/d")
+	end := time.Now().Add(suspendedFor(t))
+	fresh := ""
+	for n := 0; n < 4 || time.Now().Before(end); n++ {
 		if n < 3 { // then it is a fight
+			must(t, "zfs", "set", "compression=off", ok+"/d")
 			d.until("the other pool is set right", func() bool { return zfsGet(t, "compression", ok+"/d") == "zstd" })
+		} else {
+			name := fmt.Sprintf("%s/n%d", ok, n)
+			fresh += fmt.Sprintf("  %s: {}\n", name)
+			b.write("fresh.yaml", "datasets:\n"+fresh)
+			d.until("the other pool gets what is declared", func() bool { return run(t, "zfs", "list", name).Code == 0 })
 		}
 		if got := processes(sus); got > 1 {
 			t.Errorf("%d processes on the suspended pool", got)
 		}
-		time.Sleep(time.Second) // of the minute
+		time.Sleep(time.Second) // of the time that it stays so
 	}
 	d.until("status tells", func() bool { return strings.Contains(b.dplane("status").Stdout, "suspended") })
 	d.has("/health", 200)
