@@ -40,6 +40,10 @@ type Observed struct {
 	KeyFiles map[string]*KeyFile `json:"keyFiles,omitempty"`
 	// Importable are pools that `zpool import` or a label on a declared device knows.
 	Importable []Importable `json:"importable,omitempty"`
+	// Compatibility are the features that the declared sets allow, of pools that would be created, by their name.
+	Compatibility map[string]*Compatibility `json:"compatibility,omitempty"`
+	// NoHostID: a pool is to have multihost, and this machine has no host id.
+	NoHostID bool `json:"noHostID,omitempty"`
 	// Recorded is the memory of pools and datasets seen before (PRODUCT.md section 4, promise 7).
 	Recorded []Recorded `json:"recorded,omitempty"`
 	// Unseen are the pools of which nothing can be said: what depends on them plans nothing.

@@ -40,11 +40,16 @@ func (d *Driver) observeCare(ctx context.Context, want *spec.Pool, p *state.Pool
 // legacy have no files.
 func needsFeatureSets(want *spec.Pool, p *state.Pool) bool {
 	set := want.Compatibility
-	if set == "" || set == compatOff || set == compatLegacy {
+	if !hasFiles(set) {
 		return false
 	}
 	differs := !same("compatibility", set, p.Properties["compatibility"].Value)
 	return differs || p.Status != "" && len(zfs.Disabled(p.Properties)) > 0
+}
+
+// hasFiles tells whether a declared compatibility names files of feature sets.
+func hasFiles(compatibility string) bool {
+	return compatibility != "" && compatibility != compatOff && compatibility != compatLegacy
 }
 
 // featureSets reads the files of a list of sets: a feature is allowed where all of them name it.

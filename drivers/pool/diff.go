@@ -28,7 +28,7 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 		case foreign(in.Have, have):
 			all = append(all, adopt(in.Have, want, have))
 		default:
-			props, vdevs := properties(want, have), topologyOf(in, want, have)
+			props, vdevs := properties(in, want, have), topologyOf(in, want, have)
 			due, said := scheduled(in, want, have)
 			enabled, lacking := features(want, have)
 			grown, larger := grow(want, have)
@@ -101,7 +101,7 @@ func missing(in drivers.Input, want *spec.Pool) []drivers.Action {
 		return []drivers.Action{block(want, drivers.Missing, observed, notes...)}
 	}
 	wipes, notes := claim(in, want.Pos.At(), paths(want.Devices())...)
-	if notes = append(notes, obstacles(in, want)...); len(notes) > 0 {
+	if notes = append(append(notes, obstacles(in, want)...), unmet(in, want)...); len(notes) > 0 {
 		return []drivers.Action{block(want, drivers.Conflict, observed, notes...)}
 	}
 	return append(wipes, create(in, want, wipes))
@@ -132,7 +132,7 @@ func known(in drivers.Input, want *spec.Pool) []string {
 	}
 	for _, i := range obs.Importable {
 		if i.Name == name && !givenUp(in, want, i.GUID) {
-			notes = append(notes, fmt.Sprintf("a pool of this name exists (%s, guid %s) and is not imported: %s", i.From, i.GUID, importCommand(want, i.GUID, i.From)))
+			notes = append(notes, fmt.Sprintf("a pool of this name exists (%s, guid %s) and is not imported: %s%s", i.From, i.GUID, importCommand(want, i.GUID, i.From), givingUp(in, want, i.GUID)))
 		}
 	}
 	return notes
@@ -177,7 +177,7 @@ func obstacles(in drivers.Input, want *spec.Pool) []string {
 }
 
 // properties are the declared properties that differ, one action for each: zpool set takes one at a time.
-func properties(want *spec.Pool, have *state.Pool) []drivers.Action {
+func properties(in drivers.Input, want *spec.Pool, have *state.Pool) []drivers.Action {
 	var all []drivers.Action
 	declared := declaredProperties(want)
 	for _, name := range sortedKeys(declared) {
@@ -192,6 +192,10 @@ func properties(want *spec.Pool, have *state.Pool) []drivers.Action {
 		case !known:
 			a := block(want, drivers.Drift, "the pool has no property "+name, "this release of ZFS does not know the property: take it out of the files, or upgrade ZFS")
 			a.GUID, a.Reason.At, a.Fields = have.GUID, p.Pos.At(), []drivers.Field{{Name: name, To: p.Value}}
+			all = append(all, a)
+		case in.Have.NoHostID && name == multihost && needsHostID(want, have):
+			a := block(want, drivers.Drift, "multihost is "+observed.Value, noHostID)
+			a.GUID, a.Reason.At, a.Fields = have.GUID, p.Pos.At(), []drivers.Field{{Name: name, From: observed.Value, To: p.Value}}
 			all = append(all, a)
 		case name == "compatibility" && noSuchSet(want, have) != nil:
 			all = append(all, *noSuchSet(want, have))

@@ -83,7 +83,7 @@ func noSuchSet(want *spec.Pool, have *state.Pool) *drivers.Action {
 		return nil
 	}
 	from := have.Properties["compatibility"].Value
-	a := block(want, drivers.Drift, "compatibility is "+from, fmt.Sprintf("this machine has no feature set %s: ls %s shows those that it has", strings.Join(c.Missing, ", "), zfs.CompatibilityFolders[1]))
+	a := block(want, drivers.Drift, "compatibility is "+from, noSet(c))
 	a.GUID, a.Fields = have.GUID, []drivers.Field{{Name: "compatibility", From: from, To: want.Compatibility}}
 	return &a
 }

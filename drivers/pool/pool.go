@@ -65,7 +65,10 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 	if err := d.observeNew(ctx, want, obs); err != nil {
 		return err
 	}
-	return d.observeMissing(ctx, want, obs)
+	if err := d.observeMissing(ctx, want, obs); err != nil {
+		return err
+	}
+	return d.observeNeeds(ctx, want, obs)
 }
 
 // observeZFS fills in the releases and the list of pools.

@@ -275,6 +275,26 @@ func toBeWiped(in drivers.Input, want *spec.Pool) bool {
 	return slices.ContainsFunc(want.Devices(), func(d spec.Device) bool { _, named := in.Wipe[d.Path]; return named })
 }
 
+// givingUp is how a person has the declared devices of a pool that is wanted no more; "" where none carries its label, or
+// more than --wipe is needed.
+func givingUp(in drivers.Input, want *spec.Pool, guid string) string {
+	var words []string
+	for _, d := range want.Devices() {
+		seen := in.Have.Devices[d.Path]
+		if seen == nil || !slices.ContainsFunc(seen.Labels(), func(l state.Label) bool { return l.GUID == guid }) {
+			continue
+		}
+		if len(seen.Held) > 0 || len(poolsOn(seen)) > 1 {
+			return ""
+		}
+		words = append(words, "--wipe "+quoted(wipeArgument(seen)))
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return "; or, if nothing on it is needed: dplane apply " + strings.Join(words, " ")
+}
+
 // givenUp tells that each declared device which carries a label of the pool is named to be wiped, with the pool's
 // name where that is asked for: then the pool is wanted no more.
 func givenUp(in drivers.Input, want *spec.Pool, guid string) bool {

@@ -32,6 +32,7 @@ var (
 	ErrLastCopy    = errors.New("no other device holds the data")
 	ErrCheckpoint  = errors.New("the pool has a checkpoint")
 	ErrInProgress  = errors.New("data is being copied")
+	ErrNoHostID    = errors.New("the machine has no host id")
 )
 
 // A refusal is one way in which zfs or zpool says no, under LC_ALL=C.
@@ -88,6 +89,8 @@ var refusals = []refusal{
 	{"must be an absolute path", ErrBadValue, "2.3.9/zfs_set_mountpoint_relative"},
 	{"cannot be zero", ErrBadValue, "2.3.9/zfs_set_volsize_zero"},
 	{"property value too long", ErrBadValue, "2.3.9/zfs_set_too_long"},
+	{"requires a non-zero system hostid", ErrNoHostID, "2.3.9/zpool_set_multihost"},
+	{"could not read/parse feature file", ErrBadValue, "2.3.9/zpool_create_compatibility"},
 	{"only values between", ErrBadValue, "2.3.9/zpool_create_ashift"},
 	{"has an invalid user/group name", ErrBadValue, "2.3.9/zfs_set_user_unknown"},
 
@@ -102,6 +105,7 @@ var refusals = []refusal{
 	{"only applicable to mirror and replacing vdevs", ErrBadVdev, "2.3.9/zpool_detach_single"},
 	{"can only attach to mirrors and top-level disks", ErrBadVdev, "2.3.9/zpool_attach_raidz_device"},
 	{"device is too small", ErrBadVdev, "2.3.9/zpool_attach_too_small"},
+	{"contains devices of different sizes", ErrBadVdev, "2.3.9/zpool_add_sizes"},
 
 	{"is part of active pool", ErrInUse, "2.3.9/zpool_create_device_in_use"},
 	{"is part of exported pool", ErrInUse, "2.3.9/zpool_create_exported"},
@@ -140,6 +144,7 @@ var hints = map[error]string{
 	ErrLastCopy:    "bring the other devices of the vdev online, or attach one and let it resilver: see `zpool status`",
 	ErrCheckpoint:  "`zpool checkpoint -d POOL` discards it; until then no device is attached, detached, removed or replaced",
 	ErrInProgress:  "wait until it is over: see `zpool status`",
+	ErrNoHostID:    "make one with zgenhostid, another one on each machine",
 	ErrKey:         "the key file is another one than the dataset was made with, or cannot be read: `zfs load-key -n -L file:///PATH NAME` tries one",
 	ErrLocked:      "load it first: `zfs load-key NAME`",
 	ErrNotEmpty:    "empty the directory, or choose another mountpoint",

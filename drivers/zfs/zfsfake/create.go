@@ -75,7 +75,7 @@ func (k *call) poolOptions(p *Pool, opts options) ([]assignment, *refusal) {
 		return nil, r
 	}
 	for _, a := range all {
-		c, r := checkPool(a, true)
+		c, r := k.checkPool(a, true)
 		if r != nil {
 			if !strings.HasPrefix(r.text, "property ") && !strings.HasPrefix(r.text, "invalid ") {
 				r = r.wrap(1, "cannot create '%s'", p.Name)

@@ -11,7 +11,10 @@ import (
 // sets is where the files of feature sets are.
 const sets = "/usr/share/zfs/compatibility.d/"
 
-// head is `head -c 16384 FILE`.
+// hostID is the file of the host id, which multihost needs.
+const hostID = "/etc/hostid"
+
+// head is `head -c N FILE`.
 func (k *call) head() int {
 	opts, operands, ok := getopt(k.argv[1:], "c:")
 	if !ok || !opts.has('c') || len(operands) != 1 {

@@ -132,6 +132,7 @@ func newModel() *Model {
 		Pools: map[string]*Pool{}, Away: map[string]*Pool{}, Devices: map[string]*Device{}, Dirs: map[string][]string{}, Lost: map[string]*Device{},
 		Users: []string{"root", "nobody"},
 		Files: map[string]string{
+			"/sys/module/spl/parameters/spl_hostid": "0\n", hostID: "\x01\x02\x03\x04",
 			sets + "openzfs-2.0-linux": "# Features supported by OpenZFS 2.0 on Linux\nallocation_classes\nasync_destroy\ndevice_removal\nlz4_compress\n",
 			sets + "openzfs-2.1-linux": "# Features supported by OpenZFS 2.1 on Linux\nallocation_classes\nasync_destroy\ndevice_removal\ndraid\nlz4_compress\n",
 		},

@@ -198,7 +198,7 @@ func (k *call) zpoolSet(args []string) int {
 	if p == nil {
 		return k.fail(22, "cannot open '%s': is not a pool", name)
 	}
-	value, r := checkPool(all[0], false)
+	value, r := k.checkPool(all[0], false)
 	if r == nil {
 		r = p.checkFeature(all[0])
 	}
@@ -215,7 +215,7 @@ func (k *call) zpoolSet(args []string) int {
 }
 
 // checkPool validates one property of a pool and gives its canonical value.
-func checkPool(a assignment, create bool) (string, *refusal) {
+func (k *call) checkPool(a assignment, create bool) (string, *refusal) {
 	if spec.IsUserProperty(a.name) && !strings.Contains(a.name, "@") {
 		return checkUser(a)
 	}
@@ -242,6 +242,9 @@ func checkPool(a assignment, create bool) (string, *refusal) {
 	}
 	if a.name == "dedup_table_quota" && a.value == "0" {
 		return "", refuse(1, "use 'none' to disable ddt table quota")
+	}
+	if a.name == "multihost" && a.value == "on" && strings.Trim(k.Files[hostID], "\x00") == "" {
+		return "", refuse(1, "requires a non-zero system hostid")
 	}
 	c, err := info.Canonical(a.value)
 	if err != nil {
