@@ -4,7 +4,10 @@
 // It must never run a command, decide anything, or hold a secret.
 package state
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Observed is one pass over the machine. `dplane observe --json` prints it and `plan --observed` reads it.
 type Observed struct {
@@ -64,6 +67,9 @@ type ZFS struct {
 	Error    string `json:"error,omitempty"` // set: nothing was seen, and nothing is planned
 	Hint     string `json:"hint,omitempty"`
 }
+
+// Is21 tells whether the tools are of OpenZFS 2.1, which is ruder than the later releases.
+func (z ZFS) Is21() bool { return strings.HasPrefix(z.Userland, "2.1.") }
 
 // Unseen is a pool that could not be observed.
 type Unseen struct {

@@ -88,8 +88,21 @@ func (v *view) mountsItself(name spec.DatasetName) bool {
 		c = nil
 	}
 	return slices.ContainsFunc(v.moving(name), func(moved *change) bool {
+		if v.Have.ZFS.Is21() { // it looks at what was before: a mount, or a place that was none, and canmount=on
+			return !path.IsAbs(moved.from.Value) && !v.allowsMounts(name, moved.action)
+		}
 		return c == nil || moved.action == c.action // canmount comes before mountpoint
 	})
+}
+
+// allowsMounts tells whether the action also changes canmount, of the dataset or above it.
+func (v *view) allowsMounts(name spec.DatasetName, action string) bool {
+	for ; name != ""; name = name.Parent() {
+		if c := v.changes[string(name)]["canmount"]; c != nil && c.action == action {
+			return true
+		}
+	}
+	return false
 }
 
 // moving are the planned changes of the mountpoint that the dataset has, of its own or from above.

@@ -90,6 +90,23 @@ func TestMounts(t *testing.T) {
 	}
 }
 
+// TestMountsOn21: what OpenZFS 2.1 does not mount by itself is mounted by an action of its own.
+func TestMountsOn21(t *testing.T) {
+	const srv = "update disruptive drift: zfs set mountpoint=/srv tank/a; zfs set dplane:applied=mountpoint tank/a"
+	for name, c := range map[string]struct{ have, want, plan string }{
+		"from none":    {"tank/a mountpoint=none unmounted", "tank/a mountpoint=/srv", srv},
+		"from a place": {"tank/a mountpoint=/old unmounted", "tank/a mountpoint=/srv", srv + " | run safe drift: zfs mount tank/a"},
+		"with canmount": {"tank/a mountpoint=none canmount=noauto unmounted", "tank/a mountpoint=/srv canmount=on",
+			"update disruptive drift: zfs set canmount=on mountpoint=/srv tank/a; zfs set dplane:applied=canmount,mountpoint tank/a | run safe drift: zfs mount tank/a"},
+	} {
+		obs := machine("tank", c.have)
+		obs.ZFS.Userland = "2.1.11-1+deb12u1"
+		if _, text := plan(declare(t, c.want), obs); strings.Join(text, " | ") != c.plan {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, strings.Join(text, " | "), c.plan)
+		}
+	}
+}
+
 // TestMountsWait: each mount waits for those above it, and what is made below for both.
 func TestMountsWait(t *testing.T) {
 	actions, _ := plan(declare(t, "tank/a canmount=on", "tank/a/b", "tank/a/b/c"), machine("tank", "tank/a canmount=off unmounted", "tank/a/b unmounted"))

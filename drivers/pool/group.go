@@ -126,6 +126,9 @@ func (p *planner) replace(g *group, m pair, later string) {
 		if spare.State != "AVAIL" {
 			obstacles = append(obstacles, dev+" is a spare that stands in for another device")
 		}
+		if p.in.Have.ZFS.Is21() && !strings.HasPrefix(dev, "/dev/") {
+			obstacles = append(obstacles, "OpenZFS 2.1 puts a spare that is a file in no place: name it in remove, and declare it here when it is out")
+		}
 	}
 	p.replaced[g.top] = p.plan(s, obstacles...) != "" || p.replaced[g.top]
 }

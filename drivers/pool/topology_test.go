@@ -214,6 +214,20 @@ func TestTopologyChanges(t *testing.T) {
 	}
 }
 
+// OpenZFS 2.1 refuses a file that is a spare of the pool as a replacement, and takes a disk.
+func TestSpareOn21(t *testing.T) {
+	for dev, plan := range map[string]string{"/d/c": "blocked: OpenZFS 2.1 puts a spare that is a file in no place...", "/dev/sdc": "disruptive: zpool replace tank /d/b /dev/sdc"} {
+		f := machine("/d/a", "/d/b", dev)
+		act(t, f, "zpool create tank mirror /d/a /d/b spare "+dev)
+		want := tankOf(t, "vdevs: [{mirror: [/d/a, "+dev+"]}]")
+		obs := look(t, f, want)
+		obs.ZFS.Userland = "2.1.11-1"
+		if got := told((&Driver{}).Diff(drivers.Input{Want: want, Have: obs})); !matches(got, plan) {
+			t.Errorf("got %s, want %s", got, plan)
+		}
+	}
+}
+
 // Each name of a disk is the disk: by link, by partition, and by the guid of its label.
 func TestNamesOfDevices(t *testing.T) {
 	for name, c := range map[string]struct{ created, declared, machine, plan string }{

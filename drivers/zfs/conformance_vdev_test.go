@@ -102,11 +102,18 @@ func vdevChanges(m *machine, _ string) {
 
 	m.do(zfs.AddVdev(pool, []string{"spare", e}))
 	m.refused(1, zfs.ErrInUse, zfs.AttachVdev(pool, c, e))
-	m.do(zfs.ReplaceVdev(pool, d, e))
-	m.resilvered(pool)
-	m.is(pool, "ONLINE mirror-0(c spare-1(d e)) spare:e=INUSE")
-	m.refused(1, zfs.ErrBusy, zfs.RemoveVdev(pool, e))
-	m.do(zfs.DetachVdev(pool, d)) // the spare stays for good
+	if m.v21 { // which takes a disk that is a spare, and no file
+		m.refused(1, zfs.ErrInUse, zfs.ReplaceVdev(pool, d, e))
+		m.do(zfs.RemoveVdev(pool, e))
+		m.do(zfs.ReplaceVdev(pool, d, e))
+		m.resilvered(pool)
+	} else {
+		m.do(zfs.ReplaceVdev(pool, d, e))
+		m.resilvered(pool)
+		m.is(pool, "ONLINE mirror-0(c spare-1(d e)) spare:e=INUSE")
+		m.refused(1, zfs.ErrBusy, zfs.RemoveVdev(pool, e))
+		m.do(zfs.DetachVdev(pool, d)) // the spare stays for good
+	}
 	m.is(pool, "ONLINE mirror-0(c e)")
 
 	m.do(zfs.AddVdev(pool, []string{"log", d}))
@@ -141,7 +148,7 @@ func raidzChanges(m *machine, _ string) {
 	m.refused(1, errStatus, zfs.RemoveVdev(pool, "raidz1-0"))
 	m.refused(255, zfs.ErrBadVdev, zfs.AttachVdev(pool, m.file("c"), m.file("e")))
 	if m.v21 {
-		m.refused(255, zfs.ErrNotExist, zfs.AttachVdev(pool, "raidz1-0", m.file("e")))
+		m.refused(255, zfs.ErrBadVdev, zfs.AttachVdev(pool, "raidz1-0", m.file("e")))
 		return
 	}
 	guid := strings.TrimSpace(m.do(host.Read("zpool", "get", "-Hp", "-o", "value", "guid", pool, "raidz1-0")))

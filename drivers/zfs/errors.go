@@ -65,6 +65,7 @@ var refusals = []refusal{
 	{"has dependent clones", ErrHasChildren, "2.3.9/zfs_destroy_-r_tank_data_db"},
 	{"has children", ErrHasChildren, "2.3.9/zfs_destroy_tank_data"},
 	{"it's being held", ErrBusy, "2.3.9/zfs_destroy_tank_data@s1"},
+	{"dataset is busy", ErrBusy, "2.1.11/zfs_destroy_held"},
 	{"pool or dataset is busy", ErrBusy, "2.3.9/zfs_unmount_tank_data"},
 	{"property may be set but unable to remount", ErrBusy, "2.3.9/zfs_set_readonly_busy"}, // and it is set
 

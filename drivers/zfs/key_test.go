@@ -138,8 +138,8 @@ func mounting(m *machine, at string) {
 	m.do(zfs.Unmount(at))
 	m.do(zfs.Set(at, map[string]string{"canmount": "noauto", "mountpoint": "none"}))
 	m.do(zfs.Set(at, map[string]string{"canmount": "on", "mountpoint": m.file("elsewhere")}))
-	m.has(at, "mounted=yes (-)")
-	if !m.v21 { // where it was unmounted and had a place, 2.1 leaves it
+	m.has(at, m.in21("mounted=no (-)", "mounted=yes (-)")) // 2.1 looks at canmount as it was
+	if !m.v21 {                                            // where it was unmounted and had a place, 2.1 leaves it
 		m.do(zfs.Unmount(at + "/child"))
 		m.do(zfs.Unmount(at))
 		set("mountpoint", m.file("third"))

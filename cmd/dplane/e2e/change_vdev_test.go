@@ -318,7 +318,7 @@ func TestDiskUnplugged(t *testing.T) {
 func (p *place) kickIn(disk, spare string) {
 	p.Helper()
 	must(p.T, "zpool", "offline", "-f", p.pool, p.file(disk))
-	must(p.T, "zpool", "replace", p.pool, p.file(disk), p.file(spare))
+	must(p.T, "zpool", "replace", "-f", p.pool, p.file(disk), p.file(spare)) // 2.1 takes no file otherwise
 	must(p.T, "zpool", "wait", "-t", "resilver", p.pool)
 }
 
