@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -17,12 +18,15 @@ type Lock struct {
 	dir, f *os.File
 }
 
-// LockedError says who holds the lock.
+// LockedError says who holds the lock; Holder is "" where he did not sign.
 type LockedError struct{ Path, Holder string }
 
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("another apply holds the lock %s: %s", e.Path, e.Holder)
+	return fmt.Sprintf("the lock %s is held by %s", e.Path, e.By())
 }
+
+// By names the holder.
+func (e *LockedError) By() string { return cmp.Or(e.Holder, "another program") }
 
 // Acquire takes the apply lock in dir (daemon.runtime), which is made where it is missing; who is
 // written into it for others to read. It does not wait: a lock that is held is a *LockedError.

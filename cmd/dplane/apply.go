@@ -55,6 +55,8 @@ not blank.
 
 ` + tryHelp + `
 
+One at a time: a pass of the daemon is waited for, up to half a minute; another apply is not.
+
 Exit status, the first that fits: 6 another apply holds the lock, 4 the saved plan no longer fits, 1 failed and
 nothing done, 5 some failed or were interrupted, 3 all else done but something is held, blocked or refused, 0.`,
 		Example: `  dplane apply
@@ -126,13 +128,9 @@ func (a *app) runApply(ctx context.Context, f applyFlags) error {
 		return failf("chown root and chmod go-w what it names", "the configuration is not safe to act on: %w", err)
 	}
 	outliveReaders()
-	lock, err := reconcile.Acquire(want.Daemon.Runtime, applying)
-	var held *reconcile.LockedError
-	switch {
-	case errors.As(err, &held):
-		return &exitError{code: exitLocked, err: err, hint: "wait for it to end, or look at it with: ps -p PID"}
-	case err != nil:
-		return failf("run dplane apply as root", "%w", err)
+	lock, err := a.lock(ctx, want, applying, exitLocked)
+	if err != nil {
+		return err
 	}
 	defer lock.Release()
 	defer context.AfterFunc(ctx, func() {

@@ -48,6 +48,10 @@ waits for a person. Invalid files change nothing: the last good configuration st
 // cold has warmer ones the next time.
 const hurry = 2 * time.Minute
 
+// again is how soon a round that was left out is made good, so that one apply after the other does not starve the
+// loop.
+const again = 5 * time.Second
+
 // daemon is one run of the loop.
 type daemon struct {
 	*app
@@ -64,6 +68,7 @@ type daemon struct {
 	asked    atomic.Bool        // a SIGHUP came
 	systemd  *supervisor
 	until    time.Time // the deadline of a try whose apply died; zero: none
+	leftOut  string    // who had the lock, so that the last round was left out; "": it was not
 
 	want    *spec.Spec        // in force; nil until a valid configuration was ever seen
 	invalid string            // why the newest files are not in force
@@ -200,6 +205,9 @@ func (d *daemon) pause() time.Duration {
 	if left := d.until.Sub(d.loop.Clock.Now()); !d.until.IsZero() && left < d.interval() {
 		return max(left, time.Second)
 	}
+	if d.leftOut != "" {
+		return min(again, d.interval())
+	}
 	return d.interval()
 }
 
@@ -288,14 +296,18 @@ func (d *daemon) reject(ctx context.Context, err error) {
 }
 
 func (d *daemon) step(ctx context.Context) error {
-	lock, err := reconcile.Acquire(d.want.Daemon.Runtime, "dplane daemon")
+	lock, err := reconcile.Acquire(d.want.Daemon.Runtime, reconcile.TheDaemon)
 	var held *reconcile.LockedError
 	if errors.As(err, &held) {
-		d.log.Info("an apply is at work: this round is left out", "holder", held.Holder)
+		if d.leftOut != held.By() {
+			d.log.Info("somebody else is at work: this round is left out", "holder", held.By())
+		}
+		d.leftOut = held.By()
 		return nil
 	} else if err != nil {
 		return err
 	}
+	d.leftOut = ""
 	defer lock.Release()
 	if strings.Contains(lock.Last, applying) { // a person looked after it
 		d.patience.Forget()

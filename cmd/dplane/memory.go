@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -23,7 +22,7 @@ destroy, forget ends the memory of the name and of what was below it. Nothing on
 		Example: "  dplane forget tank/scratch",
 		Args:    args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.named(args[0], "dplane forget", func(_ *spec.Spec, db *sqlite.Store) error {
+			return a.named(c.Context(), args[0], "dplane forget", func(_ *spec.Spec, db *sqlite.Store) error {
 				return a.endMemory(c.Context(), db, args[0], "forgotten")
 			})
 		},
@@ -39,7 +38,7 @@ memory of the old one; the next pass records the one that is there now. Nothing 
 		Example: "  dplane adopt usb",
 		Args:    args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.named(args[0], "dplane adopt", func(_ *spec.Spec, db *sqlite.Store) error {
+			return a.named(c.Context(), args[0], "dplane adopt", func(_ *spec.Spec, db *sqlite.Store) error {
 				return a.endMemory(c.Context(), db, args[0], "adopted")
 			})
 		},
@@ -48,7 +47,7 @@ memory of the old one; the next pass records the one that is there now. Nothing 
 
 // named runs what a person asks for one name, under the lock. That somebody else holds it is an error like any other:
 // only apply has an exit status for it.
-func (a *app) named(name, who string, do func(want *spec.Spec, db *sqlite.Store) error) error {
+func (a *app) named(ctx context.Context, name, who string, do func(want *spec.Spec, db *sqlite.Store) error) error {
 	if _, err := spec.ParseDatasetName(name); err != nil {
 		return usagef("%v", err)
 	}
@@ -56,12 +55,9 @@ func (a *app) named(name, who string, do func(want *spec.Spec, db *sqlite.Store)
 	if err != nil {
 		return err
 	}
-	lock, err := reconcile.Acquire(want.Daemon.Runtime, who)
-	var held *reconcile.LockedError
-	if errors.As(err, &held) {
-		return failf("wait for it to end", "%w", err)
-	} else if err != nil {
-		return failf("run it as root", "%w", err)
+	lock, err := a.lock(ctx, want, who, exitFailed)
+	if err != nil {
+		return err
 	}
 	defer lock.Release()
 	db, err := a.openStore(want.Daemon.Database)

@@ -29,7 +29,7 @@ At a terminal it shows what it will do, and asks. Exit status: 0 it is back, 1 i
 		Args:    args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			outliveReaders()
-			return a.named(args[0], "dplane restore", func(want *spec.Spec, db *sqlite.Store) error {
+			return a.named(c.Context(), args[0], "dplane restore", func(want *spec.Spec, db *sqlite.Store) error {
 				return a.runRestore(c.Context(), want, db, args[0], yes)
 			})
 		},

@@ -48,6 +48,7 @@ type call struct {
 	out, err    bytes.Buffer
 	wrote       bool // it changed the model
 	hung        bool // it waits for a suspended pool
+	stalled     bool // it has not begun yet, and takes its time
 	historyPool string
 }
 
@@ -61,7 +62,7 @@ func (f *Fake) Run(ctx context.Context, c host.Command) (host.Result, error) {
 	switch {
 	case err != nil:
 		return host.Result{}, err
-	case k.hung:
+	case k.hung, k.stalled:
 		return host.Result{}, hang(ctx, c)
 	case k.wrote && c.Effect == host.Reads:
 		return host.Result{}, fmt.Errorf("run %s: it is said to read, and writes", c)
@@ -82,6 +83,10 @@ func (f *Fake) call(argv []string, stdin io.Reader) (*call, int, error) {
 		return nil, 0, fmt.Errorf("run %s: %w", argv[0], host.ErrNotFound)
 	}
 	k := &call{Model: f.Model, argv: argv, stdin: stdin}
+	if s := f.Model.Stalled; s != "" && strings.HasPrefix(strings.Join(argv, " "), s) {
+		k.stalled = true
+		return k, 0, nil
+	}
 	code := program(k)
 	if k.wrote {
 		f.Model.TXG++
@@ -117,7 +122,7 @@ func (f *Fake) Do(line string) (stdout string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if k.hung {
+	if k.hung || k.stalled {
 		return "", fmt.Errorf("%s: %w", line, host.ErrTimeout)
 	}
 	if code != 0 {

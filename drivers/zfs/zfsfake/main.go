@@ -40,6 +40,8 @@ var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "lose
 //	zfsfake foreign POOL                   it was exported, and used by another machine since
 //	zfsfake slow on|off                    scrubs and trims that begin do not end
 //	zfsfake missing PROGRAM...             programs that are not installed
+//	zfsfake stall WORD... | nothing        a command that begins with these words has no end until it is told
+//	                                       otherwise; while one runs, there is a file with the suffix .stalled
 const Control = "zfsfake"
 
 // Main runs one program on the machine in the file of StateVariable, under a lock that keeps programs apart.
@@ -50,13 +52,16 @@ func Main(argv0 string, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%s: %s is not set: it names the file of the pretended machine\n", argv0, StateVariable)
 		return 126
 	}
-	unlock, err := lock(path + ".lock")
-	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", argv0, err)
-		return 126
-	}
 	k, code, err := onFile(path, append([]string{filepath.Base(argv0)}, args...))
-	unlock()
+	for err == nil && k != nil && k.stalled {
+		if err = os.WriteFile(path+".stalled", nil, 0o600); err != nil { // for a script to see
+			break
+		}
+		time.Sleep(50 * time.Millisecond) // a real process, which has no clock to fake
+		if k, code, err = onFile(path, append([]string{filepath.Base(argv0)}, args...)); k != nil && !k.stalled {
+			_ = os.Remove(path + ".stalled")
+		}
+	}
 	switch {
 	case errors.Is(err, host.ErrNotFound):
 		fmt.Fprintf(stderr, "%s: command not found\n", argv0)
@@ -79,6 +84,11 @@ func Main(argv0 string, args []string, stdout, stderr io.Writer) int {
 
 // onFile loads the model, runs the command, and saves what changed.
 func onFile(path string, argv []string) (*call, int, error) {
+	unlock, err := lock(path + ".lock")
+	if err != nil {
+		return nil, 0, err
+	}
+	defer unlock()
 	f, err := Load(path)
 	if err != nil {
 		return nil, 0, err
@@ -134,6 +144,8 @@ func (m *Model) control(args []string) error {
 		m.NoModule = name == "off"
 	case "slow":
 		m.Slow = name == "on"
+	case "stall":
+		m.Stalled = strings.TrimPrefix(strings.Join(args[1:], " "), "nothing")
 	case "foreign":
 		for _, p := range m.Away {
 			p.Foreign = p.Foreign || p.Name == name

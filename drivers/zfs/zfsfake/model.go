@@ -27,6 +27,7 @@ type Model struct {
 	Files    map[string]string // texts, by path: feature sets
 	NoModule bool              // the kernel module is not there
 	Slow     bool              // what runs in the background goes on until the model is told otherwise
+	Stalled  string            // what begins so does not end until the model is told otherwise; "": nothing
 	Clock    int64             // seconds since 1970; 0: the real time
 }
 
