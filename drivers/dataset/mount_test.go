@@ -50,6 +50,10 @@ func TestMounts(t *testing.T) {
 			have: []string{"tank", "tank/a mountpoint=none unmounted"}, want: []string{"tank/a mountpoint=/srv"},
 			plan: "update disruptive drift: zfs set mountpoint=/srv tank/a; zfs set dplane:applied=mountpoint tank/a",
 		},
+		"a mountpoint does not reach below one that has its own": {
+			have: []string{"tank", "tank/a", "tank/a/b mountpoint=/elsewhere", "tank/a/b/c unmounted"}, want: []string{"tank/a mountpoint=/srv", "tank/a/b/c"},
+			plan: "update disruptive drift: zfs set dplane:applied=mountpoint mountpoint=/srv tank/a | run safe drift: zfs mount tank/a/b/c",
+		},
 		"a mountpoint with files": {
 			have: []string{"tank", "tank/a"}, want: []string{"tank/a mountpoint=/srv"}, occupied: []string{"/srv"},
 			plan: "blocked drift tank/a: /srv holds files, and mounting there would hide them: move them away, or declare another mountpoint",

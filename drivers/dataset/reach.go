@@ -83,15 +83,31 @@ func (v *view) pin(present []spec.DatasetName) {
 	}
 }
 
-// changingAbove are the planned changes of a property on the datasets above.
+// changingAbove are the planned changes of a property on the datasets above, as far as they reach: not beyond one
+// with a value of its own.
 func (v *view) changingAbove(name spec.DatasetName, prop string) []*change {
 	var out []*change
 	for a := name.Parent(); a != ""; a = a.Parent() {
-		if c := v.changes[string(a)][prop]; c != nil && (c.deed == set || c.deed == giveBack) {
+		switch c := v.changes[string(a)][prop]; {
+		case c != nil && c.deed == set:
+			return append(out, c)
+		case c != nil && c.deed == giveBack:
 			out = append(out, c)
+		case v.decides(a, prop):
+			return out
 		}
 	}
 	return out
+}
+
+// decides tells whether an observed dataset has a value of its own.
+func (v *view) decides(name spec.DatasetName, prop string) bool {
+	d := v.have(name)
+	if d == nil {
+		return false
+	}
+	p := d.Properties[prop]
+	return p.Local() || p.Source == "received"
 }
 
 // staysRight tells whether the value inherited after the plan is still the declared one. A value that is
@@ -105,12 +121,8 @@ func (v *view) staysRight(name spec.DatasetName, prop string) bool {
 				return false
 			}
 			value = c.to
-		} else if d := v.have(a); d != nil {
-			p := d.Properties[prop]
-			if !p.Local() && p.Source != "received" {
-				continue
-			}
-			value = p.Value
+		} else if v.decides(a, prop) {
+			value = v.have(a).Properties[prop].Value
 		} else {
 			continue
 		}
