@@ -130,6 +130,9 @@ func (t *toTrash) used() (notes []string) {
 				notes = append(notes, fmt.Sprintf("%s is the %s of the replication %s (%s): take that out first", end.Dataset, what, key, r.Pos.At()))
 			}
 		}
+		if name := t.sent(r); name != "" {
+			notes = append(notes, fmt.Sprintf("%s is sent by the replication %s (%s), as all below %s: exclude it there first", name, key, r.Pos.At(), r.Source.Dataset))
+		}
 	}
 	if ha := t.Want.HA; ha != nil {
 		for _, n := range ha.Datasets {
@@ -170,6 +173,19 @@ func (t *toTrash) noRoom() (notes []string) {
 		notes = append(notes, fmt.Sprintf("the trash is made below %s, whose key is not loaded: zfs load-key %[1]s", holder.Name))
 	}
 	return notes
+}
+
+// sent is the first of the tree that a replication sends as what is below its source, "" where it sends none.
+func (t *toTrash) sent(r *spec.Replication) string {
+	if !r.Recursive || r.Source.Remote != "" || r.Source.Dataset == "" || !strings.HasPrefix(t.name, string(r.Source.Dataset)+"/") {
+		return ""
+	}
+	for _, d := range t.list {
+		if !slices.ContainsFunc(r.Exclude, func(p string) bool { return spec.Pattern(p).Covers(d.Name) }) {
+			return d.Name
+		}
+	}
+	return ""
 }
 
 func (t *toTrash) tree() []string {

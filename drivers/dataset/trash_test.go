@@ -99,6 +99,22 @@ func TestTrash(t *testing.T) {
 			},
 			plan: []string{"blocked drift tank/old: tank/old is the source of the replication r"},
 		},
+		"what a replication sends from above": {
+			want: []string{"tank/a/old absent"}, have: []string{"tank", "tank/a", "tank/a/old"},
+			edit: func(s *spec.Spec, _ *state.Observed) {
+				s.Replications["r"] = &spec.Replication{Source: spec.End{Dataset: "tank/a"}, Target: spec.End{Remote: "b", Dataset: "x/y"}, Recursive: true}
+			},
+			plan: []string{"blocked drift tank/a/old: tank/a/old is sent by the replication r"},
+		},
+		"what a replication leaves out": {
+			want: []string{"tank/a/old absent", "tank/a/old/x absent"}, have: []string{"tank", "tank/a", "tank/a/old", "tank/a/old/x"},
+			edit: func(s *spec.Spec, _ *state.Observed) {
+				s.Replications["r"] = &spec.Replication{Source: spec.End{Dataset: "tank/a"}, Target: spec.End{Remote: "b", Dataset: "x/y"}, Recursive: true, Exclude: []string{"tank/*/old"}}
+				s.Replications["s"] = &spec.Replication{Source: spec.End{Dataset: "tank/a"}, Target: spec.End{Remote: "c", Dataset: "x/y"}}
+				s.Replications["u"] = &spec.Replication{Source: spec.End{Remote: "b", Dataset: "tank/a"}, Target: spec.End{Dataset: "x/y"}, Recursive: true}
+			},
+			plan: []string{"zfs create", "zfs rename -u tank/a/old tank/.dplane-trash/102"},
+		},
 		"a receiver": {
 			want: []string{"tank/old absent"}, have: []string{"tank", "tank/old"},
 			edit: func(_ *spec.Spec, obs *state.Observed) { obs.Datasets["tank/old"].ResumeToken = "1-x" },
