@@ -56,6 +56,11 @@ func (d *Driver) users(ctx context.Context, t *toTrash) ([]string, error) {
 		return nil, err
 	}
 	busy := mountedOn(string(mounts.Stdout), t, places, devices)
+	served, err := d.served(ctx, places, devices)
+	if err != nil {
+		return nil, err
+	}
+	busy = append(busy, served...)
 	found, err := d.find(ctx, usersOf(places, devices))
 	if err != nil || found == "" {
 		return busy, err
@@ -141,6 +146,8 @@ func mountedOn(mounts string, t *toTrash, places []string, devices map[string]st
 			busy = append(busy, fmt.Sprintf("%s (%s) is swapped to", vol, what))
 		case isDevice:
 			busy = append(busy, fmt.Sprintf("%s (%s) is mounted at %s", vol, what, at))
+		case slices.Contains(tree, what) && f[2] == "zfs" && !slices.Contains(places, at):
+			busy = append(busy, fmt.Sprintf("%s is mounted at %s as well", what, at))
 		case path.IsAbs(at) && !slices.Contains(tree, what) && slices.ContainsFunc(places, func(p string) bool { return strings.HasPrefix(at, strings.TrimSuffix(p, "/")+"/") }):
 			busy = append(busy, fmt.Sprintf("%s is mounted below it, at %s", what, at))
 		}

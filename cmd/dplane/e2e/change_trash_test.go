@@ -260,6 +260,12 @@ func TestTrashVolume(t *testing.T) {
 	}
 	must(t, "zfs", "list", pool+"/vol")
 	end()
+	run(t, "modprobe", "loop") // where it is built in there is no module
+	loop := must(t, "losetup", "--find", "--show", "/dev/zvol/"+pool+"/vol")
+	if r := b.expect(3, "apply", "--yes"); !strings.Contains(r.Stdout, "it is busy: "+strings.TrimPrefix(loop, "/dev/")+" serves "+pool+"/vol (/dev/zd") {
+		t.Errorf("does not say that a loop device stands on it:\n%s", r.Stdout)
+	}
+	must(t, "losetup", "--detach", loop)
 	b.expect(0, "apply", "--yes")
 	b.expect(0, "plan", "--detailed-exitcode")
 }

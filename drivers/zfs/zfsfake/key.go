@@ -331,6 +331,9 @@ func (k *call) stats(files []string) int {
 // grep is `grep -E -x -a -v -c -H -e PATTERN -- FILES` with one of two patterns.
 func (k *call) grep() int {
 	args := k.argv[1:]
+	if slices.Contains(args, "--include=backing_file") {
+		return k.serving()
+	}
 	at := slices.Index(args, "--")
 	if at < 2 || args[at-2] != "-e" {
 		return k.fail(2, "grep: this model knows -c -H -e PATTERN -- FILE alone")

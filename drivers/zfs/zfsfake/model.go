@@ -86,6 +86,7 @@ type Dataset struct {
 	Mounted    bool
 	Stale      map[string]string   // values that the mount still has, where a refused set changed the property
 	Busy       bool                // somebody has a file of it open
+	Served     string              `json:",omitempty"` // the kernel's file that names the volume as what it serves
 	AllowHere  map[string][]string `json:",omitempty"` // zfs allow, on the dataset: "user anna" -> permissions
 	AllowBelow map[string][]string `json:",omitempty"` // and on those under it
 	Key        string              `json:",omitempty"` // what unlocks an encryption root
