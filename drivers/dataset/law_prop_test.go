@@ -281,14 +281,14 @@ func TestLaws(t *testing.T) {
 	})
 }
 
-// runnable leaves out what is blocked, and what waits for it: creates whose parent can't be made, and whatever comes
-// after. They stay in the plan.
+// runnable leaves out what is blocked, and what waits for it: creates, renames and restores whose parent can't be made,
+// and whatever comes after. They stay in the plan.
 func runnable(actions []drivers.Action) []drivers.Action {
 	stuck := map[string]bool{}
 	waits := func(a drivers.Action) bool {
 		return a.Verb == drivers.Blocked || slices.ContainsFunc(a.After, func(id string) bool { return stuck[id] }) ||
 			slices.ContainsFunc(actions, func(b drivers.Action) bool {
-				return a.Verb == drivers.Create && b.Verb == drivers.Blocked && spec.DatasetName(a.Object.Name).Under(spec.DatasetName(b.Object.Name))
+				return (a.Verb == drivers.Create || len(a.Waits) > 0) && b.Verb == drivers.Blocked && spec.DatasetName(a.Object.Name).Under(spec.DatasetName(b.Object.Name))
 			})
 	}
 	for range actions {
