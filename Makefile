@@ -100,8 +100,12 @@ test-suspended: e2e-binaries ## a pool suspended for ten minutes, beside one tha
 test-crash: e2e-binaries ## the whole guest stopped in the middle of an apply, five times
 	@$(e2e)/crash bin/e2e
 
+.PHONY: test-reboot
+test-reboot: e2e-binaries ## a machine booted three times: what is in the trash stays there, and comes back whole
+	@$(e2e)/reboot bin/e2e
+
 .PHONY: test-full
-test-full: test fuzz test-2.1 test-2.4 test-suspended test-crash ## everything that is too long for CI, in sections of less than an hour
+test-full: test fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/
