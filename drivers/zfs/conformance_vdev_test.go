@@ -126,6 +126,10 @@ func vdevChanges(m *machine, _ string) {
 
 	m.do(zfs.AddVdev(pool, []string{d}))
 	m.is(pool, "ONLINE c d")
+	if m.v21 { // which wants more room than devices of this size have
+		m.refused(1, zfs.ErrNoSpace, zfs.RemoveVdev(pool, d))
+		return
+	}
 	m.do(zfs.RemoveVdev(pool, d))
 	m.is(pool, "ONLINE c")
 	m.refused(1, zfs.ErrNoSpace, zfs.RemoveVdev(pool, c))

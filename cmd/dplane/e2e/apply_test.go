@@ -143,6 +143,7 @@ func decided(t *testing.T, pool string) string {
 // killed; a confirmation keeps them.
 func TestTry(t *testing.T) {
 	b := newBox(t)
+	b.settings("5s") // the daemon's, from the start: another generation is tried anew
 	pool := b.pool("tank")
 	disk := b.disk("a")
 	yaml := func(datasets string) {
