@@ -2,6 +2,7 @@ package zfs
 
 import (
 	"bytes"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -102,6 +103,9 @@ func parseVdevs(pool string, lines []string) ([]state.Vdev, error) {
 	return vdevs, nil
 }
 
+// stateNotes are what follows the path of a device that is gone: (untrimmed), (resilvering).
+var stateNotes = regexp.MustCompile(`( \([^()]*\))+$`)
+
 func parseRow(line string, at int) (row, bool) {
 	if len(line) <= at || line[at-1] != ' ' {
 		return row{}, false
@@ -127,7 +131,7 @@ func parseRow(line string, at int) (row, bool) {
 	}
 	r.vdev.Note = strings.Join(words, " ")
 	if was, gone := strings.CutPrefix(r.vdev.Note, "was "); gone {
-		r.vdev.GUID, r.vdev.Path = r.vdev.Name, was
+		r.vdev.GUID, r.vdev.Path = r.vdev.Name, stateNotes.ReplaceAllString(was, "")
 	} else if strings.HasPrefix(r.vdev.Name, "/") {
 		r.vdev.Path = r.vdev.Name
 	}

@@ -59,7 +59,7 @@ func TestTrims(t *testing.T) {
 		t.Errorf("no device can: %+v", p)
 	}
 	p := table("was /dev/x  (trim unsupported)", "(100% trimmed, completed at Wed Nov  4 02:00:09 2026)", "(5% trimmed, suspended, started at Wed Nov  4 03:00:09 2026)")
-	if p.Trimless || p.Trimming != nil || !p.Trimmed.Equal(time.Date(2026, 11, 4, 3, 0, 9, 0, time.UTC)) || p.Vdevs[0].Note != "was /dev/x" {
+	if p.Trimless || p.Trimming != nil || !p.Trimmed.Equal(time.Date(2026, 11, 4, 3, 0, 9, 0, time.UTC)) || p.Vdevs[0].Note != "was /dev/x" || p.Vdevs[0].Path != "/dev/x" {
 		t.Errorf("one can: %+v", p)
 	}
 }

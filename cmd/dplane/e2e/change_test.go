@@ -123,10 +123,13 @@ func (p *place) text(yaml string) string {
 	return dirWord.ReplaceAllLiteralString(poolWord.ReplaceAllLiteralString(yaml, p.pool), p.dir)
 }
 
-// file is the path of a vdev by its short name.
+// file is the path of a vdev by its short name. One whose name begins with big has a gigabyte, of which none is written.
 func (p *place) file(name string) string {
 	if p.disks[name] == "" {
 		p.disks[name] = p.disk(name)
+		if strings.HasPrefix(name, "big") {
+			must(p.T, "truncate", "-s", "1G", p.disks[name])
+		}
 	}
 	return p.disks[name]
 }

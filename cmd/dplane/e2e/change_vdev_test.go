@@ -142,17 +142,17 @@ func TestVdevChanges(t *testing.T) {
 		},
 		{
 			name:   "remove a vdev",
-			before: mirrorOf("DISK:a, DISK:b", ", {mirror: [DISK:c, DISK:d]}], log: [{stripe: [DISK:l]}]"),
-			after:  mirrorOf("DISK:a, DISK:b", "], remove: [DISK:c, DISK:d, DISK:l]"),
+			before: mirrorOf("DISK:bigA, DISK:bigB", ", {mirror: [DISK:c, DISK:d]}], log: [{stripe: [DISK:l]}]"),
+			after:  mirrorOf("DISK:bigA, DISK:bigB", "], remove: [DISK:c, DISK:d, DISK:l]"),
 			verb:   "update", risk: "irreversible", plan: []string{"zpool remove POOL mirror-1", "zpool remove POOL DISK:l"},
 			see: func(p *place) {
 				must(p.T, "zpool", "wait", "-t", "remove", p.pool)
-				p.holds("a b")
+				p.holds("bigA bigB")
 			},
 			twin: twin{ // one whose successor is yet to be written
-				after: "pools: {POOL: {vdevs: [{mirror: [DISK:a, DISK:x]}], remove: [DISK:b]}}\n",
-				verb:  "blocked", risk: "safe", plan: []string{"it stays until DISK:x is attached and resilvered"},
-				unchanged: func(p *place) { p.holds("a b x") },
+				after: "pools: {POOL: {vdevs: [{mirror: [DISK:bigA, DISK:bigX]}], remove: [DISK:bigB]}}\n",
+				verb:  "blocked", risk: "safe", plan: []string{"it stays until DISK:bigX is attached and resilvered"},
+				unchanged: func(p *place) { p.holds("bigA bigB bigX") },
 			},
 		},
 		{
@@ -213,7 +213,7 @@ func TestVdevChanges(t *testing.T) {
 
 // TestRaidzExpansion: where the release has it.
 func TestRaidzExpansion(t *testing.T) {
-	if strings.HasPrefix(must(t, "zfs", "version"), "zfs-2.1.") {
+	if on21(t) {
 		t.Skip("OpenZFS 2.1 expands no raidz; the plan is blocked there, which the model shows")
 	}
 	rows(t, []row{{
@@ -272,9 +272,7 @@ func TestDiskFails(t *testing.T) {
 	p.expect(0, "status")
 
 	// The spare stands in for the next one, and is declared in its place.
-	must(t, "zpool", "offline", "-f", p.pool, p.file("c"))
-	must(t, "zpool", "replace", p.pool, p.file("c"), p.file("s"))
-	must(t, "zpool", "wait", "-t", "resilver", p.pool)
+	p.kickIn("c", "s")
 	p.declare("pools: {POOL: {vdevs: [{mirror: [DISK:a, DISK:s]}]}}\n")
 	p.planned("update", "irreversible", []string{"zpool detach POOL DISK:c"})
 	p.expect(0, "apply", "--yes")
@@ -317,8 +315,11 @@ func TestDiskUnplugged(t *testing.T) {
 // kickIn lets a spare stand in for a disk that fails.
 func (p *place) kickIn(disk, spare string) {
 	p.Helper()
+	if on21(p.T) {
+		p.Skip("OpenZFS 2.1 puts no spare that is a file in a place, also with -f")
+	}
 	must(p.T, "zpool", "offline", "-f", p.pool, p.file(disk))
-	must(p.T, "zpool", "replace", "-f", p.pool, p.file(disk), p.file(spare)) // 2.1 takes no file otherwise
+	must(p.T, "zpool", "replace", p.pool, p.file(disk), p.file(spare))
 	must(p.T, "zpool", "wait", "-t", "resilver", p.pool)
 }
 

@@ -209,3 +209,6 @@ func zfsSource(t *testing.T, property, name string) string {
 	t.Helper()
 	return must(t, "zfs", "get", "-Hpo", "source", property, name)
 }
+
+// on21 tells whether the tools are of OpenZFS 2.1.
+func on21(t *testing.T) bool { return strings.HasPrefix(must(t, "zfs", "version"), "zfs-2.1.") }

@@ -66,7 +66,7 @@ func known(t *testing.T, pool string, on spec.DatasetType) map[string][]string {
 		}
 		must(t, "zfs", "destroy", probe)
 	}()
-	v21 := strings.HasPrefix(must(t, "zfs", "version"), "zfs-2.1.")
+	v21 := on21(t)
 	values := map[string][]string{}
 	printed := strings.Fields(must(t, "zfs", "get", "-Ho", "property", "all", probe))
 	for _, name := range spec.PropertyNames(on) {
