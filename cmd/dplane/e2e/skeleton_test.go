@@ -78,7 +78,7 @@ func TestSkeleton(t *testing.T) {
 	if r := b.expect(2, "plan", "--detailed-exitcode"); !strings.Contains(r.Stdout, "home.yaml:") || !strings.Contains(r.Stdout, "compression") {
 		t.Errorf("the drift is not explained:\n%s", r.Stdout)
 	}
-	d := b.daemon("")
+	d := b.daemon("") // with an interval that makes a second generation
 	d.until("compression of d05 is set back", func() bool { return zfsGet(t, "compression", pool+"/d05") == "zstd" })
 	d.until("the record is of a pass after the repair", func() bool { return b.dplane("status").Code == 0 })
 	t.Run("endpoint", func(t *testing.T) { endpoint(t, d, pool) })
@@ -101,7 +101,7 @@ func TestSkeleton(t *testing.T) {
 	if r := b.expect(0, "events", "--search", "d05 compression"); !strings.Contains(r.Stdout, pool+"/d05") {
 		t.Errorf("the repair is not in the journal:\n%s", r.Stdout)
 	}
-	if r := b.expect(0, "history", "diff", "1", "2"); !strings.Contains(r.Stdout, "recordsize") {
+	if r := b.expect(0, "history", "diff", "2", "3"); !strings.Contains(r.Stdout, "recordsize") {
 		t.Errorf("the history does not tell what changed:\n%s", r.Stdout)
 	}
 	if after := foreignState(t, stranger); after != before {
