@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ type Consent struct {
 	Risk       spec.Risk         // the highest risk that is carried out; Destructive is never covered by it
 	Allow      map[string]bool   // ids of actions that a person named
 	Unattended bool              // the daemon asks
+	Cut        string            // a file that may be cut off, so that nothing in it is sure; "": none
 	Limits     *spec.Limits      // what is changed at once at most; nil: a person lifted them (--allow-limits)
 	Wipe       map[string]string // disks that a person named to be cleared: drivers.Input.Wipe
 	Restore    map[string]bool   // datasets that a person wants back from the trash: drivers.Input.Restore
@@ -31,8 +33,19 @@ func ByHand(limits *spec.Limits, allow map[string]bool) Consent {
 }
 
 // Daemon is the consent that the files give to the loop.
-func Daemon(d spec.Daemon) Consent {
-	return Consent{Risk: d.Apply, Unattended: true, Limits: &d.Limits}
+func Daemon(want *spec.Spec) Consent {
+	return Consent{Risk: want.Daemon.Apply, Unattended: true, Limits: &want.Daemon.Limits, Cut: cutOff(want.Files)}
+}
+
+// cutOff is the first file whose last line has no end. An editor may leave it so, and so does a copy that was
+// interrupted: then its last value may be half of one.
+func cutOff(files map[string][]byte) string {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if text := files[name]; len(text) > 0 && text[len(text)-1] != '\n' {
+			return name
+		}
+	}
+	return ""
 }
 
 // spent is what is left of a consent once it was used: an id or a disk that was named holds for one action, once.
@@ -85,10 +98,24 @@ func (c Consent) hold(a drivers.Action, now time.Time) string {
 		return fmt.Sprintf("is %s and daemon.apply is %s: dplane apply approves it", a.Risk, c.Risk)
 	case a.Risk > c.Risk:
 		return fmt.Sprintf("is %s", a.Risk)
+	case c.Unattended && c.shrank(a) != "":
+		return c.shrank(a) + ": dplane apply approves it"
 	case c.Taken != nil && slices.Contains(c.Taken.Actions, a.ID):
 		return fmt.Sprintf("%s tried it and it was taken back, for nobody confirmed it: dplane apply does it", c.Taken.By)
 	}
 	return c.Patience.hold(a, now)
+}
+
+// shrank says why an action may be due only because the files lost something by accident, "" where it can't be: the
+// loop does not do it by itself then, whatever it may do (PRODUCT.md section 4, promise 8).
+func (c Consent) shrank(a drivers.Action) string {
+	switch {
+	case a.Risk > spec.Safe && (a.Reason.Code == drivers.Removed || a.Reason.Code == drivers.Trashed):
+		return fmt.Sprintf("is %s, and due only because the files say less than before", a.Risk)
+	case c.Cut != "" && (a.Risk > spec.Safe || a.Object.Kind == spec.KindPool):
+		return fmt.Sprintf("is %s, and the last line of %s has no end, so that it may be cut off", a.Risk, c.Cut)
+	}
+	return ""
 }
 
 // prompt is the secret that an action asks for, "" where it asks for none.

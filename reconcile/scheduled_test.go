@@ -14,7 +14,7 @@ func TestScheduledWork(t *testing.T) {
 	scrub := drivers.Action{Object: spec.Ref{Kind: spec.KindPool, Name: "tank"}, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true, Fields: []drivers.Field{{Name: "scrub"}}}
 	destroy := drivers.Action{Object: spec.Ref{Kind: spec.KindDataset, Name: "tank/a"}, Verb: drivers.Destroy, Risk: spec.Disruptive}
 	in := drivers.Input{Want: &spec.Spec{}, Have: state.NewObserved(time.Unix(0, 0), "")}
-	p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{scrub, destroy}}}, Daemon(spec.Daemon{Apply: spec.Disruptive}))
+	p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{scrub, destroy}}}, Daemon(&spec.Spec{Daemon: spec.Daemon{Apply: spec.Disruptive}}))
 	if p.Limit == "" || p.Actions[1].Held == "" || !p.Actions[0].Runnable() {
 		t.Errorf("limit %q:\n%s", p.Limit, show(p))
 	}

@@ -316,7 +316,7 @@ func (d *daemon) step(ctx context.Context) error {
 		return err
 	}
 	d.loop.Invalid = d.invalid
-	consent := reconcile.Daemon(d.want.Daemon)
+	consent := reconcile.Daemon(d.want)
 	d.patience.Interval = d.interval()
 	consent.Patience = &d.patience
 	d.tries(ctx, &consent)
