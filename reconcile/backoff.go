@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -105,34 +104,43 @@ func contestedBy(a drivers.Action) []contested {
 	return out
 }
 
-// Learn takes in what became of a step of the loop, and gives the fights that are new.
-func (p *Patience) Learn(s Step, now time.Time) (fights []string) {
+func (p *Patience) begin() {
 	if p.failures == nil {
 		p.failures, p.rounds = map[spec.Ref]*failure{}, map[contested]*rounds{}
 	}
-	for _, o := range s.Outcomes {
-		switch {
-		case o.Outcome == state.Done, errors.Is(o.Err, errUndone):
+}
+
+// take takes in what was done, before the second look.
+func (p *Patience) take(done Outcomes, now time.Time) {
+	p.begin()
+	for _, o := range done {
+		switch o.Outcome {
+		case state.Done:
 			p.done(o.Action.Action, now)
-		case o.Outcome == state.Failed, o.Outcome == state.Refused:
-			p.failed(o, now)
+		case state.Failed, state.Refused:
+			p.failed(o.Action.Object, firstLine(text(o.Err)), now)
 		}
 	}
+}
+
+// Learn takes in what is left after a step of the loop, and gives the fights that are new.
+func (p *Patience) Learn(s Step, now time.Time) (fights []string) {
+	p.begin()
 	fights = p.fights(s.Plan, now)
 	p.expire(s, now)
 	return fights
 }
 
-func (p *Patience) failed(o Outcome, now time.Time) {
-	f := p.failures[o.Action.Object]
+func (p *Patience) failed(object spec.Ref, why string, now time.Time) {
+	f := p.failures[object]
 	if f == nil {
 		f = &failure{}
-		p.failures[o.Action.Object] = f
+		p.failures[object] = f
 	}
 	if now.Before(f.until) {
 		return // another action of the same object failed in this very step
 	}
-	f.n, f.last = f.n+1, firstLine(text(o.Err))
+	f.n, f.last = f.n+1, why
 	f.until = now.Add(p.delay(f.n))
 }
 

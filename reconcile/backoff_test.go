@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -52,7 +53,7 @@ func (w *world) pass() *Plan {
 		w.tries[a.Object.Name]++
 		o := Outcome{Action: a, Outcome: state.Done}
 		if w.quick[a.Object.Name] {
-			o.Outcome, o.Err = state.Failed, fmt.Errorf("update: %w", errUndone)
+			w.open[a.Object.Name] = true // again, before the second look
 		} else if w.fails[a.Object.Name] {
 			o.Outcome, o.Err = state.Failed, errors.New("busy\nwith details")
 		} else {
@@ -60,6 +61,16 @@ func (w *world) pass() *Plan {
 		}
 		s.Outcomes = append(s.Outcomes, o)
 	}
+	w.patience.take(s.Outcomes, w.now)
+	kept, err := json.Marshal(w.patience.learned()) // each round may be the last of its process
+	if err != nil {
+		panic(err)
+	}
+	var k learned
+	if err := json.Unmarshal(kept, &k); err != nil {
+		panic(err)
+	}
+	w.patience.recall(k, w.now)
 	s.Remaining = w.plan()
 	w.told = append(w.told, w.patience.Learn(s, w.now)...)
 	return p

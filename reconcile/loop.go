@@ -69,13 +69,25 @@ func (l *Loop) Carry(ctx context.Context, want *spec.Spec, p *Plan, obs *state.O
 	s.Outcomes = l.execute(ctx, p, by, consent.Allow)
 	after := context.WithoutCancel(ctx)
 	if len(s.Outcomes) > 0 {
-		var err error
+		err := l.learn(after, consent.Patience, s.Outcomes)
+		if err != nil {
+			return s, err
+		}
 		if s.Remaining, s.Observed, err = l.Plan(after, want, consent.spent()); err != nil {
 			return s, err
 		}
 		l.verify(&s)
 	}
 	return s, l.record(after, want, s, l.whole(want, s, consent), by)
+}
+
+// learn keeps what the outcomes tell before anything else can go wrong.
+func (l *Loop) learn(ctx context.Context, p *Patience, done Outcomes) error {
+	if p == nil {
+		return nil
+	}
+	p.take(done, l.Clock.Now())
+	return l.Remember(ctx, p)
 }
 
 // whole is all that is still to be done: what a person left out of his plan is not done by that, and status must
@@ -152,11 +164,17 @@ func (l *Loop) note(msg, generation string) {
 }
 
 // Settle looks at intents that a killed process left behind: the next look at the machine decides what
-// they did, they are never repeated blindly.
-func (l *Loop) Settle(ctx context.Context) error {
+// they did, they are never repeated blindly. p, of the loop, learns which were its own; nil is a person's.
+func (l *Loop) Settle(ctx context.Context, p *Patience) error {
 	open, err := l.Store.Unsettled(ctx)
 	if err != nil {
 		return fmt.Errorf("read unfinished intents: %w", err)
+	}
+	if p != nil && len(open) > 0 {
+		p.died(open, l.Clock.Now())
+		if err := l.Remember(ctx, p); err != nil {
+			return err
+		}
 	}
 	for _, e := range open {
 		const why = "dplane ended while this ran; the next look at the machine decides what is left to do"

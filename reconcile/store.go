@@ -30,6 +30,11 @@ type Store interface {
 	// SaveRecord keeps the result of a reconcile for status, and remembers what was observed.
 	SaveRecord(ctx context.Context, r state.Record) error
 
+	// SavePatience keeps a JSON document of what the loop learned of objects that fail; Patience gives it, nil where
+	// there is none.
+	SavePatience(ctx context.Context, doc []byte) error
+	Patience(ctx context.Context) ([]byte, error)
+
 	// Forget ends the memory of the pool or dataset of this name, and of what is below it; it gives the
 	// number of memories that ended.
 	Forget(ctx context.Context, name string) (int, error)

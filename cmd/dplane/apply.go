@@ -159,7 +159,7 @@ func (a *app) openStore(path string) (*sqlite.Store, error) {
 func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, f applyFlags, part reconcile.Selection, saved *bound) error {
 	l := a.loop(db, true)
 	l.Progress = a.progress
-	if err := l.Settle(ctx); err != nil {
+	if err := l.Settle(ctx, nil); err != nil {
 		return err
 	}
 	if err := a.settleTry(ctx, l, want); err != nil {
@@ -193,6 +193,9 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 		return err
 	}
 	if err := a.accept(ctx, l, want, who()); err != nil {
+		return err
+	}
+	if err := l.Remember(ctx, &reconcile.Patience{}); err != nil { // a person looks after it: the loop begins anew
 		return err
 	}
 	reconcile.TryFileOf(want.Daemon.Database).Abandon()

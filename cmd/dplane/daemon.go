@@ -97,7 +97,7 @@ func (a *app) runDaemon(ctx context.Context) error {
 	d.event(ctx, "daemon", "info", "daemon started")
 	for {
 		if d.asked.Swap(false) {
-			d.patience.Forget()
+			d.beginAnew(ctx)
 			d.systemd.reloading()
 		}
 		d.systemd.moves(d.interval())
@@ -172,6 +172,9 @@ func (d *daemon) open(ctx context.Context) error {
 	}
 	if err := d.use(ctx, path); err != nil {
 		return err
+	}
+	if err := d.loop.Recall(ctx, &d.patience); err != nil {
+		d.log.Warn("what failed before is tried again at once", "err", err)
 	}
 	last, found, err := d.db.LastGeneration(ctx)
 	if err != nil {
@@ -267,7 +270,7 @@ func (d *daemon) reload(ctx context.Context) {
 	}
 	if d.want == nil || d.want.Generation != s.Generation {
 		d.log.Info("configuration in force", "generation", s.Generation[:12])
-		d.patience.Forget()
+		d.beginAnew(ctx)
 	}
 	d.want = s
 }
@@ -310,14 +313,14 @@ func (d *daemon) step(ctx context.Context) error {
 	d.leftOut = ""
 	defer lock.Release()
 	if strings.Contains(lock.Last, applying) { // a person looked after it
-		d.patience.Forget()
+		d.beginAnew(ctx)
 	}
-	if err := d.loop.Settle(ctx); err != nil { // under the lock alone: no intent is that of a living apply
+	d.patience.Interval = d.interval()
+	if err := d.loop.Settle(ctx, &d.patience); err != nil { // under the lock alone: no intent is that of a living apply
 		return err
 	}
 	d.loop.Invalid = d.invalid
 	consent := reconcile.Daemon(d.want)
-	d.patience.Interval = d.interval()
 	consent.Patience = &d.patience
 	d.tries(ctx, &consent)
 	p, obs, err := d.loop.Plan(ctx, d.want, consent)
@@ -335,7 +338,15 @@ func (d *daemon) step(ctx context.Context) error {
 		d.log.Warn("somebody else keeps changing it", "fight", fight)
 		d.event(ctx, "drift", state.Warn, fight)
 	}
-	return nil
+	return d.loop.Remember(ctx, &d.patience)
+}
+
+// beginAnew ends the rest of what failed and the fights: a person looked after it, or the files changed.
+func (d *daemon) beginAnew(ctx context.Context) {
+	d.patience.Forget()
+	if err := d.loop.Remember(ctx, &d.patience); err != nil && ctx.Err() == nil {
+		d.log.Error("begin anew with what failed", "err", err)
+	}
 }
 
 // tries takes back what was tried by an apply that died, and keeps the loop from doing what waits for a

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/state"
 )
 
 // minutes is a clock that goes on by a minute each time it is told to.
@@ -102,5 +103,81 @@ daemon: {apply: disruptive}
 	round()
 	if got := do("zfs get -H -o value compression tank/calm"); got != "zstd" {
 		t.Errorf("after the files changed compression is %s", got)
+	}
+}
+
+// restarted is the next process of a daemon on the same machine.
+func restarted(t *testing.T, d *daemon, fake *zfsfake.Fake) *daemon {
+	t.Helper()
+	next := &daemon{app: d.app, log: d.log, cache: d.cache}
+	d.web.stop()
+	d.db.Close()
+	if err := next.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { next.db.Close(); next.web.stop() })
+	next.loop.Drivers, next.loop.Clock = kinds(fake), d.loop.Clock
+	return next
+}
+
+// A daemon that is started again with each round neither fights anew nor tries at once what failed; what it died of
+// counts as failed. A person who applies ends that, also while no daemon runs.
+func TestDaemonPatienceOutlivesIt(t *testing.T) {
+	d, fake, _ := looping(t, `pools: {tank: {}}
+datasets: {tank/calm: {properties: {compression: zstd}}, tank/deadly: {properties: {atime: off}}, tank/busy: {properties: {mountpoint: /elsewhere}}}
+daemon: {apply: disruptive}
+`)
+	fake.AddFile("/vdev/a", 1<<30)
+	do := func(lines ...string) (out string) {
+		for _, line := range lines {
+			var err error
+			if out, err = fake.Do(line); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return strings.TrimSpace(out)
+	}
+	clock := d.loop.Clock.(*minutes)
+	round := func() {
+		clock.now = clock.now.Add(time.Minute)
+		d.pass(t.Context())
+	}
+	do("zpool create tank /vdev/a", "zfs create tank/calm", "zfs create tank/busy", "zfs create tank/deadly")
+	fake.SetBusy("tank/busy", true)
+	round()
+	do("zfs set atime=on tank/deadly")
+	dying := &state.Action{ID: "1", Kind: "dataset", Name: "tank/deadly", Verb: "update", Started: clock.now, By: reconcile.ByDaemon}
+	if _, err := d.db.Begin(t.Context(), state.Event{At: clock.now, Type: "action", Action: dying}); err != nil {
+		t.Fatal(err)
+	}
+	d = restarted(t, d, fake)
+	d.pass(t.Context()) // in the same minute
+	if got := do("zfs get -H -o value atime tank/deadly"); got != "on" {
+		t.Error("what the daemon died of was begun again at once")
+	}
+	for range 6 {
+		do("zfs set compression=off tank/calm")
+		d = restarted(t, d, fake)
+		round()
+	}
+	if got := do("zfs get -H -o value compression tank/calm"); got != "off" {
+		t.Errorf("the fight goes on: compression is %s", got)
+	}
+	if got := do("zfs get -H -o value atime tank/deadly"); got != "off" {
+		t.Error("what the daemon died of was never begun again")
+	}
+	if events, err := d.db.Events(t.Context(), "fight", 10); err != nil || len(events) != 1 {
+		t.Errorf("events %+v, %v", events, err)
+	}
+	if tried, err := d.db.Events(t.Context(), "busy mountpoint", 10); err != nil || len(tried) == 0 || len(tried) >= 6 {
+		t.Errorf("%d tries in 8 rounds, %v", len(tried), err)
+	}
+	if err := d.loop.Remember(t.Context(), &reconcile.Patience{}); err != nil { // as dplane apply does
+		t.Fatal(err)
+	}
+	d = restarted(t, d, fake)
+	round()
+	if got := do("zfs get -H -o value compression tank/calm"); got != "zstd" {
+		t.Errorf("after a person applied compression is %s", got)
 	}
 }

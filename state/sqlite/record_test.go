@@ -204,3 +204,16 @@ func TestPoolsAreRememberedWithTheirCare(t *testing.T) {
 		}
 	}
 }
+
+func TestPatience(t *testing.T) {
+	s := open(t)
+	if doc, err := s.Patience(ctx); doc != nil || err != nil {
+		t.Errorf("%s, %v", doc, err)
+	}
+	for _, want := range []string{`{"failures":[]}`, `{"failures":[]}`, `{}`} {
+		must(t, s.SavePatience(ctx, []byte(want)))
+		if doc, err := s.Patience(ctx); string(doc) != want || err != nil {
+			t.Errorf("%s, %v; want %s", doc, err, want)
+		}
+	}
+}
