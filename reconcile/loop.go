@@ -66,6 +66,9 @@ func (l *Loop) Plan(ctx context.Context, want *spec.Spec, consent Consent) (*Pla
 // error of the looking or the recording is returned; what became of the actions is in the Step.
 func (l *Loop) Carry(ctx context.Context, want *spec.Spec, p *Plan, obs *state.Observed, consent Consent, by string) (Step, error) {
 	s := Step{Plan: p, Remaining: p, Observed: obs}
+	if err := l.tellForgotten(context.WithoutCancel(ctx), obs); err != nil {
+		return s, err
+	}
 	s.Outcomes = l.execute(ctx, p, by, consent.Allow)
 	after := context.WithoutCancel(ctx)
 	if len(s.Outcomes) > 0 {

@@ -16,6 +16,8 @@ type Store interface {
 	Finish(ctx context.Context, id int64, outcome, errText string, at time.Time) error
 	// Log writes an event that is no action.
 	Log(ctx context.Context, e state.Event) error
+	// Acted tells whether an action was ever begun.
+	Acted(ctx context.Context) (bool, error)
 	// Unsettled are intents that were never finished: the process died; looking again settles them.
 	Unsettled(ctx context.Context) ([]state.Event, error)
 

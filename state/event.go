@@ -6,7 +6,7 @@ import "time"
 type Event struct {
 	ID         int64     `json:"id"`
 	At         time.Time `json:"at"`
-	Type       string    `json:"type"`  // action, configuration, daemon, zfs, drift, approval
+	Type       string    `json:"type"`  // action, configuration, daemon, zfs, drift, approval, memory
 	Level      string    `json:"level"` // info, warn or error; "" is info
 	Generation string    `json:"generation,omitempty"`
 	Message    string    `json:"message"`
@@ -29,6 +29,9 @@ type Action struct {
 	By       string     `json:"by"` // daemon, or the user who ran apply
 	Allowed  bool       `json:"allowed,omitempty"`
 }
+
+// MemoryLost is the type of an event that tells why what was recorded is no longer known.
+const MemoryLost = "memory"
 
 // The levels of an event.
 const (
@@ -77,4 +80,5 @@ type Record struct {
 	Plan       []byte        `json:"plan"`               // JSON document, as /api/plan serves it
 	Errors     []string      `json:"errors,omitempty"`   // configuration, ZFS, failed actions
 	Invalid    string        `json:"invalid,omitempty"`  // why the newest files are not in force
+	Lost       []string      `json:"lost,omitempty"`     // what became of the memory from before, as the journal tells; read, never written
 }

@@ -152,6 +152,10 @@ func (a *app) openStore(path string) (*sqlite.Store, error) {
 	}
 	if db.HistoryLost != "" {
 		a.logger().Warn("the database was broken and a new one was begun", "why", db.HistoryLost)
+		e := state.Event{At: reconcile.Wall{}.Now(), Type: state.MemoryLost, Level: state.Warn, Message: "history lost: " + db.HistoryLost}
+		if err := db.Log(context.Background(), e); err != nil {
+			return nil, errors.Join(fmt.Errorf("note that history was lost: %w", err), db.Close())
+		}
 	}
 	return db, nil
 }

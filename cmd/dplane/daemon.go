@@ -170,7 +170,7 @@ func (d *daemon) open(ctx context.Context) error {
 	} else if p := databaseKey(d.config); p != "" {
 		path = p
 	}
-	if err := d.use(ctx, path); err != nil {
+	if err := d.use(path); err != nil {
 		return err
 	}
 	if err := d.loop.Recall(ctx, &d.patience); err != nil {

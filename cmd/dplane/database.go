@@ -19,7 +19,7 @@ func (f database) there() bool {
 }
 
 // use opens the database, and the endpoint that serves it.
-func (d *daemon) use(ctx context.Context, path string) error {
+func (d *daemon) use(path string) error {
 	db, err := d.openStore(path)
 	if err != nil {
 		return err
@@ -30,9 +30,6 @@ func (d *daemon) use(ctx context.Context, path string) error {
 		return failf("start the daemon again", "look at the database: %w", err)
 	}
 	d.db, d.file, d.loop, d.web = db, database{path, info}, d.app.loop(db, true), newEndpoint(db, d.log)
-	if db.HistoryLost != "" {
-		d.event(ctx, "daemon", "warn", "history lost: "+db.HistoryLost)
-	}
 	return nil
 }
 
@@ -47,7 +44,7 @@ func (d *daemon) follow(ctx context.Context) error {
 		return nil
 	}
 	old, web := d.db, d.web
-	if err := d.use(ctx, path); err != nil {
+	if err := d.use(path); err != nil {
 		return fmt.Errorf("the database was moved or deleted, and %s can't be begun: nothing is done: %w", path, err)
 	}
 	web.stop()

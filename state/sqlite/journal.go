@@ -47,6 +47,14 @@ func (s *Store) Finish(ctx context.Context, id int64, outcome, errText string, a
 	return nil
 }
 
+// Acted tells whether an action was ever begun.
+func (s *Store) Acted(ctx context.Context) (acted bool, err error) {
+	if err = s.r.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM event WHERE outcome IS NOT NULL)").Scan(&acted); err != nil {
+		return false, fmt.Errorf("look for actions in the journal: %w", err)
+	}
+	return acted, nil
+}
+
 // Unsettled are intents that were never finished, oldest first.
 func (s *Store) Unsettled(ctx context.Context) ([]state.Event, error) {
 	return s.events(ctx, "unsettled intents", "FROM event WHERE outcome = 'started' ORDER BY id")

@@ -134,11 +134,34 @@ func (s *Store) record(ctx context.Context) (*state.Record, error) {
 	if err := readParts(ctx, tx, &rec, seen.Valid); err != nil {
 		return nil, err
 	}
+	if err := readLost(ctx, tx, &rec); err != nil {
+		return nil, err
+	}
 	if !seen.Valid {
 		return &rec, nil
 	}
 	rec.Observed.At = fromNanos(seen.Int64)
 	return &rec, readObserved(ctx, tx, rec.Observed)
+}
+
+// lostTold is how long status tells that the memory was lost.
+const lostTold = 7 * 24 * time.Hour
+
+func readLost(ctx context.Context, tx *sql.Tx, rec *state.Record) error {
+	rows, err := tx.QueryContext(ctx, "SELECT at, message FROM event WHERE at > ? AND type = ? ORDER BY id", nanos(rec.At.Add(-lostTold)), state.MemoryLost)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var at int64
+		var message string
+		if err := rows.Scan(&at, &message); err != nil {
+			return err
+		}
+		rec.Lost = append(rec.Lost, fromNanos(at).Format("2006-01-02 15:04 MST")+": "+message)
+	}
+	return rows.Err()
 }
 
 func readParts(ctx context.Context, tx *sql.Tx, rec *state.Record, seen bool) error {
