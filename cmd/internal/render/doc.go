@@ -35,7 +35,10 @@ type errorBody struct {
 	Hint    string `json:"hint"`
 }
 
-// ErrorJSON is the document of a command or request that failed: {"error": {"message", "hint"}}.
+// ErrorJSON is the document of a command or request that failed: {"version": 1, "error": {"message", "hint"}}.
 func ErrorJSON(message, hint string) ([]byte, error) {
-	return document(errorDocument{errorBody{message, hint}})
+	return document(struct {
+		Version int `json:"version"`
+		errorDocument
+	}{1, errorDocument{errorBody{message, hint}}})
 }

@@ -114,6 +114,7 @@ func NewStatus(rec *state.Record, now time.Time) *Status {
 		return s
 	}
 	s.Generation = rec.Generation
+	s.Notices = append(s.Notices, rec.Lost...)
 	s.Age = int64(max(0, now.Sub(rec.At)) / time.Second)
 	p := s.plan(rec)
 	if rec.Observed != nil {

@@ -3,12 +3,31 @@ package render
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/dplaneos/dplane/state"
 )
 
-// StatusJSON is the document of a status.
-func StatusJSON(s *Status) ([]byte, error) { return document(s) }
+// StatusJSON is the document of a status, whose values are lower case.
+func StatusJSON(s *Status) ([]byte, error) {
+	doc := *s
+	doc.Pools = list(s.Pools)
+	for i := range doc.Pools {
+		doc.Pools[i].Vdevs = lowered(doc.Pools[i].Vdevs)
+	}
+	return document(&doc)
+}
+
+// lowered are vdevs as a document has them.
+func lowered(vdevs []state.Vdev) []state.Vdev {
+	out := slices.Clone(vdevs)
+	for i := range out {
+		out[i].State, out[i].Children = strings.ToLower(out[i].State), lowered(out[i].Children)
+	}
+	return out
+}
 
 var stateColor = map[string]string{
 	OK: green, "ready": green, Degraded: yellow, "drift": yellow, "held": yellow, "missing": red, Critical: red, Unknown: magenta,

@@ -33,6 +33,10 @@ func TestPoolDetails(t *testing.T) {
 	if err := StatusText(&out, NewStatus(rec, at), TextOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	doc, err := StatusJSON(NewStatus(rec, at))
+	if err != nil || strings.Contains(string(doc), `"state": "UNAVAIL"`) || !strings.Contains(string(doc), `"state": "unavail"`) {
+		t.Errorf("values of a document are lower case: %s, %v", doc, err)
+	}
 	for _, want := range []string{
 		"health is DEGRADED: /d/b of mirror-0 is UNAVAIL, /d/t is FAULTED (too many errors)",
 		"- tank: resilver 25.0% done (1.00G of 4.00G), 1h1m1s left",
