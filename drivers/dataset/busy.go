@@ -19,7 +19,8 @@ import (
 const usersTimeout = 5 * time.Minute
 
 // observeBusy looks who uses what is declared absent and still there: open files and working directories below
-// its mountpoints, what is mounted there, and volumes that a process, a mount or a device above them holds open.
+// its mountpoints, what is mounted there or by a container, and volumes that a process, a mount or a device above them
+// holds open.
 func (d *Driver) observeBusy(ctx context.Context, want *spec.Spec, obs *state.Observed) error {
 	v := newView(drivers.Input{Want: want, Have: obs})
 	for _, name := range want.DatasetNames() {
@@ -47,15 +48,16 @@ func (d *Driver) users(ctx context.Context, t *toTrash) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	busy, err := d.elsewhere(ctx, t)
 	places := t.places()
-	if len(places)+len(devices) == 0 {
-		return nil, nil
+	if err != nil || len(places)+len(devices) == 0 {
+		return busy, err
 	}
 	mounts, err := d.Runner.Run(ctx, host.Read("cat", "/proc/self/mounts", "/proc/swaps"))
 	if err != nil {
 		return nil, err
 	}
-	busy := mountedOn(string(mounts.Stdout), t, places, devices)
+	busy = append(busy, mountedOn(string(mounts.Stdout), t, places, devices)...)
 	served, err := d.served(ctx, places, devices)
 	if err != nil {
 		return nil, err
