@@ -137,7 +137,7 @@ func memberOf(obs *state.Observed, l state.Label) string {
 		switch {
 		case hasVdev(p.Vdevs, l.Vdev):
 			return name
-		case l.GUID != "" && l.GUID == p.GUID && len(p.Vdevs) == 0:
+		case l.GUID != "" && l.GUID == p.GUID && (len(p.Vdevs) == 0 || unnamed(p.Vdevs)):
 			return name
 		}
 	}
@@ -156,6 +156,12 @@ func mayServe(obs *state.Observed, seen *state.Device) string {
 		}
 	}
 	return ""
+}
+
+// unnamed tells whether the guid of a device is not known: `zpool status -g` can show another tree than `zpool status`
+// did a moment before, where the pool changed between the two.
+func unnamed(vdevs []state.Vdev) bool {
+	return slices.ContainsFunc(vdevs, func(v state.Vdev) bool { return v.GUID == "" && v.Path != "" || unnamed(v.Children) })
 }
 
 func hasVdev(vdevs []state.Vdev, guid string) bool {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
@@ -378,5 +379,19 @@ func TestWipeForAttach(t *testing.T) {
 	}
 	if actions := planWipe(want, look(t, f, want)); len(actions) > 0 && actions[0].Verb != drivers.Blocked { // a resilver may run
 		t.Errorf("after both: %+v", actions)
+	}
+}
+
+// Of a pool whose tree was read while it changed, no device is known by its guid: any label of it may be one.
+func TestMemberOfUnnamed(t *testing.T) {
+	obs := state.NewObserved(time.Unix(0, 0), "test")
+	mirror := state.Vdev{Name: "mirror-0", Children: []state.Vdev{{Name: "/d/a", Path: "/d/a", GUID: "7"}, {Name: "/d/b", Path: "/d/b", GUID: "8"}}}
+	obs.Pools["tank"] = &state.Pool{Name: "tank", GUID: "1", Vdevs: []state.Vdev{mirror}}
+	if got := memberOf(obs, state.Label{Pool: "tank", GUID: "1", Vdev: "9"}); got != "" {
+		t.Errorf("a device that left it: %q", got)
+	}
+	mirror.Children[0].GUID, mirror.Children[1].GUID = "", ""
+	if got := memberOf(obs, state.Label{Pool: "tank", GUID: "1", Vdev: "8"}); got != "tank" {
+		t.Errorf("%q", got)
 	}
 }
