@@ -126,7 +126,10 @@ func known(in drivers.Input, want *spec.Pool) []string {
 	obs := in.Have
 	var notes []string
 	name := string(want.Name)
-	if r, ok := obs.RecordedAs(string(spec.KindPool), name); ok {
+	if r, ok := obs.RecordedAs(string(spec.KindPool), name); ok && calledNow(obs, r.GUID) != "" {
+		notes = append(notes, fmt.Sprintf("it is imported under the name %[1]s (guid %[2]s): to have its name back, zpool export %[1]s, then %[3]s %[4]s; or declare it as %[1]s",
+			calledNow(obs, r.GUID), r.GUID, importCommand(want, r.GUID, ""), name))
+	} else if ok {
 		notes = append(notes, fmt.Sprintf("it was here before (guid %s, last seen %s): what is missing is not what never was. Connect its devices and run: %s; or, if it was destroyed on purpose: dplane forget %s",
 			r.GUID, r.Seen.UTC().Format("2006-01-02 15:04 MST"), importCommand(want, r.GUID, ""), name))
 	}
@@ -136,6 +139,16 @@ func known(in drivers.Input, want *spec.Pool) []string {
 		}
 	}
 	return notes
+}
+
+// calledNow is the imported pool with that guid, "" where there is none.
+func calledNow(obs *state.Observed, guid string) string {
+	for _, name := range sortedKeys(obs.Pools) {
+		if guid != "" && obs.Pools[name].GUID == guid {
+			return name
+		}
+	}
+	return ""
 }
 
 // importCommand is what a person would type.

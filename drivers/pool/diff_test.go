@@ -92,6 +92,10 @@ func TestDiffMissing(t *testing.T) {
 			o.Recorded = []state.Recorded{{Kind: "pool", Name: "tank", GUID: "77", Seen: time.Unix(0, 0)}}
 		}}, "blocked missing: it was here before (guid 77, last seen 1970-01-01 00:00 UTC): what is missing is not what never was. " +
 			"Connect its devices and run: zpool import -d /d 77; or, if it was destroyed on purpose: dplane forget tank"},
+		"imported under another name": {[]world{func(_ *spec.Spec, o *state.Observed) {
+			o.Recorded = []state.Recorded{{Kind: "pool", Name: "tank", GUID: "77", Seen: time.Unix(0, 0)}}
+			o.Pools["other"] = &state.Pool{Name: "other", GUID: "77"}
+		}}, "blocked missing: it is imported under the name other (guid 77): to have its name back, zpool export other, then zpool import -d /d 77 tank; or declare it as other"},
 		"importable": {[]world{func(_ *spec.Spec, o *state.Observed) {
 			o.Importable = []state.Importable{{Name: "tank", GUID: "77", From: "the label (destroyed) on /d/a"}, {Name: "other", GUID: "78"}}
 		}}, "blocked missing: a pool of this name exists (the label (destroyed) on /d/a, guid 77) and is not imported: zpool import -D -d /d 77"},
