@@ -24,10 +24,14 @@ func (l *Loop) SettleTry(ctx context.Context, f TryFile) (pending *Try, err erro
 	if t, err = f.Pending(); err != nil || t == nil {
 		return nil, err
 	}
-	if l.Clock.Now().Before(t.Deadline) {
+	why := "nobody confirmed it by " + t.Deadline.UTC().Format(time.RFC3339)
+	switch left := t.Deadline.Sub(l.Clock.Now()); {
+	case left > LongestTry:
+		why = "the clock was set back since, so that its time can't be told"
+	case left > 0:
 		return t, nil
 	}
-	return nil, l.Overdue(ctx, f, t, "nobody confirmed it by "+t.Deadline.UTC().Format(time.RFC3339))
+	return nil, l.Overdue(ctx, f, t, why)
 }
 
 // Overdue ends a try that waits, unless somebody confirmed it in this moment.

@@ -22,6 +22,9 @@ type Try struct {
 	Undo       []host.Undo `json:"undo"`    // in the order in which things were changed
 }
 
+// LongestTry bounds how long an apply holds the lock and waits: nothing else is done meanwhile.
+const LongestTry = time.Hour
+
 // Reverse tells how to take back one command, nil where it can't be: zfs.Reverse.
 type Reverse func(host.Command) []host.Reversal
 

@@ -70,8 +70,8 @@ nothing done, 5 some failed or were interrupted, 3 all else done but something i
 			if len(args) == 1 {
 				f.plan = args[0]
 			}
-			if f.try < 0 || f.try > longestTry {
-				return usagef("--try %s: it may be up to %s", f.try, longestTry)
+			if f.try < 0 || f.try > reconcile.LongestTry {
+				return usagef("--try %s: it may be up to %s", f.try, reconcile.LongestTry)
 			}
 			return a.runApply(c.Context(), f)
 		},

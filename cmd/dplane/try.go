@@ -17,12 +17,8 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-const (
-	// longestTry bounds how long an apply holds the lock and waits: nothing else is done meanwhile.
-	longestTry = time.Hour
-	// confirmEvery is how often it is looked for a confirmation.
-	confirmEvery = 250 * time.Millisecond
-)
+// confirmEvery is how often it is looked for a confirmation.
+const confirmEvery = 250 * time.Millisecond
 
 const tryHelp = `--try makes changes of properties, mounts and names for a while: the previous values and sources come back unless
 ` + "`dplane confirm`" + ` is typed in time, in another session if this one was lost. It survives a crash and a reboot: then the

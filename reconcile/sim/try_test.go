@@ -132,6 +132,19 @@ func TestTryTakenBack(t *testing.T) {
 	}
 }
 
+// A clock that was set back does not keep what was tried by an apply that died, and the loop that waits for it, for as
+// long.
+func TestTryClockSetBack(t *testing.T) {
+	m, want := tryMachine(t)
+	was := decided(t, m, "tank")
+	file := reconcile.TryFileOf(t.TempDir() + "/db")
+	begin(t, m, want, file, &host.Faulty{})
+	m.Clock.Move(-365 * 24 * time.Hour)
+	if pending, _ := settle(t, m, file, &host.Faulty{}); pending != nil || decided(t, m, "tank") != was {
+		t.Errorf("it waits until %v", pending)
+	}
+}
+
 // A confirmation in time keeps everything; one that comes later keeps nothing.
 func TestTryConfirmed(t *testing.T) {
 	m, want := tryMachine(t)

@@ -123,8 +123,11 @@ func NewStatus(rec *state.Record, now time.Time) *Status {
 		s.machine(rec, p)
 	}
 	s.errors(rec)
-	if interval := intervalOf(rec); now.Sub(rec.At) > staleAfter*interval {
+	switch interval := intervalOf(rec); {
+	case now.Sub(rec.At) > staleAfter*interval:
 		s.worsen(Unknown, fmt.Sprintf("the last record is %s old, and one is due every %s: is the daemon running?", ageText(now.Sub(rec.At)), ageText(interval)))
+	case rec.At.Sub(now) > staleAfter*interval: // or it would be fresh until the clock is there again
+		s.worsen(Unknown, fmt.Sprintf("the last record is of %s, which is yet to come: the clock was set back since; is the daemon running?", timeText(rec.At)))
 	}
 	return s
 }
