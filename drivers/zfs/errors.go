@@ -32,6 +32,7 @@ var (
 	ErrLastCopy    = errors.New("no other device holds the data")
 	ErrCheckpoint  = errors.New("the pool has a checkpoint")
 	ErrInProgress  = errors.New("data is being copied")
+	ErrSuspended   = errors.New("the pool is suspended")
 	ErrNoHostID    = errors.New("the machine has no host id")
 )
 
@@ -49,6 +50,8 @@ var refusals = []refusal{
 	{"/dev/zfs and /proc/self/mounts are required", ErrNoModule, "2.3.9/no_dev_zfs_list"},
 	{"the ZFS utilities must be run as root", ErrPermission, "2.3.9/as_nobody_no_dev"},
 	{"permission denied", ErrPermission, "2.3.9/as_nobody_zfs_set"},
+
+	{"pool I/O is currently suspended", ErrSuspended, "2.3.9/zfs_get_suspended"},
 
 	{"parent does not exist", ErrNoParent, "2.3.9/zfs_create_tank_no_parent"},
 	{"parent is not a filesystem", ErrNoParent, "2.3.9/zfs_create_parent_volume"},
@@ -145,6 +148,7 @@ var hints = map[error]string{
 	ErrLastCopy:    "bring the other devices of the vdev online, or attach one and let it resilver: see `zpool status`",
 	ErrCheckpoint:  "`zpool checkpoint -d POOL` discards it; until then no device is attached, detached, removed or replaced",
 	ErrInProgress:  "wait until it is over: see `zpool status`",
+	ErrSuspended:   "bring its devices back, then `zpool clear POOL`: see `zpool status`",
 	ErrNoHostID:    "make one with zgenhostid, another one on each machine",
 	ErrKey:         "the key file is another one than the dataset was made with, or cannot be read: `zfs load-key -n -L file:///PATH NAME` tries one",
 	ErrLocked:      "load it first: `zfs load-key NAME`",

@@ -92,6 +92,9 @@ datasets: {%[1]s: {properties: {mountpoint: %[5]s}}, %[2]s: {properties: {mountp
 	d.until("the pool is suspended", func() bool {
 		return strings.TrimSpace(run(t, "zpool", "list", "-H", "-o", "health", sus).Stdout) == "SUSPENDED"
 	})
+	if r := run(t, "timeout", "60", "zfs", "get", "-Hp", "all", sus); r.Code != 1 || !strings.Contains(r.Stderr, "pool I/O is currently suspended") {
+		t.Errorf("zfs on a suspended pool: exit status %d: %s", r.Code, r.Stderr)
+	}
 	end := time.Now().Add(suspendedFor(t))
 	fresh := ""
 	for n := 0; n < 4 || time.Now().Before(end); n++ {

@@ -32,6 +32,11 @@ func (k *call) dispatch(commands map[string]func([]string) int) int {
 	if !ok {
 		return k.fail(2, "unrecognized command '%s'", k.argv[1])
 	}
+	if k.argv[0] == "zfs" {
+		if code, refuses := k.refusesSuspended(k.argv[2:]); refuses {
+			return code
+		}
+	}
 	return command(k.argv[2:])
 }
 

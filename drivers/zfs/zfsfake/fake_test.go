@@ -66,8 +66,8 @@ func TestMissingProgramsAndModule(t *testing.T) {
 	}
 }
 
-// TestSuspended: reads answer from memory, writes wait for their deadline whatever ctx says; on a pool that
-// hangs altogether reads wait too, and end with ctx.
+// TestSuspended: zpool answers from memory, zfs is refused, and a scrub waits for its deadline whatever ctx says; on a pool
+// that hangs altogether reads wait too, and end with ctx.
 func TestSuspended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := tank(t)
@@ -77,11 +77,22 @@ func TestSuspended(t *testing.T) {
 		if out := do(t, f, "zpool list -H -o name,health"); out != "tank\tSUSPENDED\n" {
 			t.Errorf("list: %q", out)
 		}
-		do(t, f, "zfs get -Hp all tank")
+		do(t, f, "zpool get -Hp all tank")
+		for line, says := range map[string]string{
+			"zfs get -Hp all tank":      "cannot open 'tank': pool I/O is currently suspended",
+			"zfs create tank/a":         "cannot create 'tank/a': pool I/O is currently suspended",
+			"zfs destroy tank@x":        "cannot open 'tank': pool I/O is currently suspended",
+			"zpool set comment=x tank":  "cannot set property for 'tank': pool I/O is currently suspended",
+			"zpool add tank log /dev/c": "cannot add to 'tank': pool I/O is currently suspended",
+		} {
+			if _, err := f.Do(line); err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s: %v", line, err)
+			}
+		}
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := f.Run(ctx, host.Write("zfs", "create", "tank/a")); !errors.Is(err, host.ErrTimeout) || time.Since(start) != host.WriteTimeout {
+		if _, err := f.Run(ctx, host.Write("zpool", "scrub", "tank")); !errors.Is(err, host.ErrTimeout) || time.Since(start) != host.WriteTimeout {
 			t.Errorf("write: %v after %v", err, time.Since(start))
 		}
 		if err := f.Control("hang tank"); err != nil {

@@ -40,7 +40,7 @@ type Pool struct {
 	Datasets   map[string]*Dataset
 	ReadOnly   bool   // imported so
 	Foreign    bool   // last used by another machine, and not exported there
-	Suspended  bool   // its devices are gone: reads answer from memory, writes hang (seen on 2.3.9)
+	Suspended  bool   // its devices are gone: see refusesSuspended
 	Hung       bool   // reads hang as well
 	Health     string // "": what its vdevs make it
 	History    []string

@@ -79,6 +79,9 @@ func (k *call) zpoolAdd(args []string) int {
 			}
 		}
 	}
+	if r == nil && p.Suspended {
+		r = refuse(1, "cannot add to '%s': %s", p.Name, suspended)
+	}
 	if r != nil {
 		return k.refused(r)
 	}

@@ -205,6 +205,9 @@ func (k *call) zpoolSet(args []string) int {
 	if r != nil {
 		return k.refused(r.wrap(1, "cannot set property for '%s'", name))
 	}
+	if p.Suspended {
+		return k.fail(1, "cannot set property for '%s': %s", name, suspended)
+	}
 	if r := k.checkCompatibility(p, all[0]); r != nil {
 		return k.refused(r)
 	}
