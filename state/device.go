@@ -6,6 +6,10 @@ type Device struct {
 	Exists    bool   `json:"exists"`
 	File      bool   `json:"file,omitempty"`      // a regular file, no block device
 	Partition bool   `json:"partition,omitempty"` // a part of a disk: what says so is no trace
+	Whole     bool   `json:"whole,omitempty"`     // a disk, on which zpool makes a partition
+
+	Size   uint64 `json:"size,omitempty"`   // bytes; 0: not known
+	Sector uint64 `json:"sector,omitempty"` // bytes of a logical sector
 	// Used says in words what is on it and what uses it. Empty: blank.
 	Used []string `json:"used,omitempty"`
 	// Vdev is the guid in its ZFS label, by which a vdev is found again under another path.

@@ -89,8 +89,10 @@ type Vdev struct {
 	Read     uint64 `json:"read"`
 	Write    uint64 `json:"write"`
 	Checksum uint64 `json:"checksum"`
-	Grown    uint64 `json:"grown,omitempty"` // bytes by which a device is larger than what the pool takes
-	Note     string `json:"note,omitempty"`  // was /dev/sdx, too many errors, ...
+	Grown    uint64 `json:"grown,omitempty"`  // bytes by which a device is larger than what the pool takes
+	Space    uint64 `json:"space,omitempty"`  // bytes of a top-level vdev for data, where something may come to it or leave
+	Ashift   int    `json:"ashift,omitempty"` // its sector size, as a power of two, where that may matter
+	Note     string `json:"note,omitempty"`   // was /dev/sdx, too many errors, ...
 	Children []Vdev `json:"children,omitempty"`
 }
 

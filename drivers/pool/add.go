@@ -38,7 +38,7 @@ func (p *planner) add(class string, g *group) {
 		obstacles = append(obstacles, p.missingFeature("draid", "have a draid")...)
 	}
 	if class != "log" {
-		obstacles = append(obstacles, p.mismatch(g)...)
+		obstacles = append(append(obstacles, unequal(p.in, g.Vdev)...), p.mismatch(g)...)
 		s.after = p.comparedWith()
 		if p.hasRaidz() {
 			s.undo = "nothing takes it back: no vdev can be removed from a pool with a raidz"

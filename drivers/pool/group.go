@@ -121,6 +121,7 @@ func (p *planner) replace(g *group, m pair, later string) {
 		command:  zfs.ReplaceVdev(p.have.Name, old.Name, dev),
 		notes:    []string{"a resilver copies the data of the vdev to " + dev + "; " + nameOf(old) + " stays in the pool until that is over, and keeps a stale ZFS label"},
 	}
+	obstacles = append(obstacles, p.unfit(g.top, dev)...)
 	if spare := p.layout.find(dev); spare != nil && spare.top.Class == "spare" {
 		s.notes = append(s.notes, dev+" is a spare of the pool: after the resilver the next plan detaches "+nameOf(old)+", and it is a spare no more")
 		if spare.State != "AVAIL" {
@@ -156,7 +157,7 @@ func (p *planner) attach(g *group, d spec.Device) {
 		at: d.Pos.At(), field: fieldOf(g.top, "", d.Path), new: []string{d.Path}, risk: spec.Disruptive,
 		observed: d.Path + " is declared in " + nameOf(g.top.Vdev) + " and not in the pool",
 	}
-	var obstacles []string
+	obstacles := p.unfit(g.top, d.Path)
 	if l := p.layout.find(d.Path); l != nil {
 		obstacles = append(obstacles, isSpare(d.Path))
 	}

@@ -37,6 +37,12 @@ func (d *Driver) observeNew(ctx context.Context, want *spec.Spec, obs *state.Obs
 			}
 			obs.Devices[path] = seen
 		}
+		if why := d.observeSpace(ctx, p, obs); why != "" {
+			obs.Unseen = append(obs.Unseen, state.Unseen{Pool: string(p.Name), Why: why})
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("observe pool %s: %w", p.Name, err)
+		}
 	}
 	return nil
 }

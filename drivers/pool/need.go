@@ -75,7 +75,7 @@ const noHostID = "this machine has no host id, by which multihost would tell it 
 
 // unmet says what a pool that would be created needs and this machine, or its feature sets, do not have.
 func unmet(in drivers.Input, want *spec.Pool) []string {
-	var notes []string
+	notes := uneven(in, want)
 	if in.Have.NoHostID && needsHostID(want, nil) {
 		notes = append(notes, noHostID)
 	}

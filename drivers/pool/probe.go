@@ -42,6 +42,8 @@ func (d *Driver) probe(ctx context.Context, device string) (*state.Device, []sta
 	p := prober{Driver: d, seen: &state.Device{Path: device}, traces: map[string]*state.Trace{}}
 	if err := p.all(ctx, device); err != nil {
 		p.seen.Error = withPackage(err)
+	} else if p.seen.Exists {
+		p.measure(ctx, device)
 	}
 	return p.seen, p.labels
 }

@@ -61,6 +61,9 @@ func (p *planner) remove(t *top, d spec.Device) {
 	if t.Class == "" && !p.remains() {
 		obstacles = append(obstacles, "no data vdev would be left: to give up the pool, zpool destroy it by hand")
 	}
+	if !p.hasRaidz() {
+		obstacles = append(obstacles, p.roomless(t)...)
+	}
 	obstacles = append(obstacles, p.missingFeature("device_removal", "remove a vdev")...)
 	if p.removal {
 		obstacles = append(obstacles, "a pool removes one vdev at a time: it comes after the one that is planned")

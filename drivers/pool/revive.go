@@ -64,6 +64,6 @@ func (p *planner) renew(l *leaf, d spec.Device, observed string) {
 		at: d.Pos.At(), field: fieldOf(l.top, nameOf(l.Vdev)+" ("+l.GUID+")", d.Path), observed: observed + ", and another device is at its path",
 		risk: spec.Disruptive, old: l.Vdev, new: []string{d.Path}, undo: "nothing takes it back: the old device is not here",
 		command: zfs.ReplaceVdev(p.have.Name, l.Name, d.Path), notes: []string{"a resilver writes the data of the vdev to it"},
-	})
+	}, p.unfit(l.top, d.Path)...)
 	p.replaced[l.top] = id != "" || p.replaced[l.top]
 }

@@ -31,6 +31,10 @@ func claim(in drivers.Input, at string, devices ...string) (wipes []drivers.Acti
 	for _, path := range devices {
 		seen := in.Have.Devices[path]
 		pool, named := in.Wipe[path]
+		if seen != nil && tooSmall(seen) != "" {
+			obstacles = append(obstacles, tooSmall(seen))
+			continue
+		}
 		if seen == nil || seen.Blank() || !seen.Exists || seen.Error != "" || !named {
 			if note := notBlank(path, seen); note != "" {
 				obstacles = append(obstacles, note)

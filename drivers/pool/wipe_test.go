@@ -30,7 +30,7 @@ var used = map[string]struct {
 	"LVM volume":  {[]string{"zfsfake disk /dev/a 8G LVM2_member"}, "/dev/a", "wipefs -a /dev/a"},
 	"destroyed":   {[]string{"zpool create old /dev/a", "zpool destroy old"}, "/dev/a", "zpool labelclear -f /dev/a; wipefs -a /dev/a"},
 	"exported":    {[]string{"zpool create old /dev/a", "zpool export old"}, "/dev/a=old", "zpool labelclear -f /dev/a; wipefs -a /dev/a"},
-	"table, file": {[]string{"zfsfake file /dev/a 8G dos"}, "/dev/a", "wipefs --force -a /dev/a"},
+	"table, file": {[]string{"zfsfake file /dev/a 8G dos", "zfsfake file /dev/b 8G"}, "/dev/a", "wipefs --force -a /dev/a"},
 }
 
 func usedMachine(t *testing.T, lines ...string) *zfsfake.Fake {

@@ -2,6 +2,7 @@ package zfsfake
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dplaneos/dplane/spec"
@@ -46,7 +47,8 @@ func (k *call) zpoolCreate(args []string) int {
 	}
 	k.enableFeatures(p)
 	p.Vdevs, p.GUID, p.Datasets[name] = vdevs, k.guid(), root
-	for _, v := range vdevs {
+	for i, v := range vdevs {
+		vdevs[i].Ashift, _ = strconv.Atoi(p.Props["ashift"])
 		if v.Class != "cache" && v.Class != "spare" {
 			p.Tops++
 		}

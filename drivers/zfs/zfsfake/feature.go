@@ -136,13 +136,27 @@ func (v Vdev) room() uint64 {
 }
 
 // listVdevs is what `zpool list -Hpv` adds.
-func (k *call) listVdevs(vdevs []Vdev) {
-	for _, v := range vdevs {
-		room := "-"
-		if n := v.room(); n > 0 {
-			room = fmt.Sprint(n)
+func (k *call) listVdevs(p *Pool) {
+	for _, v := range p.Vdevs {
+		used, free := "-", "-"
+		if space := v.space(); v.Class != "spare" {
+			n := uint64(0)
+			if v.Class == "" {
+				n = uint64(float64(p.space(p.Name)) * float64(space) / float64(max(p.size(), 1)))
+			}
+			used, free = fmt.Sprint(n), fmt.Sprint(less(space, n))
 		}
-		k.printf("\t%s\t%d\t-\t-\t-\t%s\t-\t-\t-\t%s\n", v.Name, v.smallest(), room, v.state())
-		k.listVdevs(v.Children)
+		k.listVdev(v, used, free)
+	}
+}
+
+func (k *call) listVdev(v Vdev, used, free string) {
+	room := "-"
+	if n := v.room(); n > 0 {
+		room = fmt.Sprint(n)
+	}
+	k.printf("\t%s\t%d\t%s\t%s\t-\t%s\t-\t-\t-\t%s\n", v.Name, v.smallest(), used, free, room, v.state())
+	for _, c := range v.Children {
+		k.listVdev(c, "-", "-")
 	}
 }

@@ -65,6 +65,7 @@ type Vdev struct {
 	Faulted  bool   `json:",omitempty"` // by `zpool offline -f`
 	Fresh    bool   `json:",omitempty"` // it took the place of another device
 	Size     uint64 `json:",omitempty"` // bytes of a device
+	Ashift   int    `json:",omitempty"` // of a top-level vdev, its sector size as a power of two; 0: 12
 	Checksum uint64 `json:",omitempty"` // errors
 
 	Trim     *Trimming `json:",omitempty"`
@@ -104,7 +105,8 @@ type Snapshot struct {
 
 // Device is a disk, partition or file.
 type Device struct {
-	Size uint64 // bytes
+	Size   uint64 // bytes
+	Sector uint64 `json:",omitempty"` // bytes of a logical sector; 0: 512
 	// Signature is what blkid -p finds, as TYPE or PTTYPE: ext4, or dos for a partition table.
 	Signature string `json:",omitempty"`
 	Table     bool   `json:",omitempty"` // Signature is a partition table

@@ -70,7 +70,7 @@ func (k *call) readlink() int {
 	return 0
 }
 
-// stat is `stat -L -c %F FILE`.
+// stat is `stat -L -c %F FILE`, or %s.
 func (k *call) stat() int {
 	if i := slices.Index(k.argv, "--"); i > 0 {
 		return k.stats(k.argv[i+1:])
@@ -78,6 +78,8 @@ func (k *call) stat() int {
 	path := k.argv[len(k.argv)-1]
 	_, isDir := k.Dirs[path]
 	switch d := k.Devices[path]; {
+	case d != nil && slices.Contains(k.argv, "%s"):
+		k.printf("%d\n", d.Size)
 	case d != nil && d.File:
 		k.printf("regular file\n")
 	case d != nil:
@@ -93,12 +95,13 @@ func (k *call) stat() int {
 // block is a line of lsblk: the device, a partition of it, or what holds it.
 type block struct {
 	name, kind, fstype, mountpoint string
+	size, sector                   string
 	children                       []block
 }
 
 // lsblk is `lsblk [-J] [-n] [-r] [-p] -o COLUMNS DEVICE`.
 func (k *call) lsblk() int {
-	opts, operands, ok := getopt(k.argv[1:], "Jnrpbo:")
+	opts, operands, ok := getopt(k.argv[1:], "Jnrpbdo:")
 	if !ok || len(operands) != 1 {
 		return k.fail(1, "lsblk: usage")
 	}
@@ -117,6 +120,9 @@ func (k *call) lsblk() int {
 		k.printf("%s\n", text)
 		return 0
 	}
+	if opts.has('d') {
+		top.children = nil
+	}
 	k.blocks(top, columns)
 	return 0
 }
@@ -124,7 +130,7 @@ func (k *call) lsblk() int {
 // block is the tree of a device: its partitions, and what holds it.
 func (k *call) block(path string) block {
 	d := k.Devices[path]
-	b := block{name: path, kind: "disk", mountpoint: d.Mounted}
+	b := block{name: path, kind: "disk", mountpoint: d.Mounted, size: fmt.Sprint(d.Size), sector: fmt.Sprint(max(d.Sector, 512))}
 	if d.Of != "" {
 		b.kind = "part"
 	}
@@ -148,7 +154,8 @@ func (k *call) block(path string) block {
 }
 
 func (b block) column(name string) string {
-	return map[string]string{"name": b.name, "path": b.name, "type": b.kind, "fstype": b.fstype, "mountpoint": b.mountpoint}[name]
+	return map[string]string{"name": b.name, "path": b.name, "type": b.kind, "fstype": b.fstype, "mountpoint": b.mountpoint,
+		"size": b.size, "log-sec": b.sector}[name]
 }
 
 func (b block) json(columns []string) map[string]any {

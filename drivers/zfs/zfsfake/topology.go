@@ -3,6 +3,7 @@ package zfsfake
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -89,6 +90,7 @@ func (k *call) zpoolAdd(args []string) int {
 		return 0
 	}
 	for _, v := range fresh {
+		v.Ashift, _ = strconv.Atoi(p.Props["ashift"])
 		if v.Class != "cache" && v.Class != "spare" {
 			v.Name = strings.TrimSuffix(v.Name, fmt.Sprintf("-%d", v.ID))
 			v.ID, p.Tops = p.Tops, p.Tops+1
@@ -128,6 +130,8 @@ func (k *call) zpoolAttach(args []string) int {
 		return bad("can only attach to mirrors and top-level disks")
 	case fresh.Size < to.at.smallest():
 		return bad("device is too small")
+	case k.sectors(words[1]) > 1<<to.top.ashift():
+		return bad(otherSectors)
 	case !k.write(p):
 		return 0
 	}
@@ -145,6 +149,30 @@ func (k *call) zpoolAttach(args []string) int {
 		p.resilver()
 	}
 	return k.settled(p)
+}
+
+// otherSectors is what a device is refused with that can't be written in the sectors of the vdev (libzfs_pool.c).
+const otherSectors = "new device has a different optimal sector size; use the option '-o ashift=N' to override the optimal size"
+
+func (v *Vdev) ashift() int {
+	if v.Ashift == 0 {
+		return 12
+	}
+	return v.Ashift
+}
+
+func (m *Model) sectors(device string) uint64 {
+	if d := m.Devices[device]; d != nil {
+		return d.Sector
+	}
+	return 0
+}
+
+// mixedSectors tells whether the vdevs that hold data have several sector sizes: then none is removed.
+func (p *Pool) mixedSectors() bool {
+	return slices.ContainsFunc(p.Vdevs, func(v Vdev) bool {
+		return v.Class != "log" && v.Class != "cache" && v.Class != "spare" && v.ashift() != p.Vdevs[0].ashift()
+	})
 }
 
 func (p *Pool) resilver() {
@@ -174,6 +202,8 @@ func (k *call) zpoolReplace(args []string) int {
 		return bad("checkpoint exists")
 	case fresh.Size < old.at.Size:
 		return bad("device is too small")
+	case k.sectors(words[1]) > 1<<old.top.ashift():
+		return bad(otherSectors)
 	case !k.write(p):
 		return 0
 	}
@@ -266,7 +296,7 @@ func (k *call) zpoolRemove(args []string) int {
 		return bad("Pool busy; removal may already be in progress")
 	case d.parent != nil:
 		return bad("operation not supported on this type of pool")
-	case data && slices.ContainsFunc(p.Vdevs, func(v Vdev) bool { return v.is("raidz") || v.is("draid") }):
+	case data && slices.ContainsFunc(p.Vdevs, func(v Vdev) bool { return v.is("raidz") || v.is("draid") }), data && p.mixedSectors():
 		return bad("invalid config; all top-level vdevs must have the same sector size and not be raidz.")
 	case data && d.top.Class == "" && p.dataVdevs() == 1:
 		return bad("out of space")

@@ -193,13 +193,18 @@ func (p *Pool) size() uint64 {
 		if v.Class != "" {
 			continue
 		}
-		one := less(v.smallest(), labels)
-		if strings.HasPrefix(v.redundancy(), "raidz") || strings.HasPrefix(v.redundancy(), "draid") {
-			one *= uint64(len(v.Children))
-		}
-		sum += one
+		sum += v.space()
 	}
 	return sum
+}
+
+// space is that of a top-level vdev for data, with the parity of raidz.
+func (v Vdev) space() uint64 {
+	one := less(v.smallest(), labels)
+	if strings.HasPrefix(v.redundancy(), "raidz") || strings.HasPrefix(v.redundancy(), "draid") {
+		one *= uint64(len(v.Children))
+	}
+	return one
 }
 
 func parseUint(s string) uint64 {

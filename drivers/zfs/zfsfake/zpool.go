@@ -56,7 +56,7 @@ func (k *call) zpoolList(args []string) int {
 		}
 		k.printf("%s\n", strings.Join(values, "\t"))
 		if opts.has('v') {
-			k.listVdevs(p.Vdevs)
+			k.listVdevs(p)
 		}
 	}
 	return code
@@ -130,8 +130,8 @@ func (k *call) zpoolGet(args []string) int {
 		return k.usage()
 	}
 	columns := strings.Split(opts.last('o', "name,property,value,source"), ",")
-	if len(operands) == 3 && k.Pools[operands[1]] != nil {
-		return k.vdevGet(k.Pools[operands[1]], operands[0], operands[2], columns)
+	if len(operands) > 2 && k.Pools[operands[1]] != nil && k.Pools[operands[2]] == nil {
+		return k.vdevGet(k.Pools[operands[1]], operands[0], operands[2:], columns)
 	}
 	for _, n := range operands[1:] {
 		if k.Pools[n] == nil {
@@ -153,18 +153,23 @@ func (k *call) zpoolGet(args []string) int {
 	return code
 }
 
-// vdevGet is `zpool get -o COLUMNS guid POOL VDEV`.
-func (k *call) vdevGet(p *Pool, prop, vdev string, columns []string) int {
-	d, found := p.lookup(vdev)
-	if !found || prop != "guid" {
-		return k.fail(1, "Cannot get properties of %s: no such pool available.", vdev)
+// vdevGet is `zpool get -o COLUMNS guid POOL VDEV...`, or of ashift.
+func (k *call) vdevGet(p *Pool, prop string, vdevs []string, columns []string) int {
+	for _, vdev := range vdevs {
+		d, found := p.lookup(vdev)
+		if !found || prop != "guid" && prop != "ashift" {
+			return k.fail(1, "Cannot get properties of %s: no such pool available.", vdev)
+		}
+		fields := map[string]string{"name": vdev, "property": prop, "value": d.at.GUID, "source": "-"}
+		if prop == "ashift" {
+			fields["value"] = strconv.Itoa(d.top.ashift())
+		}
+		values := make([]string, len(columns))
+		for i, c := range columns {
+			values[i] = fields[c]
+		}
+		k.printf("%s\n", strings.Join(values, "\t"))
 	}
-	fields := map[string]string{"name": vdev, "property": prop, "value": d.at.GUID, "source": "-"}
-	values := make([]string, len(columns))
-	for i, c := range columns {
-		values[i] = fields[c]
-	}
-	k.printf("%s\n", strings.Join(values, "\t"))
 	return 0
 }
 
