@@ -26,6 +26,11 @@ func TestPoolCare(t *testing.T) {
 				hand: func(p *place) { must(p.T, "zpool", "destroy", p.pool) }, after: pool(""),
 				verb: "blocked", risk: "safe", plan: []string{"zpool import -D -d DIR ", "dplane forget"}, unchanged: away,
 			},
+			more: []twin{{ // made anew where it was
+				hand: func(p *place) { p.expect(0, "forget", p.pool) }, after: pool(""),
+				verb: "blocked", risk: "safe", plan: []string{"dplane apply --wipe DISK:a"}, unchanged: away,
+				wipe: []string{"DISK:a"}, applied: here,
+			}},
 		},
 		{
 			name: "import a removable pool", before: pool(", removable: true"), hand: export, after: pool(", removable: true"),

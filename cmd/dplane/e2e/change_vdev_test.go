@@ -41,6 +41,7 @@ func TestVdevChanges(t *testing.T) {
 				hand:  func(p *place) { must(p.T, "mkswap", p.file("e")) },
 				verb:  "blocked", risk: "safe", plan: []string{"DISK:e is used: signature of swap"},
 				unchanged: func(p *place) { p.holds("a b c d") },
+				wipe:      []string{"DISK:e"}, applied: func(p *place) { p.holds("a b c d e") },
 			},
 		},
 		{
@@ -79,9 +80,11 @@ func TestVdevChanges(t *testing.T) {
 				hand: func(p *place) {
 					p.disks["m"] = p.blockDisk()
 					must(p.T, "mkfs.ext4", "-q", p.disks["m"])
+					must(p.T, "udevadm", "settle")
 				},
 				verb: "blocked", risk: "safe", plan: []string{"DISK:m is used: signature of ext4"},
 				unchanged: func(p *place) { p.holds("a b k") },
+				wipe:      []string{"DISK:m"}, applied: func(p *place) { p.holds("a b k m") },
 			},
 		},
 		{
@@ -139,6 +142,13 @@ func TestVdevChanges(t *testing.T) {
 				verb:  "blocked", risk: "safe", plan: []string{"it holds the only copy", "zpool online POOL DISK:a"},
 				unchanged: func(p *place) { p.holds("a b") },
 			},
+			more: []twin{{ // the last but one
+				hand:  func(p *place) { must(p.T, "zpool", "wait", "-t", "resilver", p.pool) },
+				after: "pools: {POOL: {vdevs: [{stripe: [DISK:a]}], remove: [DISK:b]}}\n",
+				verb:  "update", risk: "irreversible", plan: []string{"zpool detach POOL DISK:b"},
+				unchanged: func(p *place) { p.holds("a b") },
+				yes:       true, applied: func(p *place) { p.holds("a") },
+			}},
 		},
 		{
 			name:   "remove a vdev",
@@ -186,6 +196,7 @@ func TestVdevChanges(t *testing.T) {
 				},
 				verb: "blocked", risk: "safe", plan: []string{"DISK:e is used: signature of swap"},
 				unchanged: func(p *place) { p.holds("a b") },
+				wipe:      []string{"DISK:e"}, applied: func(p *place) { p.eventually("a e") },
 			},
 		},
 		{
@@ -206,6 +217,10 @@ func TestVdevChanges(t *testing.T) {
 				},
 				verb: "blocked", risk: "safe", plan: []string{"DISK:b is used: signature of swap"},
 				unchanged: func(p *place) { p.holds("a b") },
+				wipe:      []string{"DISK:b"}, applied: func(p *place) {
+					p.eventually("a b")
+					p.want("health", must(p.T, "zpool", "list", "-H", "-o", "health", p.pool), "ONLINE")
+				},
 			},
 		},
 	})
