@@ -76,7 +76,10 @@ func undoOf(ctx context.Context, r host.Runner, reverse Reverse, a drivers.Actio
 			if err != nil {
 				return nil, fmt.Errorf("look at what is to be tried: %w", err)
 			}
-			if u.Back == nil {
+			switch {
+			case u.Was == "" && len(a.After) > 0: // a rename, as a rule
+				return nil, &UntriableError{a, "it has that name only once another action of the plan is done: try the rename first, and declare the other changes when it is confirmed"}
+			case u.Back == nil:
 				return nil, &UntriableError{a, fmt.Sprintf("%s does not tell what to go back to", v.Read)}
 			}
 			out = append(out, u)

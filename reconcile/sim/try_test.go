@@ -185,9 +185,11 @@ func TestTryLeavesOthers(t *testing.T) {
 
 // What can't be taken back is refused before anything is done.
 func TestUntriable(t *testing.T) {
-	for _, yaml := range []string{
-		before + "  tank/new: {}\n",
-		strings.Replace(before, "size: 64M", "size: 96M", 1),
+	for why, yaml := range map[string]string{
+		"create dataset tank/new can't be tried": before + "  tank/new: {}\n",
+		"update dataset tank/vol can't be tried": strings.Replace(before, "size: 64M", "size: 96M", 1),
+		"try the rename first, and declare the other changes when it is confirmed": strings.Replace(before, "tank/c: {properties: {readonly: on}}",
+			"tank/c2: {renamedFrom: tank/c, properties: {readonly: off, compression: zstd}}", 1),
 	} {
 		m, _ := tryMachine(t)
 		l := m.Loop(host.ReadOnly{Runner: m.ZFS})
@@ -196,7 +198,7 @@ func TestUntriable(t *testing.T) {
 			t.Fatal(err)
 		}
 		var no *reconcile.UntriableError
-		if _, err := reconcile.NewTry(t.Context(), l.Runner, zfs.Reverse, p); !errors.As(err, &no) {
+		if _, err := reconcile.NewTry(t.Context(), l.Runner, zfs.Reverse, p); !errors.As(err, &no) || !strings.Contains(err.Error(), why) {
 			t.Errorf("%v for %s", err, yaml)
 		}
 	}
