@@ -228,7 +228,7 @@ func (d *daemon) pass(ctx context.Context) {
 			d.log.Error("reconcile", "err", err, "hint", sqlite.Hint(err))
 			d.event(ctx, "daemon", "error", err.Error())
 			if sqlite.Corrupt(err) {
-				d.file.info = nil // opened anew in the next pass, which puts it aside
+				d.file.broken = true // opened anew in the next pass, which puts it aside
 			}
 			return // not on time: /health says so when it lasts
 		}

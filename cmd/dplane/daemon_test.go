@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,6 +53,36 @@ func TestDaemonFollowsTheDatabase(t *testing.T) {
 	}
 	if gens, err := db.Generations(t.Context()); err != nil || len(gens) != 1 {
 		t.Errorf("the new database has the generations %v, %v", gens, err)
+	}
+}
+
+// A database that is emptied or overwritten under the daemon is begun anew, and it is told that history is lost.
+func TestDaemonDatabaseBreaks(t *testing.T) {
+	for name, with := range map[string][]byte{"emptied": {}, "overwritten": bytes.Repeat([]byte("?"), 1<<18)} {
+		t.Run(name, func(t *testing.T) {
+			d, dir := idle(t)
+			if err := d.open(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { d.db.Close(); d.web.stop() }()
+			d.pass(t.Context())
+			path := filepath.Join(dir, "db", "d.db")
+			if err := os.WriteFile(path, with, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			d.pass(t.Context())
+			db, err := sqlite.OpenReadOnly(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if rec, err := db.Record(t.Context()); err != nil || rec == nil || rec.Generation == "" {
+				t.Errorf("no record: %v, %v", rec, err)
+			}
+			if events, err := db.Events(t.Context(), "another database", 10); err != nil || len(events) != 1 {
+				t.Errorf("nobody is told: %+v, %v", events, err)
+			}
+		})
 	}
 }
 
