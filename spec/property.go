@@ -102,11 +102,10 @@ func LookupProperty(name string, on DatasetType) (PropertyInfo, bool) {
 		return p, true
 	}
 	if on&Filesystems != 0 && isUserQuota(name) && validOwner(name) {
-		shape, example := Bytes, "50G"
 		if strings.Contains(name, "obj") {
-			shape, example = Count, "1000"
+			return PropertyInfo{Name: name, On: Filesystems, Shape: Count, Alias: noObjects, Local: true, Example: "1000"}, true
 		}
-		return PropertyInfo{Name: name, On: Filesystems, Shape: shape, Local: true, Example: example}, true
+		return PropertyInfo{Name: name, On: Filesystems, Shape: Bytes, Local: true, Example: "50G"}, true
 	}
 	return PropertyInfo{}, false
 }

@@ -132,15 +132,18 @@ func onOff(on DatasetType, names string) []PropertyInfo {
 // defaultQuotas (2.4) bind every user, group or project that has no quota of its own.
 func defaultQuotas(names string, shape Shape) []PropertyInfo {
 	var out []PropertyInfo
-	example := "50G"
-	if shape == Count {
-		example = "1000"
-	}
 	for _, n := range words(names) {
-		out = append(out, PropertyInfo{Name: n, On: Filesystems, Local: true, Shape: shape, Example: example})
+		p := PropertyInfo{Name: n, On: Filesystems, Local: true, Shape: shape, Example: "50G"}
+		if shape == Count {
+			p.Alias, p.Example = noObjects, "1000"
+		}
+		out = append(out, p)
 	}
 	return out
 }
+
+// noObjects: a quota of objects has no limit where it is 0, as one of bytes has none; filesystem_limit=0 is a limit.
+var noObjects = map[string]string{"none": "0"}
 
 func compressions() []string {
 	all := words("on off lz4 lzjb zle gzip zstd zstd-fast")

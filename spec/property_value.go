@@ -27,6 +27,9 @@ func (p PropertyInfo) Canonical(text string) (string, error) {
 	case Bytes:
 		return p.bytes(text)
 	case Count:
+		if c, ok := p.Alias[text]; ok {
+			return c, nil
+		}
 		if text == "none" || text == noLimit {
 			return "none", nil
 		}
