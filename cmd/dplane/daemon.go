@@ -86,6 +86,7 @@ func (a *app) runDaemon(ctx context.Context) error {
 		return err
 	}
 	defer func() { d.db.Close() }() // the one that is open then
+	defer context.AfterFunc(ctx, func() { d.log.Warn("told to stop: the running command is waited for, and no other begins") })()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	files, done := watch.Dir(ctx, a.config, d.log)
