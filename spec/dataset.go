@@ -33,10 +33,13 @@ type Property struct {
 // Volume makes a dataset a block device.
 type Volume struct {
 	Size      Size
-	BlockSize Size // 0: ZFS's default
-	Sparse    bool
+	BlockSize Size  // 0: ZFS's default
+	Sparse    *bool // nil: a new one is not, and one that is there stays as it is
 	Pos       Pos
 }
+
+// IsSparse tells whether a new volume reserves no space.
+func (v *Volume) IsSparse() bool { return v.Sparse != nil && *v.Sparse }
 
 // Encryption is how a dataset that is an encryption root gets its key.
 type Encryption struct {

@@ -100,7 +100,11 @@ func (c cursor) property(name string, on DatasetType) Property {
 }
 
 func (c cursor) volume() *Volume {
-	v := &Volume{Size: c.get("size").size(), BlockSize: c.get("blockSize").size(), Sparse: c.get("sparse").flag(false), Pos: c.key}
+	v := &Volume{Size: c.get("size").size(), BlockSize: c.get("blockSize").size(), Pos: c.key}
+	if s := c.get("sparse"); s.there() {
+		sparse := s.flag(false)
+		v.Sparse = &sparse
+	}
 	if b := c.get("blockSize"); b.there() && (v.BlockSize < 512 || v.BlockSize > 16<<20 || v.BlockSize&(v.BlockSize-1) != 0) {
 		b.bad("%s is no block size", quote(b.text())).Expected = "a power of two from 512 to 16M"
 		return v

@@ -108,7 +108,11 @@ func (d *Dataset) encode() block {
 		b.add("allow", allow)
 	}
 	if v := d.Volume; v != nil {
-		b.add("volume", block{}.opt("size", v.Size, nil).opt("blockSize", v.BlockSize, Size(0)).opt("sparse", v.Sparse, false))
+		volume := block{}.opt("size", v.Size, nil).opt("blockSize", v.BlockSize, Size(0))
+		if v.Sparse != nil { // false is a word of its own: it reserves what was sparse
+			volume.add("sparse", *v.Sparse)
+		}
+		b.add("volume", volume)
 	}
 	b = b.opt("origin", string(d.Origin), "")
 	if e := d.Encryption; e != nil {

@@ -43,7 +43,7 @@ func TestGenerationIgnoresSpelling(t *testing.T) {
 		{"datasets: {tank/a: {snapshots: s}}", "datasets: {tank/a: {snapshots: {schedule: s}}}"},
 		{"datasets: {tank/a: {absent: false}}", "datasets: {tank/a: {}}"},
 		{"datasets: {tank/a: {allow: {everyone: [send, hold]}}}", "datasets: {tank/a: {allow: {everyone: [hold, send]}}}"},
-		{"datasets: {tank/a: {volume: {size: 1G, sparse: false}}}", "datasets: {tank/a: {volume: {size: 1073741824}}}"},
+		{"datasets: {tank/a: {volume: {size: 1G, sparse: false}}}", "datasets: {tank/a: {volume: {size: 1073741824, sparse: false}}}"},
 		{"daemon: {interval: 60s, trash: 7d, limits: {destroys: 0}}", "daemon: {interval: 1m, trash: 1w}"},
 		{"node: {timezone: UTC}", "daemon: {apply: safe}"},
 		{"replications: {r: {source: tank/a, target: usb/a, when: {after: snapshot}}}", "replications: {r: {source: tank/a, target: usb/a, send: {raw: auto, compressed: true}}}"},

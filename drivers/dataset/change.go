@@ -36,6 +36,8 @@ type change struct {
 	// moved: an ancestor's value changes in this plan, so that what is inherited here is no precondition; or
 	// there is nothing that could be asked for.
 	moved bool
+	// sparse is how a volume's reservation comes and goes with volume.sparse: reserve or unreserve.
+	sparse rank
 	// action is the id of the action it became part of.
 	action string
 }
@@ -137,6 +139,7 @@ func (v *view) compareVolume(want *spec.Dataset, have *state.Dataset, changes ma
 	}
 	to := roundUp(uint64(want.Volume.Size), bytesOf(block.Value))
 	from := bytesOf(size.Value)
+	v.compareSparse(want, have, max(to, from), changes)
 	if to == from {
 		return
 	}
@@ -165,7 +168,7 @@ func (v *view) undeclared(want *spec.Dataset, have *state.Dataset, name string) 
 		c.deed, c.from, c.note, c.moved = forget, unset, name+" is not set any more", !spec.IsUserProperty(name)
 	case native && info.Change != spec.Anytime:
 		c.deed, c.note = forget, name+" is left as it is: it can't be changed after creation"
-	case name == "refreservation" && want.Volume != nil && !want.Volume.Sparse && autoReserved(have):
+	case name == "refreservation" && want.Volume != nil && !want.Volume.IsSparse() && autoReserved(have):
 		c.deed, c.note = forget, "refreservation is left as it is: the volume is not sparse, so that its space stays reserved"
 	case spec.IsUserQuota(name) && unlimited(c.from.Value), !c.from.Local():
 		c.deed, c.note = forget, name+" is not set here any more: somebody gave it back"
@@ -176,7 +179,7 @@ func (v *view) undeclared(want *spec.Dataset, have *state.Dataset, name string) 
 	if to, ok := v.inherited(want.Name, name); ok {
 		c.to = to
 	}
-	if name == "refreservation" && want.Volume != nil && !want.Volume.Sparse {
+	if name == "refreservation" && want.Volume != nil && !want.Volume.IsSparse() {
 		c.to = "auto" // given back it would be none, and the volume sparse
 	}
 	c.below = v.reached(want.Name, name)

@@ -147,7 +147,7 @@ func createCommand(want *spec.Dataset, props map[string]string) host.Command {
 	if want.Volume == nil {
 		return zfs.CreateFilesystem(string(want.Name), props)
 	}
-	sparse := want.Volume.Sparse
+	sparse := want.Volume.IsSparse()
 	if props["refreservation"] == "auto" {
 		delete(props, "refreservation")
 		sparse = false
@@ -168,7 +168,7 @@ func createFields(want *spec.Dataset) []drivers.Field {
 		if vol.BlockSize != 0 {
 			fields = append(fields, drivers.Field{Name: "volblocksize", To: strconv.FormatUint(uint64(vol.BlockSize), 10)})
 		}
-		if vol.Sparse {
+		if vol.IsSparse() {
 			fields = append(fields, drivers.Field{Name: "sparse", To: "on"})
 		}
 	}

@@ -166,6 +166,31 @@ func TestDiff(t *testing.T) {
 				"blocked drift tank/sized: the block size is chosen at creation: only a new volume can have another one; create one and copy the data",
 			},
 		},
+		"sparse, as the files say": {
+			want: []string{"tank/a volume:1M sparse", "tank/b volume:1M reserved", "tank/c volume:1M", "tank/d volume:1M", "tank/e volume:1M sparse", "tank/f volume:1M reserved",
+				"tank/g volume:1M sparse refreservation=auto", "tank/h volume:1M reserved", "tank/i volume:1M sparse", "tank/k volume:1M sparse none"},
+			have: []string{"tank", "tank/a volume volsize=1048576 refreservation=1100000", "tank/b volume volsize=1048576 available:2000000 referenced:900", "tank/c volume volsize=1048576",
+				"tank/d volume volsize=1048576 refreservation=1100000", "tank/e volume volsize=1048576", "tank/f volume volsize=1048576 refreservation=1100000",
+				"tank/g volume volsize=1048576 refreservation=1100000", "tank/h volume volsize=1048576 refreservation=48576 referenced:1024 available:999999",
+				"tank/i volume volsize=1048576 refreservation=1100000 dplane:applied=refreservation", "tank/k volume volsize=1048576 refreservation=1000"},
+			plan: []string{
+				"update safe drift: zfs set refreservation=none tank/a",
+				"update safe drift: zfs set refreservation=auto tank/b",
+				"blocked drift tank/h: to reserve the 1M of the volume takes 976.6K more, and 976.6K are available to it: free space first, or declare sparse: true",
+				"update safe removed: zfs inherit -S refreservation tank/i; zfs inherit dplane:applied tank/i",
+				"update safe drift: zfs set refreservation=none tank/k",
+			},
+		},
+		"sparse, and another size": {
+			want: []string{"tank/a volume:2M sparse", "tank/b volume:2M reserved"},
+			have: []string{"tank", "tank/a volume volsize=1048576 refreservation=1100000", "tank/b volume volsize=1048576 available:3000000"},
+			plan: []string{
+				"update safe drift: zfs set refreservation=none tank/a",
+				"update irreversible drift: zfs set volsize=2097152 tank/a",
+				"update irreversible drift: zfs set volsize=2097152 tank/b",
+				"update safe drift: zfs set refreservation=auto tank/b",
+			},
+		},
 		"another type": {
 			want: []string{"tank/a volume:1M", "tank/b compression=lz4"},
 			have: []string{"tank", "tank/a", "tank/b volume volsize=1048576"},

@@ -145,7 +145,8 @@ func randomSpec(t *rapid.T) *spec.Spec {
 		}
 		d := &spec.Dataset{Name: spec.DatasetName(name)}
 		if name == "tank/v" {
-			d.Volume = &spec.Volume{Size: spec.Size(rapid.SampledFrom([]int{1 << 20, 1<<21 + 1, 1 << 22}).Draw(t, "size")), Sparse: rapid.Bool().Draw(t, "sparse")}
+			sparse := true
+			d.Volume = &spec.Volume{Size: spec.Size(rapid.SampledFrom([]int{1 << 20, 1<<21 + 1, 1 << 22}).Draw(t, "size")), Sparse: rapid.SampledFrom([]*bool{nil, new(bool), &sparse}).Draw(t, "sparse")}
 		}
 		if rapid.IntRange(0, 5).Draw(t, "says nothing of properties") > 0 {
 			d.Properties = map[string]spec.Property{}

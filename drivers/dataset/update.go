@@ -48,7 +48,10 @@ type rank int
 const (
 	live   rank = iota
 	mounts      // somebody may have a file open: "pool or dataset is busy"
-	size        // of a volume, which has no mark
+	// What follows has a key of its own in the files, and no mark. It comes in this order, whatever its risk.
+	unreserve // before a volume grows into what it kept reserved
+	size      // of a volume
+	reserve   // what the size will need
 )
 
 func groupOf(c *change) group {
@@ -56,6 +59,8 @@ func groupOf(c *change) group {
 	switch c.name {
 	case "volsize":
 		g.rank = size
+	case "refreservation":
+		g.rank = c.sparse
 	case "mountpoint", "canmount", "readonly":
 		g.rank = mounts
 	}
@@ -70,7 +75,7 @@ func groupOf(c *change) group {
 
 func sortedGroups(groups map[group][]*change) []group {
 	return slices.SortedFunc(maps.Keys(groups), func(a, b group) int {
-		if (a.rank == size) != (b.rank == size) { // whatever its risk
+		if a.rank > mounts || b.rank > mounts {
 			return cmp.Compare(a.rank, b.rank)
 		}
 		return cmp.Or(cmp.Compare(a.risk, b.risk), cmp.Compare(a.rank, b.rank), cmp.Compare(a.code, b.code))
@@ -113,6 +118,8 @@ func (b *builder) add(g group, cs []*change) {
 		if p, ok := b.want.Properties["refreservation"]; ok && p.Value != "auto" {
 			a.Fields = append(a.Fields, drivers.Field{Name: "refreservation", From: b.have.Properties["refreservation"].Value, To: p.Value})
 		}
+	case g.rank > mounts:
+		a.Steps = []host.Command{zfs.Set(b.have.Name, map[string]string{cs[0].name: cs[0].to})}
 	case g.code == drivers.Drift:
 		a.Steps = b.set(cs)
 	default:

@@ -74,6 +74,8 @@ func fill(d *state.Dataset, word string) {
 		d.Used = bytesOf(v)
 	case "referenced":
 		d.Referenced = bytesOf(v)
+	case "available":
+		d.Available = bytesOf(v)
 	case "unmounted":
 		d.Mounted = false
 	case "locked":
@@ -158,7 +160,10 @@ func key(d *spec.Dataset, word string) {
 	case "block":
 		d.Volume.BlockSize = n
 	case "sparse":
-		d.Volume.Sparse = true
+		d.Volume.Sparse = new(bool)
+		*d.Volume.Sparse = true
+	case "reserved":
+		d.Volume.Sparse = new(bool)
 	case "absent":
 		d.Absent = true
 	case "none":
