@@ -65,6 +65,7 @@ type Action struct {
 	Back    [][]host.Command `json:"back,omitempty"`
 	Guard   []host.Expect    `json:"guard"`             // what must still be true when it runs
 	Destroy []string         `json:"destroy,omitempty"` // guids of the snapshots that go
+	Ends    []string         `json:"-"`                 // guids of the datasets that go on purpose: what was known of them ends
 	Waits   []spec.Ref       `json:"-"`                 // objects whose actions come first, where they have any
 	// Named tells that a person named on the command line what this destroys (Input.Wipe): it needs no --allow.
 	Named bool `json:"-"`

@@ -132,11 +132,33 @@ func (l *Loop) record(ctx context.Context, want *spec.Spec, s Step, remaining *P
 	if by == ByDaemon {
 		r.Interval = want.Daemon.Interval.Std()
 	}
-	r.Errors = s.Errors()
+	r.Errors, r.Ended = s.Errors(), s.ended()
 	if err := l.Store.SaveRecord(ctx, r); err != nil {
 		return fmt.Errorf("record the step: %w", err)
 	}
 	return nil
+}
+
+// ended are the guids of the datasets that this step destroyed, as a person allowed it, and that are seen no more. Of an
+// action that failed half way it is what it got to; of a pool that can't be seen now nothing is known.
+func (s *Step) ended() []string {
+	seen := map[string]bool{}
+	for _, d := range s.Observed.Datasets {
+		seen[d.GUID] = true
+	}
+	var gone []string
+	for _, o := range s.Outcomes {
+		pool := string(spec.DatasetName(o.Action.Object.Name).Pool())
+		if o.Outcome == state.Skipped || s.Observed.Pools[pool] == nil || s.Observed.UnseenPool(pool) != "" {
+			continue
+		}
+		for _, guid := range o.Action.Ends {
+			if !seen[guid] {
+				gone = append(gone, guid)
+			}
+		}
+	}
+	return gone
 }
 
 // ByDaemon is who asks for the loop's own steps.

@@ -81,4 +81,5 @@ type Record struct {
 	Errors     []string      `json:"errors,omitempty"`   // configuration, ZFS, failed actions
 	Invalid    string        `json:"invalid,omitempty"`  // why the newest files are not in force
 	Lost       []string      `json:"lost,omitempty"`     // what became of the memory from before, as the journal tells; read, never written
+	Ended      []string      `json:"-"`                  // guids of datasets that were destroyed on purpose: they are not missed
 }

@@ -120,6 +120,7 @@ func (v *view) destroy(e entry, want *spec.Dataset) drivers.Action {
 		Undo:   "nothing: until it is carried out, dplane restore " + host.Read(string(e.Trashed.Name)).String() + " brings the dataset back",
 		Notes:  x.notes(),
 		Guard:  []host.Expect{zfs.ExpectValues(x.list, []string{"guid"}), zfs.ExpectSnapshots(e.place(), x.all)},
+		Ends:   x.ends(),
 	}
 	for _, n := range order {
 		var names []string
@@ -199,6 +200,20 @@ func (x *expiry) order() (names, notes []string) {
 	}
 	visit(x.entry.place())
 	return names, notes
+}
+
+// ends are the guids of the tree, those among them that an act two which was killed got to before.
+func (x *expiry) ends() []string {
+	var guids []string
+	for _, d := range x.list {
+		guids = append(guids, d.GUID)
+	}
+	for _, r := range x.Have.Recorded {
+		if spec.Kind(r.Kind) == spec.KindDataset && under(r.Name, x.entry.place()) && !slices.Contains(guids, r.GUID) {
+			guids = append(guids, r.GUID)
+		}
+	}
+	return guids
 }
 
 // notes say what data goes.

@@ -106,6 +106,17 @@ func forgetRenamed(ctx context.Context, tx *sql.Tx, renamed map[string]string) e
 	return nil
 }
 
+// endMemories ends what is remembered of datasets that are gone and were destroyed on purpose: nothing is missed, and
+// their names are free.
+func endMemories(ctx context.Context, tx *sql.Tx, guids []string) error {
+	for _, guid := range guids {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM observed WHERE kind = 'dataset' AND guid = ? AND missing IS NOT NULL", guid); err != nil {
+			return fmt.Errorf("dataset with the guid %s: %w", guid, err)
+		}
+	}
+	return nil
+}
+
 func markMissing(ctx context.Context, tx *sql.Tx, gone map[[2]string]string) error {
 	for key, hash := range gone {
 		if hash == "" {

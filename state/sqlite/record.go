@@ -49,6 +49,9 @@ func (s *Store) saveRecord(ctx context.Context, r state.Record) error {
 			return err
 		}
 	}
+	if err := endMemories(ctx, tx, r.Ended); err != nil {
+		return err
+	}
 	if err := saveParts(ctx, tx, r); err != nil {
 		return err
 	}

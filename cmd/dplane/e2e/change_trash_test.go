@@ -215,6 +215,11 @@ func TestTrash(t *testing.T) {
 	}
 	must(t, "zfs", "list", pool+"/keep@s", pool+"/successor")
 	b.expect(0, "plan", "--detailed-exitcode")
+	b.write("tank.yaml", head+fmt.Sprintf("  %s: {properties: {mountpoint: %s}}\n", old, at)) // destroyed on purpose: not missed
+	b.expect(0, "apply", "--yes")
+	if got := zfsGet(t, "guid", old); got == guid {
+		t.Errorf("%s is the one that was destroyed", old)
+	}
 }
 
 // destructive is the id of the one action of the plan that loses data.
