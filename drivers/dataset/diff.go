@@ -88,10 +88,11 @@ func (v *view) readOnly(name spec.DatasetName) bool {
 	return p != nil && p.Properties["readonly"].Value == "on"
 }
 
-// notOnReadOnly turns what would be done into what can't be done: zfs refuses every change of such a pool.
+// notOnReadOnly turns what would be done into what can't be done: zfs refuses every change of such a pool. What is
+// run there is no change: keys are loaded, and file systems mounted, to save what is on it (2.3.9).
 func notOnReadOnly(pool spec.PoolName, actions []drivers.Action) {
 	for i, a := range actions {
-		if a.Verb == drivers.Blocked {
+		if a.Verb == drivers.Blocked || a.Verb == drivers.Run {
 			continue
 		}
 		actions[i] = drivers.Action{

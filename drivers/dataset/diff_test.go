@@ -246,6 +246,15 @@ func TestDiffHeld(t *testing.T) {
 		"read-only": {func(_ *spec.Spec, o *state.Observed) {
 			o.Pools["tank"].Properties = map[string]state.Property{"readonly": {Value: "on", Source: "-"}}
 		}, "blocked,blocked,blocked"},
+		"read-only, a key and a mount": {func(s *spec.Spec, o *state.Observed) {
+			o.Pools["tank"].Properties = map[string]state.Property{"readonly": {Value: "on", Source: "-"}}
+			s.Datasets["tank/home"].Encryption = &spec.Encryption{Format: "raw", KeyFile: "/k"}
+			o.KeyFiles = map[string]*state.KeyFile{"/k": {Kind: "regular file", Owner: "0", Mode: "600", Size: 32}}
+			home := o.Datasets["tank/home"]
+			home.Mounted, home.KeyStatus, home.EncryptionRoot = false, "unavailable", "tank/home"
+			home.Properties["keyformat"], home.Properties["keylocation"] = state.Property{Value: "raw", Source: "-"}, state.Property{Value: "file:///k", Source: "local"}
+			home.Properties["encryption"] = state.Property{Value: "aes-256-gcm", Source: "-"}
+		}, "blocked,run,blocked,run,blocked"},
 		"another pool":  {func(_ *spec.Spec, o *state.Observed) { o.Recorded = recorded("pool", "tank", "7") }, ""},
 		"the same pool": {func(_ *spec.Spec, o *state.Observed) { o.Recorded = recorded("pool", "tank", o.Pools["tank"].GUID) }, "update,update,create"},
 		"another dataset": {func(_ *spec.Spec, o *state.Observed) { o.Recorded = recorded("dataset", "tank/home", "7") },
