@@ -148,6 +148,15 @@ func TestChangeEncryption(t *testing.T) {
 				verb:  "blocked", risk: "safe", plan: []string{"the key that it has stays in force"},
 				unchanged: func(p *place) { p.want("the format", p.get("keyformat", "raw"), "hex") },
 			},
+			more: []twin{{ // and once more, with the word that it needs
+				after: keyed + "  POOL/raw: {encryption: {format: raw, keyFile: DIR/keys/raw2}}\n",
+				verb:  "update", risk: "irreversible", plan: []string{"zfs change-key -o keyformat=raw"}, yes: true,
+				unchanged: func(p *place) { p.want("the format", p.get("keyformat", "raw"), "hex") },
+				applied: func(p *place) {
+					p.want("the format", p.get("keyformat", "raw"), "raw")
+					must(p.T, "zfs", "load-key", "-n", p.pool+"/raw")
+				},
+			}},
 		},
 	})
 }
@@ -196,6 +205,11 @@ func TestChangeMount(t *testing.T) {
 				verb: "blocked", risk: "safe", plan: []string{"holds files, and mounting there would hide them"},
 				unchanged: func(p *place) { p.want("the place", p.get("mountpoint", "a"), p.path("mnt/a")) },
 			},
+			more: []twin{{ // no more
+				after: keyed + "  POOL/a: {properties: {canmount: off}}\n", verb: "update", risk: "disruptive", plan: []string{"canmount=off"}, yes: true,
+				unchanged: func(p *place) { p.want("a", p.get("mounted", "a"), "yes") },
+				applied:   func(p *place) { p.want("a", p.get("mounted", "a"), "no") },
+			}},
 		},
 	})
 }

@@ -44,6 +44,16 @@ func TestNameChanges(t *testing.T) {
 				plan:      []string{"was renamed by hand, and is POOL/moved now"},
 				unchanged: func(p *place) { p.want("exit status", exitOf(p, "zfs", "list", p.pool+"/new"), "1") },
 			},
+			more: []twin{{ // declared where it is now, and to be renamed while it and what is below are mounted
+				after: with("  POOL/last: {renamedFrom: POOL/moved, properties: {compression: zstd}}\n"),
+				verb:  "update", risk: "disruptive", plan: []string{"zfs rename POOL/moved POOL/last", "go along: POOL/moved/foreign"}, yes: true,
+				unchanged: func(p *place) { p.want("mounted", p.get("mounted", "moved/foreign"), "yes") },
+				applied: func(p *place) {
+					p.want("guid", p.get("guid", "last"), p.guid)
+					p.want("mountpoint", p.get("mountpoint", "last/foreign"), p.path("mnt/last/foreign"))
+					p.want("mounted", p.get("mounted", "last/foreign"), "yes")
+				},
+			}},
 		},
 		{
 			name: "make a clone", before: with("  POOL/golden: {}\n"),
