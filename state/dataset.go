@@ -16,6 +16,7 @@ type Dataset struct {
 	Referenced uint64 `json:"referenced"`
 	Available  uint64 `json:"available"`
 	Mounted    bool   `json:"mounted"`
+	MountedAt  string `json:"mountedAt,omitempty"` // where, if not at its mountpoint
 	Origin     string `json:"origin,omitempty"`
 
 	EncryptionRoot string `json:"encryptionRoot,omitempty"`

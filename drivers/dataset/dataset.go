@@ -37,8 +37,8 @@ func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
 }
 
 // Observe reads every dataset of every declared pool that can be seen, declared or not, in one process per
-// pool (and one more where quotas of users are declared), then looks at declared key files, and in one process at
-// the directories over which something would be mounted. A pool whose datasets can't be read becomes unseen.
+// pool (and one more where quotas of users are declared), then where file systems are mounted, at declared key
+// files, and in one process at the directories over which something would be mounted. A pool whose datasets can't be read becomes unseen.
 func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observed) error {
 	if obs.ZFS.Error != "" {
 		return nil
@@ -53,6 +53,9 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 			}
 			obs.Unseen = append(obs.Unseen, state.Unseen{Pool: string(pool), Why: why("its datasets could not be read", err)})
 		}
+	}
+	if err := d.observeMounts(ctx, obs); err != nil {
+		return err
 	}
 	obs.Renamed = renamed(want, obs)
 	for _, look := range []func(context.Context, *spec.Spec, *state.Observed) error{d.observeOrigins, d.observeExpired, d.observeBusy} {

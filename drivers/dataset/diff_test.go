@@ -191,6 +191,18 @@ func TestDiff(t *testing.T) {
 				"update safe drift: zfs set refreservation=auto tank/b",
 			},
 		},
+		"mounted elsewhere": {
+			want: []string{"tank/a mountpoint=/srv/a", "tank/b", "tank/b/c", "tank/b/u", "tank/d canmount=noauto", "tank/e mountpoint=/srv/e", "tank/f mountpoint=/srv/f", "tank/l"},
+			have: []string{"tank", "tank/a mountpoint=/srv/a at:/old", "tank/b at:/mnt/b", "tank/b/c at:/mnt/b/c", "tank/b/foreign at:/mnt/b/foreign", "tank/b/u unmounted", "tank/d canmount=noauto mountpoint=^/srv/d at:/mnt/d",
+				"tank/e mountpoint=/srv/other at:/srv/e", "tank/f mountpoint=/srv/f at:/srv/x", "tank/g mountpoint=/srv/y at:/srv/f", "tank/l mountpoint=legacy at:/srv/l"},
+			plan: []string{
+				"run disruptive drift: zfs set mountpoint=/srv/a tank/a",
+				"run disruptive drift: zfs inherit -S mountpoint tank/b",
+				"run disruptive drift: zfs inherit -S mountpoint tank/d",
+				"update disruptive drift: zfs set mountpoint=/srv/e tank/e; zfs set dplane:applied=mountpoint tank/e",
+				"blocked drift tank/f: /srv/f is where tank/g is mounted, which would be hidden: declare another mountpoint",
+			},
+		},
 		"another type": {
 			want: []string{"tank/a volume:1M", "tank/b compression=lz4"},
 			have: []string{"tank", "tank/a", "tank/b volume volsize=1048576"},

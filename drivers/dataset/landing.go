@@ -31,6 +31,11 @@ func (v *view) toMount(present []spec.DatasetName) map[string]spec.PoolName {
 		if at := v.comingMountpoint(name); have.Type == "filesystem" && !have.Mounted && v.comingCanmount(name) == "on" && path.IsAbs(at) {
 			places[at] = name.Pool()
 		}
+		if have.Type == "filesystem" && v.misplaced(name) {
+			for _, at := range v.landings(name) {
+				places[at] = name.Pool()
+			}
+		}
 		if v.relocates(name) {
 			for _, at := range v.landing(name) {
 				places[at] = name.Pool()
@@ -52,7 +57,7 @@ func (v *view) landing(name spec.DatasetName) []string {
 	for _, n := range append([]string{string(name)}, v.below(string(name))...) {
 		d := v.Have.Datasets[n]
 		at := v.comingMountpoint(spec.DatasetName(n))
-		if d.Type != "filesystem" || at == d.Properties["mountpoint"].Value || !path.IsAbs(at) {
+		if d.Type != "filesystem" || at == d.Properties["mountpoint"].Value || !path.IsAbs(at) || v.mounted[at] == n { // by hand, it may be there already
 			continue
 		}
 		if canmount := v.comingCanmount(spec.DatasetName(n)); canmount == "on" || canmount == "noauto" && d.Mounted {

@@ -82,7 +82,11 @@ func randomMachine(t *rapid.T) *zfsfake.Fake {
 		props := randomProps(t, name, 5)
 		marked := map[string]bool{}
 		for _, n := range sortedKeys(props) {
-			if _, err := f.Do("zfs set " + quoted(n+"="+props[n]) + " " + name); err == nil { // a mountpoint may be taken
+			stay := ""
+			if n == "mountpoint" && rapid.IntRange(0, 2).Draw(t, "left where it is") == 0 {
+				stay = "-u "
+			}
+			if _, err := f.Do("zfs set " + stay + quoted(n+"="+props[n]) + " " + name); err == nil { // a mountpoint may be taken
 				marked[n] = rapid.Bool().Draw(t, "marked")
 			}
 		}
@@ -345,6 +349,9 @@ func misMounted(f *zfsfake.Fake, name string) string {
 	v := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 	if strings.HasPrefix(v[0], "/") && (v[1] == "on" && v[2] == "no" || v[1] == "off" && v[2] == "yes") {
 		return fmt.Sprintf("%s has mountpoint %s and canmount %s, and mounted is %s", name, v[0], v[1], v[2])
+	}
+	if at := f.Model.Pools["tank"].Datasets[name].At; strings.HasPrefix(v[0], "/") && v[2] == "yes" && at != "" {
+		return fmt.Sprintf("%s has mountpoint %s, and is mounted at %s", name, v[0], at)
 	}
 	return ""
 }

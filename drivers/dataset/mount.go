@@ -27,7 +27,9 @@ func (v *view) mounting(name spec.DatasetName) []drivers.Action {
 	case !path.IsAbs(at): // legacy and none are the operator's own
 	case have.Mounted && canmount == "off" && have.Properties["canmount"].Value == "off":
 		return []drivers.Action{v.unmount(name)}
-	case !have.Mounted && canmount == "on" && !v.mountsItself(name):
+	case v.misplaced(name):
+		return v.remount(name)
+	case !have.Mounted && canmount == "on" && !v.mountsItself(name) && !v.mountedAlong(name):
 		return v.mount(name, at)
 	}
 	return nil
@@ -141,7 +143,9 @@ func (v *view) mount(name spec.DatasetName, at string) []drivers.Action {
 // unmountable says what keeps a file system from being mounted, "" where nothing does.
 func (v *view) unmountable(name spec.DatasetName, at string) string {
 	have := v.have(name)
-	if up := v.strangerAbove(name, at); up != "" {
+	if up := v.strangerAbove(name, at); up != "" && v.Have.Datasets[up].Mounted {
+		return fmt.Sprintf("%s, above it, is mounted at %s, not at its mountpoint, and not declared: zfs unmount %[1]s, zfs mount %[1]s, and apply again", up, v.Have.Datasets[up].MountedAt)
+	} else if up != "" {
 		return fmt.Sprintf("%s, above it, is not mounted either, and not declared: zfs mount %s, and apply again", up, up)
 	}
 	if other := v.mounted[at]; other != "" && other != have.Name {
@@ -160,7 +164,7 @@ func (v *view) unmountable(name spec.DatasetName, at string) string {
 func (v *view) strangerAbove(name spec.DatasetName, at string) string {
 	for up := name.Parent(); up != ""; up = up.Parent() {
 		d := v.have(up)
-		if d == nil || d.Mounted || v.ours(up) || d.Properties["canmount"].Value != "on" {
+		if d == nil || d.Mounted && d.MountedAt == "" || v.ours(up) || d.Properties["canmount"].Value != "on" {
 			continue
 		}
 		if place := v.comingMountpoint(up); path.IsAbs(place) && strings.HasPrefix(at, strings.TrimSuffix(place, "/")+"/") {
@@ -196,6 +200,9 @@ func (v *view) beforeMount(name spec.DatasetName) []string {
 	}
 	for up := name.Parent(); up != ""; up = up.Parent() {
 		if id := v.mounters[string(up)]; id != "" {
+			ids[id] = true
+		}
+		if id := v.remounts[string(up)]; id != "" {
 			ids[id] = true
 		}
 	}
@@ -243,7 +250,7 @@ func (v *view) unmount(name spec.DatasetName) drivers.Action {
 	return drivers.Action{
 		Object: ref(name), GUID: have.GUID, Verb: drivers.Run, Risk: spec.Disruptive,
 		Reason: drivers.Reason{Code: drivers.Drift, At: want.Pos.At(), Observed: observed},
-		Fields: fields, Undo: "mount -t zfs -o zfsutil " + have.Name + " " + have.Properties["mountpoint"].Value + ", by hand",
+		Fields: fields, Undo: "mount -t zfs -o zfsutil " + have.Name + " " + place(have) + ", by hand",
 		Notes: []string{"is refused while somebody uses it"},
 		Steps: []host.Command{zfs.Unmount(have.Name)},
 		Guard: []host.Expect{zfs.ExpectProps(have.Name, map[string]state.Property{

@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/spec"
 )
 
 func TestMounts(t *testing.T) {
@@ -37,6 +40,10 @@ func TestMounts(t *testing.T) {
 		"a stranger above": {
 			have: []string{"tank", "tank/a unmounted", "tank/a/b unmounted"}, want: []string{"tank/a/b"},
 			plan: "blocked drift tank/a/b: tank/a, above it, is not mounted either, and not declared: zfs mount tank/a, and apply again",
+		},
+		"a stranger above that is elsewhere": {
+			have: []string{"tank", "tank/a at:/old", "tank/a/b unmounted"}, want: []string{"tank/a/b"},
+			plan: "blocked drift tank/a/b: tank/a, above it, is mounted at /old, not at its mountpoint, and not declared: zfs unmount tank/a, zfs mount tank/a, and apply again",
 		},
 		"taken": {
 			have: []string{"tank", "tank/a mountpoint=/srv", "tank/b mountpoint=/srv unmounted"}, want: []string{"tank/b"},
@@ -165,5 +172,54 @@ func TestReservationTakenOut(t *testing.T) {
 		if got := strings.Join(text, " | "); got != c.plan {
 			t.Errorf("%s, %s: got %s", c.have, c.want, got)
 		}
+	}
+}
+
+// TestMountsAfterRemount: what follows a remount is mounted by it, or, on OpenZFS 2.1, after it.
+func TestMountsAfterRemount(t *testing.T) {
+	want, obs := declare(t, "tank/a", "tank/a/b"), machine("tank", "tank/a at:/old", "tank/a/b unmounted")
+	if _, text := plan(want, obs); strings.Join(text, " | ") != "run disruptive drift: zfs inherit -S mountpoint tank/a" {
+		t.Error(text)
+	}
+	obs.Occupied = []string{"/tank/a"} // what is below waits for what is blocked
+	if actions, text := plan(want, obs); len(actions) != 2 || actions[0].Verb != drivers.Blocked || !slices.Contains(actions[1].After, actions[0].ID) {
+		t.Error(text)
+	}
+	obs.Occupied = nil
+	obs.ZFS.Userland = "2.1.11-1+deb12u1"
+	actions, text := plan(want, obs)
+	if len(actions) != 2 || actions[1].Steps[0].String() != "zfs mount tank/a/b" || !slices.Contains(actions[1].After, actions[0].ID) {
+		t.Error(text)
+	}
+}
+
+// A file system that `zfs set -u` left where it was is seen there, moved with one command, and then nothing is left to
+// do; what is declared absent is looked for where it is.
+func TestMisplaced(t *testing.T) {
+	f := tankOn(t)
+	for _, line := range []string{"zfs create tank/a", "zfs create tank/a/b", "zfs create tank/gone", "zfs set -u mountpoint=/srv tank/a", "zfs set -u mountpoint=/other tank/gone"} {
+		if _, err := f.Do(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.SetBusy("tank/gone", true)
+	want := declare(t, "tank/a mountpoint=/srv", "tank/gone absent")
+	obs := look(t, f, want)
+	if a, b := obs.Datasets["tank/a"].MountedAt, obs.Datasets["tank/a/b"].MountedAt; a != "/tank/a" || b != "/tank/a/b" || obs.Datasets["tank"].MountedAt != "" {
+		t.Errorf("mounted at %q, %q and %q", a, b, obs.Datasets["tank"].MountedAt)
+	}
+	if len(obs.Busy) != 1 || !strings.Contains(obs.Busy[0].By, "uses /tank/gone/file") {
+		t.Errorf("busy: %v", obs.Busy)
+	}
+	actions, text := plan(want, obs)
+	if len(actions) != 2 || actions[1].Risk != spec.Disruptive || !strings.Contains(strings.Join(actions[1].Notes, "\n"), "1 below it move along: tank/a/b") {
+		t.Fatalf("%s %+v", strings.Join(text, "\n"), actions)
+	}
+	if err := (&Driver{Runner: f}).Apply(t.Context(), actions[1]); err != nil {
+		t.Fatal(err)
+	}
+	obs = look(t, f, want)
+	if actions, text := plan(want, obs); len(actions) != 1 || obs.Datasets["tank/a/b"].MountedAt != "" {
+		t.Errorf("left to do: %s, and tank/a/b at %q", strings.Join(text, "\n"), obs.Datasets["tank/a/b"].MountedAt)
 	}
 }

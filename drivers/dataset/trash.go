@@ -233,7 +233,7 @@ func (t *toTrash) mounted() []*state.Dataset {
 func (t *toTrash) places() []string {
 	var places []string
 	for _, d := range t.mounted() {
-		places = append(places, d.Properties["mountpoint"].Value)
+		places = append(places, place(d))
 	}
 	return places
 }

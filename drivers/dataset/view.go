@@ -21,6 +21,7 @@ type view struct {
 	made     map[string]drivers.Action     // datasets that hold the trash, and are yet to be made
 	loads    map[string]string             // encryption root -> the action that loads its key
 	mounters map[string]string             // dataset -> the action that mounts it, or says why it can't be
+	remounts map[string]string             // dataset -> the action that mounts it where its mountpoint says
 
 	notices    []string
 	toldLocked map[string]bool // encryption roots of which a notice says that they are locked
@@ -30,7 +31,7 @@ func newView(in drivers.Input) *view {
 	v := &view{
 		Input: in, mounted: map[string]string{}, occupied: map[string]bool{},
 		recorded: map[spec.Ref]state.Recorded{}, changes: map[string]map[string]*change{},
-		loads: map[string]string{}, mounters: map[string]string{}, toldLocked: map[string]bool{},
+		loads: map[string]string{}, mounters: map[string]string{}, remounts: map[string]string{}, toldLocked: map[string]bool{},
 		made: map[string]drivers.Action{},
 	}
 	for _, at := range in.Have.Occupied {
@@ -42,7 +43,7 @@ func newView(in drivers.Input) *view {
 	v.names = make([]string, 0, len(in.Have.Datasets))
 	for n, d := range in.Have.Datasets {
 		v.names = append(v.names, n)
-		if at := d.Properties["mountpoint"].Value; d.Mounted && path.IsAbs(at) {
+		if at := place(d); d.Mounted && path.IsAbs(at) {
 			v.mounted[at] = n
 		}
 	}

@@ -76,6 +76,8 @@ func fill(d *state.Dataset, word string) {
 		d.Referenced = bytesOf(v)
 	case "available":
 		d.Available = bytesOf(v)
+	case "at":
+		d.MountedAt = v
 	case "unmounted":
 		d.Mounted = false
 	case "locked":

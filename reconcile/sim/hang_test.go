@@ -42,7 +42,8 @@ datasets: {tank: {properties: {atime: off}}, other/x: {properties: {compression:
 			}
 			pass(t, m, want)
 			for _, c := range m.Watch.All {
-				if p := zfs.PoolNamed(c); p == "" && c.String() != zfs.Version().String() && c.String() != zfs.ListPools().String() {
+				kernel := c.String() == "cat /proc/self/mounts" // asks no pool
+				if p := zfs.PoolNamed(c); p == "" && !kernel && c.String() != zfs.Version().String() && c.String() != zfs.ListPools().String() {
 					t.Errorf("%s names no pool: it would wait for any that hangs", c)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -58,6 +59,44 @@ func TestChangeSpace(t *testing.T) {
 				after: keyed + "  POOL/a: {properties: {\"projectobjquota@7\": 100, \"groupquota@nosuch\": 20M}}\n",
 				verb:  "blocked", risk: "safe", plan: []string{"zfs set dplane:applied=projectobjquota@7 projectquota@7=none POOL/a", "knows no such user, group or project"},
 				unchanged: func(p *place) { p.want("files", p.get("projectobjquota@7", "a"), "100") },
+			},
+		},
+	})
+}
+
+// TestChangePlace: what is mounted elsewhere than its mountpoint says.
+func TestChangePlace(t *testing.T) {
+	const two = keyed + "  POOL/a: {}\n  POOL/a/b: {}\n"
+	mounted := func(p *place, below, at string) bool {
+		return strings.Contains("\n"+must(p.T, "cat", "/proc/self/mounts"), "\n"+p.pool+"/"+below+" "+p.path(at)+" zfs ")
+	}
+	elsewhere := func(p *place) {
+		must(p.T, "zfs", "unmount", p.pool+"/a")
+		if err := os.MkdirAll(p.path("else"), 0o755); err != nil {
+			p.Fatal(err)
+		}
+		must(p.T, "mount", "-t", "zfs", "-o", "zfsutil", p.pool+"/a", p.path("else"))
+	}
+	rows(t, []row{
+		{
+			name: "mount where the mountpoint says", before: two, after: two, hand: elsewhere,
+			verb: "run", risk: "disruptive", plan: []string{"POOL/a is mounted at DIR/else, and its mountpoint is DIR/mnt/a", "zfs inherit -S mountpoint POOL/a"},
+			see: func(p *place) {
+				p.want("a is there", strconv.FormatBool(mounted(p, "a", "mnt/a") && !mounted(p, "a", "else")), "true")
+				p.want("b is there", strconv.FormatBool(mounted(p, "a/b", "mnt/a/b")), "true")
+			},
+			twin: twin{ // over files that it would hide
+				after: two, verb: "blocked", risk: "safe", plan: []string{"DIR/mnt/a holds files, and mounting there would hide them"},
+				hand: func(p *place) {
+					elsewhere(p)
+					if err := os.MkdirAll(p.path("mnt/a"), 0o755); err != nil {
+						p.Fatal(err)
+					}
+					if err := os.WriteFile(p.path("mnt/a/file"), nil, 0o600); err != nil {
+						p.Fatal(err)
+					}
+				},
+				unchanged: func(p *place) { p.want("a is elsewhere", strconv.FormatBool(mounted(p, "a", "else")), "true") },
 			},
 		},
 	})

@@ -189,6 +189,7 @@ func (p *Pool) refusesImport(opts options) *refusal {
 // mountAll mounts what an import mounts.
 func (p *Pool) mountAll() {
 	for n, d := range p.Datasets {
+		d.At = ""
 		d.Mounted = !d.Volume && p.mountable(n) && d.Local["canmount"] != "noauto" && !p.locked(n)
 	}
 }

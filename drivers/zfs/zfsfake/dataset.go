@@ -364,7 +364,7 @@ func (k *call) zfsMount(args []string) int {
 		return k.fail(1, "cannot mount '%s': encryption key not loaded", name)
 	}
 	if k.write(p) {
-		d.Mounted, d.Stale = true, nil
+		d.Mounted, d.At, d.Stale = true, "", nil
 	}
 	return 0
 }
@@ -385,7 +385,7 @@ func (k *call) zfsUnmount(args []string) int {
 	}
 	if k.write(p) {
 		for _, n := range p.below(name) {
-			p.Datasets[n].Mounted = false
+			p.Datasets[n].Mounted, p.Datasets[n].At = false, ""
 		}
 	}
 	return 0

@@ -85,6 +85,7 @@ type Dataset struct {
 	Quotas     map[string]uint64 // userquota@root and its like
 	Written    uint64            // bytes put in, beyond what an empty dataset takes
 	Mounted    bool
+	At         string              `json:",omitempty"` // where it is mounted, if not at its mountpoint
 	Stale      map[string]string   // values that the mount still has, where a refused set changed the property
 	Busy       bool                // somebody has a file of it open
 	Served     string              `json:",omitempty"` // the kernel's file that names the volume as what it serves

@@ -228,7 +228,7 @@ func (k *call) directory(path string) (names []string, exists bool) {
 	}
 	for _, p := range k.Pools {
 		for n, d := range p.Datasets {
-			if at, _ := p.mountpoint(n); d.Mounted && at == path {
+			if d.Mounted && p.place(n) == path {
 				return k.mounted(p, n), true
 			}
 		}
@@ -246,9 +246,9 @@ func (k *call) mounted(p *Pool, name string) []string {
 	if p.Datasets[name].Written > 0 {
 		names = append(names, "data")
 	}
-	at, _ := p.mountpoint(name)
+	at := p.place(name)
 	for n, d := range p.Datasets {
-		if below, _ := p.mountpoint(n); d.Mounted && n != name && strings.HasPrefix(below, at+"/") {
+		if below := p.place(n); d.Mounted && n != name && strings.HasPrefix(below, at+"/") {
 			names = append(names, fmt.Sprint(below[len(at)+1:]))
 		}
 	}

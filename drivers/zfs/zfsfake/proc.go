@@ -37,8 +37,7 @@ func (k *call) findLinks(args []string) int {
 // findUsers is a search of /proc for links to what is open: -lname PATTERN, where * fits / too.
 func (k *call) findUsers(args []string) int {
 	k.each(func(p *Pool, name string, d *Dataset) {
-		at, _ := p.mountpoint(name)
-		target := at + "/file"
+		target := p.place(name) + "/file"
 		if d.Volume {
 			target = device(d)
 		}
@@ -58,15 +57,19 @@ func (k *call) findUsers(args []string) int {
 
 // cat knows the tables of mounts and of swap.
 func (k *call) cat() int {
-	if !slices.Equal(k.argv[1:], []string{"/proc/self/mounts", "/proc/swaps"}) {
+	swaps := slices.Equal(k.argv[1:], []string{"/proc/self/mounts", "/proc/swaps"})
+	if !swaps && !slices.Equal(k.argv[1:], []string{"/proc/self/mounts"}) {
 		return k.fail(1, "cat: this model knows /proc/self/mounts and /proc/swaps alone")
 	}
 	k.printf("/dev/vda / ext4 rw 0 0\n")
 	k.each(func(p *Pool, name string, d *Dataset) {
-		if at, _ := p.mountpoint(name); d.Mounted {
-			k.printf("%s %s zfs rw 0 0\n", strings.ReplaceAll(name, " ", `\040`), strings.ReplaceAll(at, " ", `\040`))
+		if d.Mounted {
+			k.printf("%s %s zfs rw 0 0\n", strings.ReplaceAll(name, " ", `\040`), strings.ReplaceAll(p.place(name), " ", `\040`))
 		}
 	})
+	if !swaps {
+		return 0
+	}
 	k.printf("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")
 	return 0
 }

@@ -12,7 +12,7 @@ import (
 // zfsSet sets properties on one dataset after the other, and ends at none: a refusal of one is told, and the next
 // is tried (zfs_do_set in cmd/zfs).
 func (k *call) zfsSet(args []string) int {
-	_, words, ok := getopt(args, "u")
+	opts, words, ok := getopt(args, "u")
 	at := slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") })
 	if !ok || at < 1 {
 		return k.usage()
@@ -23,7 +23,12 @@ func (k *call) zfsSet(args []string) int {
 		if r != nil {
 			return k.refused(r)
 		}
-		code = max(code, k.setOne(name, all))
+		set := func() { code = max(code, k.setOne(name, all)) }
+		if p := k.Pools[poolOf(name)]; p != nil && opts.has('u') {
+			p.stay(set)
+		} else {
+			set()
+		}
 	}
 	return code
 }
@@ -207,10 +212,10 @@ func (p *Pool) remount(name, prop string) {
 		}
 		switch {
 		case !p.mountable(n):
-			d.Mounted = false
+			d.Mounted, d.At = false, ""
 		case p.locked(n):
-		case prop == "mountpoint" && d.Local["canmount"] != "noauto":
-			d.Mounted = true
+		case prop == "mountpoint" && (d.Local["canmount"] != "noauto" || d.Mounted):
+			d.Mounted, d.At = true, ""
 		}
 	}
 }
