@@ -273,7 +273,9 @@ func follow(moves []*move, want *spec.Spec, actions map[spec.DatasetName][]drive
 				continue
 			}
 			for i := range list {
-				if list[i].Verb != drivers.Blocked {
+				// A mount above both comes first: what the new parent is made in waits for it.
+				mounts := list[i].Verb == drivers.Run && under(m.to, string(name))
+				if list[i].Verb != drivers.Blocked && !mounts {
 					list[i].After = append(list[i].After, m.action.ID)
 				}
 			}
