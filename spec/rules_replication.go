@@ -137,28 +137,6 @@ func (l *loader) follow(n string, way []string, next map[string][]string, state 
 	state[n] = 2
 }
 
-// periods are the lengths of the kept periods, shortest first.
-var periods = []struct {
-	name string
-	d    Duration
-}{
-	{"frequently", 0}, {"hourly", 3600 * second}, {"daily", 24 * 3600 * second},
-	{"weekly", 7 * 24 * 3600 * second}, {"monthly", 31 * 24 * 3600 * second}, {"yearly", 366 * 24 * 3600 * second},
-}
-
-// Period is the longest time between two snapshots of the schedule; 0 where it takes none.
-func (s *Schedule) Period() Duration {
-	for _, p := range periods {
-		if s.Keep[p.name] > 0 {
-			if p.name == "frequently" {
-				return s.FrequentPeriod
-			}
-			return p.d
-		}
-	}
-	return 0
-}
-
 // Schedule is the schedule that covers a dataset, nil if none does.
 func (s *Spec) Schedule(name DatasetName) *Schedule {
 	for ; name != ""; name = name.Parent() {
