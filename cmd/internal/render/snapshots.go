@@ -1,0 +1,156 @@
+package render
+
+import (
+	"io"
+	"strconv"
+	"time"
+)
+
+// Explained is what a policy does with a list of snapshots.
+type Explained struct {
+	Snapshots []ExplainedSnapshot
+	Next      time.Time // when the next one is due; zero for never
+	Now       time.Time
+	Zone      *time.Location
+}
+
+// ExplainedSnapshot is what becomes of one, and why.
+type ExplainedSnapshot struct {
+	Name    string
+	Keep    bool
+	Reasons []string
+	Goes    time.Time // zero where nothing tells
+}
+
+// Simulated is what a policy did over a stretch of time.
+type Simulated struct {
+	From, Until time.Time
+	Periods     []SimulatedPeriod // shortest first
+	Exist, Most int               // snapshots at the end, and at most
+}
+
+// SimulatedPeriod is what one period took and keeps at the end.
+type SimulatedPeriod struct {
+	Name        string
+	Taken, Kept int
+}
+
+type explainDocument struct {
+	Version   int               `json:"version"`
+	Snapshots []explainSnapshot `json:"snapshots"`
+	Next      *time.Time        `json:"next"`
+}
+
+type explainSnapshot struct {
+	Name     string     `json:"name"`
+	Decision string     `json:"decision"`
+	Reasons  []string   `json:"reasons"`
+	Goes     *time.Time `json:"goes"`
+}
+
+// ExplainJSON is {"version": 1, "snapshots": [{"name", "decision": "keep" or "destroy", "reasons", "goes"}], "next"}.
+func ExplainJSON(e Explained) ([]byte, error) {
+	doc := explainDocument{Version: 1, Snapshots: []explainSnapshot{}, Next: optional(e.Next)}
+	for _, s := range e.Snapshots {
+		doc.Snapshots = append(doc.Snapshots, explainSnapshot{s.Name, s.decision(), list(s.Reasons), optional(s.Goes)})
+	}
+	return document(doc)
+}
+
+func (s ExplainedSnapshot) decision() string {
+	if s.Keep {
+		return "keep"
+	}
+	return "destroy"
+}
+
+// optional is nil for the zero time, which JSON shows as null.
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// ExplainText writes it for people: each snapshot with what becomes of it, in the zone of the policy.
+func ExplainText(w io.Writer, e Explained, opt TextOptions) error {
+	t := &text{opt: opt}
+	rows, destroys := [][]string{}, 0
+	for _, s := range e.Snapshots {
+		if !s.Keep {
+			destroys++
+		}
+		for i, why := range s.Reasons {
+			name, decision := clean(s.Name), s.decision()
+			if i > 0 {
+				name, decision = "", ""
+			}
+			rows = append(rows, []string{decision, name, clean(why)})
+		}
+		if !s.Goes.IsZero() {
+			rows = append(rows, []string{"", "", "goes " + zoned(s.Goes, e.Zone)})
+		}
+	}
+	t.table("", rows, func(_, col int, cell string) string {
+		switch {
+		case col == 0 && cell != "" && cell[0] == 'd':
+			return t.in(red, cell)
+		case col == 0:
+			return t.in(green, cell)
+		}
+		return cell
+	})
+	if len(rows) > 0 {
+		t.printf("\n")
+	}
+	t.printf("%d to keep, %d to destroy at %s.\n", len(e.Snapshots)-destroys, destroys, zoned(e.Now, e.Zone))
+	switch {
+	case e.Next.IsZero():
+		t.printf("None is ever due.\n")
+	case e.Next.After(e.Now):
+		t.printf("The next one is due %s.\n", zoned(e.Next, e.Zone))
+	default:
+		t.printf("One is due now.\n")
+	}
+	return t.writeTo(w)
+}
+
+func zoned(at time.Time, zone *time.Location) string {
+	return at.In(zone).Format("2006-01-02 15:04:05 -0700")
+}
+
+type simulateDocument struct {
+	Version int                       `json:"version"`
+	From    time.Time                 `json:"from"`
+	Until   time.Time                 `json:"until"`
+	Periods map[string]simulatePeriod `json:"periods"`
+	Exist   int                       `json:"exist"`
+	Most    int                       `json:"most"`
+}
+
+type simulatePeriod struct {
+	Taken int `json:"taken"`
+	Kept  int `json:"kept"`
+}
+
+// SimulateJSON is {"version": 1, "from", "until", "periods": {"hourly": {"taken", "kept"}}, "exist", "most"}.
+func SimulateJSON(s Simulated) ([]byte, error) {
+	doc := simulateDocument{1, s.From.UTC(), s.Until.UTC(), map[string]simulatePeriod{}, s.Exist, s.Most}
+	for _, p := range s.Periods {
+		doc.Periods[p.Name] = simulatePeriod{p.Taken, p.Kept}
+	}
+	return document(doc)
+}
+
+// SimulateText writes it for people.
+func SimulateText(w io.Writer, s Simulated, opt TextOptions) error {
+	t := &text{opt: opt}
+	rows := [][]string{{"period", "boundaries", "kept at the end"}}
+	for _, p := range s.Periods {
+		rows = append(rows, []string{p.Name, strconv.Itoa(p.Taken), strconv.Itoa(p.Kept)})
+	}
+	t.table("", rows, nil)
+	t.printf("\nFrom %s until %s: %d snapshots exist at the end, and %d at most.\n", timeText(s.From), timeText(s.Until), s.Exist, s.Most)
+	return t.writeTo(w)
+}
