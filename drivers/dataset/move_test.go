@@ -60,6 +60,15 @@ func TestRename(t *testing.T) {
 				"update safe drift: zfs set atime=off dplane:applied=atime tank/p/new",
 			},
 		},
+		"a quota below what moves in": {
+			want: []string{"tank/p quota=10M", "tank/p/new renamed:tank/old"},
+			have: []string{"tank", "tank/old", "tank/p"},
+			edit: func(_ *spec.Spec, obs *state.Observed) { obs.Datasets["tank/old"].Used = 20 << 20 },
+			plan: []string{
+				"blocked drift tank/p: 10M is below the 20971520 bytes that are used: free space first, or declare more",
+				"update disruptive drift: zfs rename tank/old tank/p/new",
+			},
+		},
 		"done": {
 			want: []string{"tank/new renamed:tank/old"}, have: []string{"tank", "tank/new"},
 		},

@@ -37,6 +37,9 @@ func project(have *state.Observed, from, to string) *state.Observed {
 		d.Properties = replanted(&d, above(&after, spec.DatasetName(d.Name)), from, to)
 		after.Datasets[d.Name] = &d
 	}
+	if d := have.Datasets[from]; d != nil {
+		moveIn(&after, spec.DatasetName(from).Parent(), spec.DatasetName(to).Parent(), d.Used)
+	}
 	after.Snapshots = slices.Clone(have.Snapshots)
 	for i, s := range after.Snapshots {
 		after.Snapshots[i].Dataset = state.Follow(s.Dataset, from, to)
@@ -46,6 +49,18 @@ func project(have *state.Observed, from, to string) *state.Observed {
 		}
 	}
 	return &after
+}
+
+// moveIn counts what moved in, so that no quota is planned below it. What moved out counts on: a value may be set before
+// the rename.
+func moveIn(after *state.Observed, old, parent spec.DatasetName, used uint64) {
+	for up := parent; up != ""; up = up.Parent() {
+		if d := after.Datasets[string(up)]; d != nil && !old.Under(up) {
+			d := *d
+			d.Used += used
+			after.Datasets[string(up)] = &d
+		}
+	}
 }
 
 // above is the nearest dataset that is there above a name; a parent that is yet to be made passes on what it
