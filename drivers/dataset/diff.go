@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -88,11 +89,11 @@ func (v *view) readOnly(name spec.DatasetName) bool {
 	return p != nil && p.Properties["readonly"].Value == "on"
 }
 
-// notOnReadOnly turns what would be done into what can't be done: zfs refuses every change of such a pool. What is
-// run there is no change: keys are loaded, and file systems mounted, to save what is on it (2.3.9).
+// notOnReadOnly turns what would be done into what can't be done: zfs refuses every change of such a pool. To load a key
+// and to mount or unmount is none, and saves what is on it (2.3.9).
 func notOnReadOnly(pool spec.PoolName, actions []drivers.Action) {
 	for i, a := range actions {
-		if a.Verb == drivers.Blocked || a.Verb == drivers.Run {
+		if a.Verb == drivers.Blocked || !slices.ContainsFunc(a.Steps, zfs.Changes) {
 			continue
 		}
 		actions[i] = drivers.Action{

@@ -267,6 +267,11 @@ func TestDiffHeld(t *testing.T) {
 			home.Properties["keyformat"], home.Properties["keylocation"] = state.Property{Value: "raw", Source: "-"}, state.Property{Value: "file:///k", Source: "local"}
 			home.Properties["encryption"] = state.Property{Value: "aes-256-gcm", Source: "-"}
 		}, "blocked,run,blocked,run,blocked"},
+		"read-only, mounted elsewhere": {func(_ *spec.Spec, o *state.Observed) {
+			o.Pools["tank"].Properties = map[string]state.Property{"readonly": {Value: "on", Source: "-"}}
+			home := o.Datasets["tank/home"]
+			home.Mounted, home.MountedAt = true, "/elsewhere"
+		}, "blocked,blocked,blocked,blocked"},
 		"another pool":  {func(_ *spec.Spec, o *state.Observed) { o.Recorded = recorded("pool", "tank", "7") }, ""},
 		"the same pool": {func(_ *spec.Spec, o *state.Observed) { o.Recorded = recorded("pool", "tank", o.Pools["tank"].GUID) }, "update,update,create"},
 		"another dataset": {func(_ *spec.Spec, o *state.Observed) { o.Recorded = recorded("dataset", "tank/home", "7") },

@@ -76,6 +76,12 @@ func RenameUnmounted(d *state.Dataset, from, to string) host.Command {
 func Mount(name string) host.Command   { return host.Write("zfs", "mount", name) }
 func Unmount(name string) host.Command { return host.Write("zfs", "unmount", name) }
 
+// Changes tells whether a command changes what is on the disks of a pool: loading a key, mounting and unmounting don't,
+// and succeed where the pool is imported read-only.
+func Changes(c host.Command) bool {
+	return c.Effect == host.Writes && !(c.Argv[0] == "zfs" && slices.Contains([]string{"load-key", "mount", "unmount"}, c.Argv[1]))
+}
+
 // most is how many names stand in one command, and mostBytes how long a list of snapshots is: far below the
 // kernel's limits (2 MiB for all, 128 KiB for one word).
 const (
