@@ -25,6 +25,7 @@ var rooms = []struct{ room, may, why string }{
 	{"drivers/host/process", "drivers/host", "an edge"},
 	{"drivers/zfs", "drivers/host state spec", "the language decides nothing"},
 	{"drivers/zfs/zfsfake", "drivers/host drivers/zfs state spec", "a model behind the runner"},
+	{"drivers/drivertest", "drivers state spec", "tests only: what those of several kinds share"},
 	{"drivers/*", "drivers drivers/host drivers/zfs state spec", "no kind imports another, a process or SQL"},
 	{"reconcile", "drivers drivers/host state spec", "order and consent know no kind"},
 	{"reconcile/sim", "...", "tests only: it joins everything"},

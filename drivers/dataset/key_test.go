@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/drivertest"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/spec"
@@ -235,7 +236,7 @@ func TestKeysAreNotShown(t *testing.T) {
 	var said strings.Builder
 	r := listening{f, &said}
 	actions, text := plan(want, look(t, r, want))
-	said.WriteString(asText(actions) + strings.Join(text, "\n"))
+	said.WriteString(drivertest.Text(actions) + strings.Join(text, "\n"))
 	for _, secret := range []string{rawKey, "correct horse", hexKey} {
 		if strings.Contains(said.String(), secret) {
 			t.Errorf("%q is shown", secret)
