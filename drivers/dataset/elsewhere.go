@@ -57,8 +57,12 @@ func place(d *state.Dataset) string {
 // misplaced tells whether a dataset is mounted where its mountpoint does not say, and no change of that mountpoint moves
 // it. legacy and none are the operator's own.
 func (v *view) misplaced(name spec.DatasetName) bool {
-	d := v.have(name)
-	return d.Mounted && d.MountedAt != "" && path.IsAbs(d.Properties["mountpoint"].Value) && len(v.moving(name)) == 0
+	return elsewhere(v.have(name)) && len(v.moving(name)) == 0
+}
+
+// elsewhere tells whether a dataset is mounted where its mountpoint does not say.
+func elsewhere(d *state.Dataset) bool {
+	return d.Mounted && d.MountedAt != "" && path.IsAbs(d.Properties["mountpoint"].Value)
 }
 
 // along are the mounted file systems that move with one whose mountpoint is set again, itself first: those below that

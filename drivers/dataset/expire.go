@@ -23,7 +23,7 @@ func (d *Driver) observeExpired(ctx context.Context, want *spec.Spec, obs *state
 	v := newView(drivers.Input{Want: want, Have: obs, Now: obs.At})
 	places := map[string][]string{} // by pool
 	for _, e := range v.trash() {
-		if v.due(e) {
+		if v.due(e) && v.Want.Datasets[e.Trashed.Name] != nil {
 			pool := string(spec.DatasetName(e.place()).Pool())
 			places[pool] = append(places[pool], e.place())
 		}
@@ -41,14 +41,14 @@ func (d *Driver) observeExpired(ctx context.Context, want *spec.Spec, obs *state
 func (v *view) trashed() (actions []drivers.Action, notices []string) {
 	for _, e := range v.trash() {
 		want := v.Want.Datasets[e.Trashed.Name]
-		if want == nil {
-			want = &spec.Dataset{Name: e.Trashed.Name}
-		}
-		if v.due(e) {
+		switch {
+		case want == nil: // what no file names is never destroyed
+			notices = append(notices, v.waiting(e)+"; no file names it any more: declared with `absent: true` it goes, once that is allowed")
+			continue
+		case v.due(e):
 			actions = append(actions, v.destroy(e, want))
 			continue
-		}
-		if want.Absent {
+		case want.Absent:
 			actions = append(actions, v.finish(e, want)...)
 		}
 		notices = append(notices, v.waiting(e))

@@ -31,7 +31,7 @@ func (v *view) toMount(present []spec.DatasetName) map[string]spec.PoolName {
 		if at := v.comingMountpoint(name); have.Type == "filesystem" && !have.Mounted && v.comingCanmount(name) == "on" && path.IsAbs(at) {
 			places[at] = name.Pool()
 		}
-		if have.Type == "filesystem" && v.misplaced(name) {
+		if have.Type == "filesystem" && elsewhere(have) { // also where a change of its mountpoint may yet be refused
 			for _, at := range v.landings(name) {
 				places[at] = name.Pool()
 			}

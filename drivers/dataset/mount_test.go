@@ -223,3 +223,19 @@ func TestMisplaced(t *testing.T) {
 		t.Errorf("left to do: %s, and tank/a/b at %q", strings.Join(text, "\n"), obs.Datasets["tank/a/b"].MountedAt)
 	}
 }
+
+// Also where a change of its mountpoint is refused, it is not mounted over the files where it belongs.
+func TestMisplacedOverFiles(t *testing.T) {
+	f := tankOn(t)
+	for _, line := range []string{"zfs create tank/a", "zfs create -o mountpoint=/other tank/b", "zfs set -u mountpoint=/srv tank/a"} {
+		if _, err := f.Do(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.AddDir("/srv", "file")
+	want := declare(t, "tank/a mountpoint=/other")
+	actions, text := plan(want, look(t, f, want))
+	if len(runnable(actions)) > 0 || !strings.Contains(strings.Join(text, "\n"), "/srv holds files") {
+		t.Error(strings.Join(text, "\n"))
+	}
+}

@@ -298,7 +298,6 @@ func TestActTwo(t *testing.T) {
 		"another snapshot":       {func(_ *spec.Spec, o *state.Observed) { o.Snapshots[0].GUID = "14" }, ""},
 		"one less":               {func(_ *spec.Spec, o *state.Observed) { o.Snapshots = o.Snapshots[1:] }, ""},
 		"a dataset less":         {func(_ *spec.Spec, o *state.Observed) { delete(o.Datasets, place+"/x"); o.Snapshots = o.Snapshots[:2] }, ""},
-		"left the files":         {func(s *spec.Spec, _ *state.Observed) { clear(s.Datasets) }, "same"},
 		"a hold":                 {func(_ *spec.Spec, o *state.Observed) { o.Snapshots[1].Holds = 2 }, place + "@b has 2 holds"},
 		"a clone":                {func(_ *spec.Spec, o *state.Observed) { o.Snapshots[1].Clones = []string{"tank/web"} }, "tank/web is a clone of " + place + "@b"},
 		"a clone within":         {func(_ *spec.Spec, o *state.Observed) { o.Snapshots[1].Clones = []string{place + "/x"} }, "same"},
@@ -315,6 +314,10 @@ func TestActTwo(t *testing.T) {
 		case c.note != "" && c.note != "same" && (b.Actions[0].Verb != drivers.Blocked || !strings.Contains(strings.Join(b.Actions[0].Notes, "\n"), c.note)):
 			t.Errorf("%s: %+v", name, b.Actions[0])
 		}
+	}
+	left := func(s *spec.Spec, _ *state.Observed) { clear(s.Datasets) }
+	if r := twoActs(t, due, left); len(r.Actions) > 0 || !strings.Contains(strings.Join(r.Notices, "\n"), "no file names it any more") {
+		t.Errorf("what no file names is destroyed: %+v", r)
 	}
 	short := func(s *spec.Spec, _ *state.Observed) { s.Daemon.Trash = spec.Duration(time.Minute) }
 	if r := twoActs(t, time.Unix(3599, 0), short); len(r.Actions) > 0 {
