@@ -121,7 +121,28 @@ func (s *Store) checkpoint(ctx context.Context) error {
 	return nil
 }
 
+// patient is how long a database that others hold is waited for.
+const patient = 5 * time.Second
+
+// openFile tries again for a while where others hold the file: SQLite does not wait (_busy_timeout) where two processes
+// turn a new file to write-ahead logging at once.
 func openFile(path string) (*Store, error) {
+	over := time.After(patient)
+	for {
+		s, err := openOnce(path)
+		var e sqlite3.Error
+		if !errors.As(err, &e) || e.Code != sqlite3.ErrBusy && e.Code != sqlite3.ErrLocked {
+			return s, err
+		}
+		select {
+		case <-over:
+			return nil, err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func openOnce(path string) (*Store, error) {
 	w := sql.OpenDB(connector{dsn: dsn(path, "_journal_mode=WAL&_synchronous=FULL&_busy_timeout=5000&_foreign_keys=on&_txlock=immediate")})
 	w.SetMaxOpenConns(1)
 	if err := quickCheck(w); err != nil {
