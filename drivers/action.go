@@ -67,7 +67,8 @@ type Action struct {
 	Destroy []string         `json:"destroy,omitempty"` // guids of the snapshots that go
 	Ends    []string         `json:"-"`                 // guids of the datasets that go on purpose: what was known of them ends
 	Waits   []spec.Ref       `json:"-"`                 // objects whose actions come first, where they have any
-	// Named tells that a person named on the command line what this destroys (Input.Wipe): it needs no --allow.
+	// Named tells that a person named on the command line what this destroys (Input.Wipe): it needs no --allow, and
+	// goes only for an action that waits for it.
 	Named bool `json:"-"`
 	// Scheduled is work that recurs (a scrub): it is no change, so no exit status and no limit counts it.
 	Scheduled bool `json:"scheduled,omitempty"`

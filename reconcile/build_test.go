@@ -67,8 +67,11 @@ func show(p *Plan) string {
 func TestNamed(t *testing.T) {
 	wipe := act("destroy pool t destructive")
 	wipe.Named = true
+	wipe.Identify()
+	taker := act("create dataset t/x safe")
+	taker.After = []string{wipe.ID}
 	in := drivers.Input{Want: &spec.Spec{}, Have: state.NewObserved(time.Unix(0, 0), "h")}
-	p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{wipe}}}, ByHand(&spec.Limits{}, nil))
+	p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{wipe, taker}}}, ByHand(&spec.Limits{}, nil))
 	if !p.Actions[0].Runnable() || p.Limit != "" {
 		t.Errorf("held: %q, limit %q", p.Actions[0].Held, p.Limit)
 	}

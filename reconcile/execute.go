@@ -39,12 +39,13 @@ func (o Outcomes) Count(outcomes ...string) int {
 // go on when one fails; what waited for it is skipped.
 func (l *Loop) execute(ctx context.Context, p *Plan, by string, allow map[string]bool) Outcomes {
 	var out Outcomes
-	failed := map[string]string{} // id -> what failed
+	failed := map[string]string{} // id -> what was not carried out
 	for _, a := range p.Actions {
 		if !a.Runnable() {
+			failed[a.ID] = a.Object.String()
 			continue
 		}
-		o := l.one(ctx, a, p.Generation, by, a.Named || allow[a.ID], failed)
+		o := l.one(ctx, a, p.Generation, by, a.Named || allow[a.ID], p.vain(a, failed))
 		if o.Outcome != state.Done {
 			failed[a.ID] = a.Object.String()
 		}
@@ -56,15 +57,10 @@ func (l *Loop) execute(ctx context.Context, p *Plan, by string, allow map[string
 	return out
 }
 
-func (l *Loop) one(ctx context.Context, a Planned, generation, by string, allowed bool, failed map[string]string) Outcome {
-	var because []string
-	for _, id := range a.After {
-		if what := failed[id]; what != "" {
-			because = append(because, what)
-		}
-	}
-	if len(because) > 0 {
-		err := fmt.Errorf("%s %s: skipped, it waited for %s", a.Verb, a.Object, strings.Join(because, ", "))
+// one carries out one action, unless vain says why it can't come to anything.
+func (l *Loop) one(ctx context.Context, a Planned, generation, by string, allowed bool, vain string) Outcome {
+	if vain != "" {
+		err := fmt.Errorf("%s %s: skipped, %s", a.Verb, a.Object, vain)
 		l.note(err.Error(), generation)
 		return Outcome{a, state.Skipped, err}
 	}

@@ -58,25 +58,16 @@ func (c Consent) spent() Consent {
 // far as it is known before; declared is the number of declared objects.
 func (c Consent) gate(p *Plan, verdict map[string]string, declared int) {
 	for i := range p.Actions {
-		a := &p.Actions[i]
-		if a.Held == "" {
+		if a := &p.Actions[i]; a.Held == "" {
 			a.Held = c.hold(a.Action, p.ObservedAt)
 		}
-		for _, id := range a.After {
-			if why := verdict[id]; why != "" && a.Held == "" && a.Verb != drivers.Blocked {
-				a.Held = "waits for " + why
-			}
-		}
-		switch {
-		case a.Verb == drivers.Blocked:
-			verdict[a.ID] = a.Object.String() + ", which is blocked"
-		case a.Held != "":
-			verdict[a.ID] = a.Object.String() + ", which is held"
-		}
 	}
+	p.follow(verdict) // what waits anyway does not count
 	if c.Limits != nil {
 		c.limit(p, declared)
+		p.follow(verdict)
 	}
+	p.spare(verdict)
 }
 
 // names tells whether a person named the action, or what it destroys.
