@@ -21,6 +21,7 @@ type Consent struct {
 	Restore    map[string]bool   // datasets that a person wants back from the trash: drivers.Input.Restore
 	Select     Selection         // the part that is meant
 	Pause      string            // why nothing at all is done now
+	Trying     bool              // what is done is taken back unless it is confirmed: no time for scheduled work
 	Taken      *Try              // what was taken back the last time it was tried: not done unasked; nil: nothing
 	Patience   *Patience         // of the loop with what fails and what is fought over; nil: a person's
 	Secrets    bool              // somebody at a terminal can be asked for a secret
@@ -48,9 +49,10 @@ func cutOff(files map[string][]byte) string {
 	return ""
 }
 
-// spent is what is left of a consent once it was used: an id or a disk that was named holds for one action, once.
+// spent is what is left of a consent once it was used: an id or a disk that was named holds for one action, once, and
+// what is due waits for no try that is over.
 func (c Consent) spent() Consent {
-	c.Allow, c.Wipe, c.Restore = nil, nil, nil
+	c.Allow, c.Wipe, c.Restore, c.Trying = nil, nil, nil, false
 	return c
 }
 
@@ -81,6 +83,8 @@ func (c Consent) hold(a drivers.Action, now time.Time) string {
 		return c.Pause
 	case !c.Secrets && prompt(a) != "":
 		return "asks for the " + prompt(a) + ": dplane apply at a terminal"
+	case c.Trying && a.Scheduled:
+		return "is not done while something is tried"
 	case c.names(a):
 		return ""
 	case a.Risk == spec.Destructive:

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -24,5 +25,21 @@ func TestScheduledWork(t *testing.T) {
 	}
 	if n := p.Pending(); n != 1 {
 		t.Errorf("%d actions are pending", n)
+	}
+}
+
+// A scrub that is due does not refuse a try: it waits for the time of it.
+func TestScheduledWorkWaitsForTry(t *testing.T) {
+	scrub := drivers.Action{Object: spec.Ref{Kind: spec.KindPool, Name: "tank"}, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true, Fields: []drivers.Field{{Name: "scrub"}}}
+	scrub.Steps = []host.Command{host.Write("zpool", "scrub", "tank")}
+	scrub.Identify()
+	c := ByHand(nil, map[string]bool{scrub.ID: true})
+	c.Trying = true
+	p := planOf(c, scrub, act("update dataset tank/a safe"))
+	if want := "run tank (is not done while something is tried)\nupdate tank/a"; show(p) != want {
+		t.Errorf("got\n%s\nwant\n%s", show(p), want)
+	}
+	if p := planOf(c.spent(), scrub); !p.Actions[0].Runnable() {
+		t.Errorf("after it, it is held: %s", p.Actions[0].Held)
 	}
 }

@@ -92,7 +92,7 @@ func (a *app) consent(f applyFlags, want *spec.Spec, part reconcile.Selection) r
 	if f.allowLimits {
 		c.Limits = nil
 	}
-	c.Select, c.Wipe, c.Secrets = part, f.wipes, isTerminal(a.stdin)
+	c.Select, c.Wipe, c.Secrets, c.Trying = part, f.wipes, isTerminal(a.stdin), f.try > 0
 	return c
 }
 

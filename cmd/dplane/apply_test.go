@@ -2,8 +2,10 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -34,6 +36,16 @@ func TestApplyCode(t *testing.T) {
 		}
 		if got := applyCode(s, c.saved); got != c.want {
 			t.Errorf("%s: exit code %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+// A try leaves scheduled work for later: it can't be taken back.
+func TestConsentOfTry(t *testing.T) {
+	a, want := &app{}, &spec.Spec{}
+	for try, trying := range map[time.Duration]bool{0: false, time.Minute: true} {
+		if c := a.consent(applyFlags{try: try}, want, reconcile.Selection{}); c.Trying != trying {
+			t.Errorf("--try %s: trying is %t", try, c.Trying)
 		}
 	}
 }
