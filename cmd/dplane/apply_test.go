@@ -1,9 +1,12 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/dplaneos/dplane/cmd/internal/render"
+	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -47,5 +50,22 @@ func TestConsentOfTry(t *testing.T) {
 		if c := a.consent(applyFlags{try: try}, want, reconcile.Selection{}); c.Trying != trying {
 			t.Errorf("--try %s: trying is %t", try, c.Trying)
 		}
+	}
+}
+
+// Scheduled work that became due meanwhile, or that waits, is no change that is left.
+func TestApplyCodeOfScheduledWork(t *testing.T) {
+	scrub := reconcile.Planned{Action: drivers.Action{Verb: drivers.Run, Scheduled: true}}
+	waits := scrub
+	waits.Held = "held"
+	s := reconcile.Step{Plan: &reconcile.Plan{}, Remaining: &reconcile.Plan{Actions: []reconcile.Planned{scrub, waits}}, Outcomes: reconcile.Outcomes{{Outcome: state.Done}}}
+	for _, saved := range []bool{false, true} {
+		if got := applyCode(s, saved); got != 0 {
+			t.Errorf("saved %t: exit code %d", saved, got)
+		}
+	}
+	var out strings.Builder
+	if err := render.OutcomesText(&out, s); err != nil || out.String() != "Applied: 1 action done.\n" {
+		t.Errorf("%v, said %q", err, &out)
 	}
 }

@@ -334,7 +334,7 @@ func (d *daemon) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.left = fmt.Sprintf("%d to do", len(s.Remaining.Actions))
+	d.left = fmt.Sprintf("%d to do", s.Remaining.Pending())
 	for _, fight := range d.patience.Learn(s, d.loop.Clock.Now()) {
 		d.log.Warn("somebody else keeps changing it", "fight", fight)
 		d.event(ctx, "drift", state.Warn, fight)

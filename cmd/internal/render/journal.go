@@ -156,7 +156,7 @@ func OutcomesText(w io.Writer, s reconcile.Step) error {
 	if bad > 0 {
 		line += fmt.Sprintf(", %d not", bad)
 	}
-	if n := len(s.Remaining.Actions); n > 0 {
+	if n := s.Remaining.Pending(); n > 0 {
 		line += fmt.Sprintf("; %s left, `dplane plan` shows why", count(n, "action"))
 	}
 	t.printf("%s.\n", line)
