@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/dplaneos/dplane/drivers/host"
@@ -38,27 +40,54 @@ func (a *app) accept(ctx context.Context, l *reconcile.Loop, want *spec.Spec, by
 	return l.Store.Log(ctx, state.Event{At: l.Clock.Now(), Type: "configuration", Level: "info", Generation: want.Generation, Message: msg})
 }
 
-// released says what an earlier generation declared and this one does not: one line, or none.
+// released says what an earlier generation declared and this one does not: the objects in one line, and what is no longer
+// declared of others in one.
 func released(last state.Generation, want *spec.Spec) []string {
 	before, err := reload(last)
 	if err != nil {
 		return nil // written by another release, whose files this one can't read
 	}
-	var gone []string
+	var gone, values []string
 	for _, n := range before.PoolNames() {
 		if want.Pools[n] == nil {
 			gone = append(gone, "pool "+string(n))
+			continue
+		}
+		for _, name := range undeclared(before.Pools[n], want.Pools[n]) {
+			values = append(values, name+" of pool "+string(n))
 		}
 	}
 	for _, n := range before.DatasetNames() {
-		if want.Datasets[n] == nil {
+		switch now := want.Datasets[n]; {
+		case now == nil:
 			gone = append(gone, "dataset "+string(n))
+		case len(before.Datasets[n].Properties) > 0 && now.Properties == nil && !now.Absent: // one of several goes back
+			values = append(values, "the properties of dataset "+string(n))
 		}
 	}
-	if len(gone) == 0 {
-		return nil
+	var lines []string
+	if len(gone) > 0 {
+		lines = append(lines, "no longer declared, so released and left alone: "+strings.Join(gone, ", "))
 	}
-	return []string{"no longer declared, so released and left alone: " + strings.Join(gone, ", ")}
+	if len(values) > 0 {
+		lines = append(lines, "no longer declared, so left as they are: "+strings.Join(values, ", "))
+	}
+	return lines
+}
+
+// undeclared are the properties that left the files of a pool. Nothing tells what they were before dplane set them, and
+// zpool has no inherit.
+func undeclared(before, now *spec.Pool) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(before.Properties)) {
+		if _, still := now.Properties[name]; !still {
+			names = append(names, name)
+		}
+	}
+	if before.Compatibility != "" && now.Compatibility == "" {
+		names = append(names, "compatibility")
+	}
+	return names
 }
 
 // addReleased notes in the plan what left the files since the generation that was in force last.
