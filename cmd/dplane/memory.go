@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
-	"github.com/dplaneos/dplane/state"
 	"github.com/dplaneos/dplane/state/sqlite"
 )
 
@@ -23,23 +20,7 @@ destroy, forget ends the memory of the name and of what was below it. Nothing on
 		Args:    args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.named(c.Context(), args[0], "dplane forget", func(_ *spec.Spec, db *sqlite.Store) error {
-				return a.endMemory(c.Context(), db, args[0], "forgotten")
-			})
-		},
-	}
-}
-
-func (a *app) adopt() *cobra.Command {
-	return &cobra.Command{
-		Use:   "adopt NAME",
-		Short: "Accept a pool or dataset that took the name of one seen before",
-		Long: `A pool whose guid is not the recorded one is left alone as a whole: it may be a stranger's disk. adopt ends the
-memory of the old one; the next pass records the one that is there now. Nothing on the machine is changed.`,
-		Example: "  dplane adopt usb",
-		Args:    args(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return a.named(c.Context(), args[0], "dplane adopt", func(_ *spec.Spec, db *sqlite.Store) error {
-				return a.endMemory(c.Context(), db, args[0], "adopted")
+				return a.endMemory(c.Context(), db, args[0])
 			})
 		},
 	}
@@ -68,7 +49,7 @@ func (a *app) named(ctx context.Context, name, who string, do func(want *spec.Sp
 	return do(want, db)
 }
 
-func (a *app) endMemory(ctx context.Context, db *sqlite.Store, name, did string) error {
+func (a *app) endMemory(ctx context.Context, db *sqlite.Store, name string) error {
 	n, err := db.Forget(ctx, name)
 	if err != nil {
 		return fmt.Errorf("forget %s: %w", name, err)
@@ -76,16 +57,5 @@ func (a *app) endMemory(ctx context.Context, db *sqlite.Store, name, did string)
 	if n == 0 {
 		return failf("dplane status lists what is known", "%s is not recorded", name)
 	}
-	msg := fmt.Sprintf("%s: %d recorded object(s) %s", name, n, did)
-	doc := []byte(msg + "\n")
-	if a.json {
-		if doc, err = json.Marshal(map[string]any{"version": 1, "name": name, did: n}); err != nil {
-			return err
-		}
-		doc = append(doc, '\n')
-	}
-	if err := a.print(doc, nil); err != nil {
-		return err
-	}
-	return db.Log(ctx, state.Event{At: reconcile.Wall{}.Now(), Type: "approval", Level: "info", Message: msg + " by " + who()})
+	return a.told(ctx, db, fmt.Sprintf("%s: %d recorded object(s) forgotten", name, n), map[string]any{"version": 1, "name": name, "forgotten": n})
 }

@@ -172,6 +172,36 @@ func (s *Store) Forget(ctx context.Context, name string) (int, error) {
 	return int(n), err
 }
 
+// Adopt remembers what was observed in the place of these memories; one whose name nothing has ends. What else is
+// remembered, of names below them too, stays as it is.
+func (s *Store) Adopt(ctx context.Context, o *state.Observed, old []state.Recorded) error {
+	objects, err := objectsOf(o)
+	if err != nil {
+		return err
+	}
+	tx, err := s.w.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
+	gives := map[[2]string]bool{}
+	for _, r := range old {
+		gives[[2]string{r.Kind, r.Name}] = true
+		if _, err := tx.ExecContext(ctx, "DELETE FROM observed WHERE kind = ? AND name = ? AND guid = ?", r.Kind, r.Name, r.GUID); err != nil {
+			return fmt.Errorf("end the memory of %s %s: %w", r.Kind, r.Name, err)
+		}
+	}
+	for _, x := range objects {
+		if !gives[[2]string{x.kind, x.name}] {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO observed VALUES (?, ?, ?, ?, ?, ?, NULL)", x.kind, x.name, x.guid, x.hash, x.body, nanos(o.At)); err != nil {
+			return fmt.Errorf("remember %s %s: %w", x.kind, x.name, err)
+		}
+	}
+	return tx.Commit()
+}
+
 // readObserved fills in the objects that the last pass saw. Datasets come without their properties: they
 // are nine tenths of the bytes, and what reads a record (status) has no use for them.
 func readObserved(ctx context.Context, tx *sql.Tx, o *state.Observed) error {

@@ -129,6 +129,32 @@ func TestAStrangerUnderAKnownNameIsNotAdopted(t *testing.T) {
 	}
 }
 
+func TestAdoptReplacesOneMemory(t *testing.T) {
+	s := open(t)
+	must(t, s.SaveRecord(ctx, record(observed(t0))))
+	o := observed(t0.Add(time.Minute))
+	o.Datasets["tank/a"].GUID = "99"
+	delete(o.Datasets, "tank/a/b")
+	delete(o.Datasets, "tank/ab")
+	before := recorded(t, s)
+	must(t, s.Adopt(ctx, o, []state.Recorded{before["dataset tank/a"], before["dataset tank/ab"]}))
+	m := recorded(t, s)
+	if a := m["dataset tank/a"]; a.GUID != "99" || !a.First.Equal(o.At) {
+		t.Errorf("the new one is not known: %+v", a)
+	}
+	if m["dataset tank/a/b"] != before["dataset tank/a/b"] || m["dataset tank"] != before["dataset tank"] {
+		t.Error("what was not adopted is not known as before:", m)
+	}
+	if _, known := m["dataset tank/ab"]; known || len(m) != 4 {
+		t.Error("what is not there is known still:", m)
+	}
+	must(t, s.Adopt(ctx, o, []state.Recorded{before["dataset tank/a/b"]}))
+	must(t, s.SaveRecord(ctx, record(o)))
+	if m := recorded(t, s); len(m) != 3 || m["dataset tank/a"].GUID != "99" {
+		t.Error(m)
+	}
+}
+
 func TestForgetTakesWhatIsBelow(t *testing.T) {
 	s := open(t)
 	must(t, s.SaveRecord(ctx, record(observed(t0))))
