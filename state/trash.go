@@ -28,17 +28,19 @@ type Trashed struct {
 }
 
 // Trashed reads the marks of act one. Only local ones count, with the guid of the dataset itself: those of a
-// parent, or that came with a stream, are another's.
+// parent, or that came with a stream, are another's. The name is in the pool that the dataset is in, which may have been
+// imported under another name since: nothing else takes a dataset with its guid into another pool.
 func (d *Dataset) Trashed() (Trashed, bool) {
 	name, guid, at := d.Properties[TrashName], d.Properties[TrashGUID], d.Properties[TrashTime]
 	if !name.Local() || !guid.Local() || guid.Value != d.GUID {
 		return Trashed{}, false
 	}
 	parsed, err := spec.ParseDatasetName(name.Value)
-	if err != nil || parsed.IsRoot() || parsed.InTrash() || string(parsed.Pool()) != string(spec.DatasetName(d.Name).Pool()) {
+	if err != nil || parsed.IsRoot() || parsed.InTrash() {
 		return Trashed{}, false
 	}
-	t := Trashed{Name: parsed}
+	pool := spec.DatasetName(d.Name).Pool()
+	t := Trashed{Name: spec.DatasetName(pool) + parsed[len(parsed.Pool()):]}
 	if when, err := time.Parse(time.RFC3339, at.Value); err == nil && at.Local() {
 		t.At = when
 	}

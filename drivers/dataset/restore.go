@@ -94,7 +94,8 @@ func (v *view) strange(e entry) int {
 // begun tells whether act one left marks on a dataset that still has, or has again, its name.
 func (v *view) begun(d *state.Dataset) bool {
 	guid, name := d.Properties[state.TrashGUID], d.Properties[state.TrashName]
-	return guid.Local() && guid.Value == d.GUID && !d.InTrash() && (!name.Local() || name.Value == d.Name)
+	t, marked := d.Trashed()
+	return guid.Local() && guid.Value == d.GUID && !d.InTrash() && (!name.Local() || marked && string(t.Name) == d.Name)
 }
 
 // back takes act one back, from wherever it is: in the trash (from), or still under its name (from is to).

@@ -14,7 +14,7 @@ import (
 func trashedAs(obs *state.Observed, name, was string, at time.Time) *state.Dataset {
 	d := obs.Datasets[name]
 	delete(obs.Datasets, name)
-	d.Name, d.Mounted = "tank/.dplane-trash/"+d.GUID, false
+	d.Name, d.Mounted = string(spec.DatasetName(name).Pool())+"/.dplane-trash/"+d.GUID, false
 	obs.Datasets[d.Name] = d
 	local := func(v string) state.Property { return state.Property{Value: v, Source: "local"} }
 	d.Properties[state.TrashName], d.Properties[state.TrashGUID] = local(was), local(d.GUID)
@@ -209,10 +209,7 @@ func TestTrashMarks(t *testing.T) {
 		"received": func(d *state.Dataset) {
 			d.Properties[state.TrashName] = state.Property{Value: "tank/old", Source: "received"}
 		},
-		"another's guid": func(d *state.Dataset) { d.GUID = "9" },
-		"a name elsewhere": func(d *state.Dataset) {
-			d.Properties[state.TrashName] = state.Property{Value: "other/old", Source: "local"}
-		},
+		"another's guid":   func(d *state.Dataset) { d.GUID = "9" },
 		"a pool's name":    func(d *state.Dataset) { d.Properties[state.TrashName] = state.Property{Value: "tank", Source: "local"} },
 		"no name":          func(d *state.Dataset) { d.Properties[state.TrashName] = state.Property{Value: "-rf", Source: "local"} },
 		"another place":    func(d *state.Dataset) { d.Name = "tank/.dplane-trash/7" },
@@ -234,6 +231,22 @@ func TestTrashMarks(t *testing.T) {
 	d := &state.Dataset{Properties: map[string]state.Property{state.TrashCanmount: {Value: "-o x", Source: "local"}}}
 	if _, ok := d.Kept(state.TrashCanmount); ok {
 		t.Error("a value that is none is taken")
+	}
+}
+
+// A pool may be imported under another name: what is in its trash, or was on its way there, is then of that pool.
+func TestTrashOfAPoolWithAnotherName(t *testing.T) {
+	obs := machine("pond", "pond/old", "pond/begun")
+	d, begun := trashedAs(obs, "pond/old", "tank/old", time.Unix(0, 0)), obs.Datasets["pond/begun"]
+	if got, ok := d.Trashed(); !ok || got.Name != "pond/old" || !d.InTrash() {
+		t.Errorf("%+v %t", got, ok)
+	}
+	begun.Properties[state.TrashGUID] = state.Property{Value: begun.GUID, Source: "local"}
+	for name, want := range map[string]bool{"tank/begun": true, "pond/begun": true, "tank/other": false} {
+		begun.Properties[state.TrashName] = state.Property{Value: name, Source: "local"}
+		if newView(drivers.Input{Want: &spec.Spec{}, Have: obs}).begun(begun) != want {
+			t.Errorf("an act one of %s that stopped: seen is %t", name, !want)
+		}
 	}
 }
 

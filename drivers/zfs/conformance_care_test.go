@@ -135,4 +135,15 @@ func importPool(m *machine, _ string) {
 	m.do(zfs.ImportPool([]string{m.dir}, guid))
 	m.has(pool, "pool:guid="+guid+" (-)")
 	m.refused(1, errStatus, zfs.ImportPool([]string{m.dir}, guid))
+
+	// Under another name it is the same pool, with the same datasets.
+	root := strings.TrimSpace(m.do(host.Read("zfs", "get", "-Hp", "-o", "value", "guid", pool)))
+	for _, names := range [][2]string{{pool, pool + "r"}, {pool + "r", pool}} {
+		m.do(host.Write("zpool", "export", names[0]))
+		m.do(host.Write("zpool", "import", "-d", m.dir, names[0], names[1]))
+		m.has(names[1], "pool:guid="+guid+" (-)")
+		if now := strings.TrimSpace(m.do(host.Read("zfs", "get", "-Hp", "-o", "value", "guid", names[1]))); now != root {
+			m.t.Errorf("the root dataset has the guid %s, and had %s", now, root)
+		}
+	}
 }

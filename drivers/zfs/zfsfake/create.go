@@ -225,11 +225,14 @@ func (k *call) zpoolImport(args []string) int {
 	if i < 0 {
 		return k.fail(1, "cannot import '%s': no such pool available", operands[0])
 	}
-	p := found[i]
+	p, name := found[i], operands[len(operands)-1]
+	if len(operands) == 1 {
+		name = p.Name
+	}
 	switch {
-	case k.Pools[p.Name] == nil:
-	case k.Pools[p.Name].GUID != p.GUID && operands[0] == p.GUID:
-		return k.fail(1, "cannot import '%s': pool already exists", p.Name)
+	case k.Pools[name] == nil:
+	case k.Pools[name].GUID != p.GUID && operands[0] == p.GUID:
+		return k.fail(1, "cannot import '%s': pool already exists", name)
 	default:
 		return k.fail(1, "cannot import '%s': a pool with that name already exists\nuse the form 'zpool import <pool | id> <newpool>' to give it a new name", operands[0])
 	}
@@ -238,12 +241,22 @@ func (k *call) zpoolImport(args []string) int {
 	}
 	delete(k.Away, p.GUID)
 	p.lock()
-	k.Pools[p.Name] = p
+	p.rename(name)
+	k.Pools[name] = p
 	p.Foreign, p.ReadOnly = false, slices.Contains(opts['o'], "readonly=on")
 	p.mountAll()
 	k.label(p, 0)
 	k.wrote, k.historyPool = true, p.Name
 	return 0
+}
+
+// rename gives a pool another name, and so all its datasets.
+func (p *Pool) rename(name string) {
+	all := map[string]*Dataset{}
+	for n, d := range p.Datasets {
+		all[name+strings.TrimPrefix(n, p.Name)] = d
+	}
+	p.Name, p.Datasets, p.kids, p.used = name, all, nil, nil
 }
 
 func (k *call) findAway(dirs []string) []*Pool {
