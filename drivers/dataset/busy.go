@@ -23,12 +23,15 @@ const usersTimeout = 5 * time.Minute
 // holds open.
 func (d *Driver) observeBusy(ctx context.Context, want *spec.Spec, obs *state.Observed) error {
 	v := newView(drivers.Input{Want: want, Have: obs})
+	d.trees = map[string]*toTrash{}
 	for _, name := range want.DatasetNames() {
 		have := v.have(name)
 		if have == nil || !want.Datasets[name].Absent || name.IsRoot() || !v.reachable(name) {
 			continue
 		}
-		busy, err := d.users(ctx, v.newToTrash(have))
+		t := v.newToTrash(have)
+		d.trees[have.GUID] = t
+		busy, err := d.users(ctx, t)
 		if err != nil {
 			if ctx.Err() != nil {
 				return fmt.Errorf("observe who uses %s: %w", name, err)
@@ -40,6 +43,26 @@ func (d *Driver) observeBusy(ctx context.Context, want *spec.Spec, obs *state.Ob
 		}
 	}
 	return nil
+}
+
+// stillUnused looks once more who uses what act one is to take away: between a plan and a person's yes, a machine may
+// have begun to use a volume, or a container a file system.
+func (d *Driver) stillUnused(ctx context.Context, a drivers.Action) error {
+	t := d.trees[a.GUID]
+	if t == nil || a.Verb != drivers.Destroy || a.Risk == spec.Destructive {
+		return nil
+	}
+	busy, err := d.users(ctx, t)
+	if err != nil {
+		return fmt.Errorf("see who uses %s: %w", a.Object.Name, err)
+	}
+	if len(busy) == 0 {
+		return nil
+	}
+	return &host.Unexpected{
+		Expect: host.Expect{Command: host.Read("cat", "/proc/self/mounts", "/proc/swaps"), Means: "nobody uses " + a.Object.Name},
+		Got:    host.Result{Stdout: []byte(strings.Join(busy, "; "))},
+	}
 }
 
 // users are those of one tree, one line each.

@@ -38,6 +38,8 @@ type change struct {
 	moved bool
 	// sparse is how a volume's reservation comes and goes with volume.sparse: reserve or unreserve.
 	sparse rank
+	// waits are the changes that come first: they take away what is mounted in the way of this one.
+	waits []*change
 	// action is the id of the action it became part of.
 	action string
 }

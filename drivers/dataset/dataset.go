@@ -23,6 +23,7 @@ type Driver struct {
 	Runner host.Runner
 
 	delegations delegations
+	trees       map[string]*toTrash // what is declared absent, as it was observed last, by guid
 }
 
 var _ drivers.Driver = (*Driver)(nil)
@@ -33,6 +34,9 @@ func (d *Driver) Kind() spec.Kind { return spec.KindDataset }
 // Apply carries one action out.
 func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
 	defer d.changed(a.Object.Name)
+	if err := d.stillUnused(ctx, a); err != nil {
+		return err
+	}
 	return drivers.Apply(ctx, d.Runner, a)
 }
 

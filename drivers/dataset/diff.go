@@ -43,6 +43,7 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 	for _, name := range present { // parents first
 		actions[name] = append(actions[name], v.mounting(name)...)
 	}
+	v.afterMoves(actions)
 	v.createAfterMounts(actions)
 	v.allowAll(actions, present)
 	follow(moves, in.Want, actions)
@@ -66,6 +67,7 @@ func (d *Driver) Diff(in drivers.Input) drivers.Result {
 	for _, name := range slices.Sorted(maps.Keys(actions)) { // wanted back, and not in the files
 		all = append(all, actions[name]...)
 	}
+	v.untangle(all)
 	rest, notices := v.trashed()
 	all = append(all, rest...)
 	for i, a := range all {

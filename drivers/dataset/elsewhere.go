@@ -134,7 +134,8 @@ func (v *view) remount(name spec.DatasetName) []drivers.Action {
 // mountedAlong tells whether a remount above mounts what is not mounted and follows it: OpenZFS 2.1 does not.
 func (v *view) mountedAlong(name spec.DatasetName) bool {
 	for up := name.Parent(); up != "" && !v.Have.ZFS.Is21(); up = up.Parent() {
-		if v.remounts[string(up)] != "" && follows(v.have(name), "mountpoint", up) {
+		have := v.have(name)
+		if v.remounts[string(up)] != "" && follows(have, "mountpoint", up) && have.Properties["canmount"].Value == "on" { // now: what this plan sets comes later
 			return true
 		}
 	}

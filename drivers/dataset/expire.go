@@ -23,7 +23,7 @@ func (d *Driver) observeExpired(ctx context.Context, want *spec.Spec, obs *state
 	v := newView(drivers.Input{Want: want, Have: obs, Now: obs.At})
 	places := map[string][]string{} // by pool
 	for _, e := range v.trash() {
-		if v.due(e) && v.Want.Datasets[e.Trashed.Name] != nil {
+		if want := v.Want.Datasets[e.Trashed.Name]; want != nil && want.Absent && v.due(e) {
 			pool := string(spec.DatasetName(e.place()).Pool())
 			places[pool] = append(places[pool], e.place())
 		}
@@ -41,17 +41,16 @@ func (d *Driver) observeExpired(ctx context.Context, want *spec.Spec, obs *state
 func (v *view) trashed() (actions []drivers.Action, notices []string) {
 	for _, e := range v.trash() {
 		want := v.Want.Datasets[e.Trashed.Name]
-		switch {
-		case want == nil: // what no file names is never destroyed
-			notices = append(notices, v.waiting(e)+"; no file names it any more: declared with `absent: true` it goes, once that is allowed")
-			continue
-		case v.due(e):
+		switch absent := want != nil && want.Absent; {
+		case absent && v.due(e):
 			actions = append(actions, v.destroy(e, want))
 			continue
-		case want.Absent:
+		case absent:
 			actions = append(actions, v.finish(e, want)...)
+			notices = append(notices, v.waiting(e))
+		default: // nothing but that is a wish to destroy it
+			notices = append(notices, v.waiting(e)+"; no file declares it absent any more, so that it stays")
 		}
-		notices = append(notices, v.waiting(e))
 	}
 	slices.Reverse(actions)
 	return actions, notices

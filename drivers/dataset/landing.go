@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/spec"
 )
@@ -67,30 +68,97 @@ func (v *view) landing(name spec.DatasetName) []string {
 	return places
 }
 
-// keepVisible refuses a change of mountpoint that would hide files or what is mounted there: zfs mounts over both.
+// keepVisible refuses a change of mountpoint that would hide files or what is mounted there, for zfs mounts over both,
+// and one that something mounted inside prevents. What is in the way and moves away itself comes first. A refusal may be
+// in the way of another change: it goes on until nothing more is refused.
 func (v *view) keepVisible(present []spec.DatasetName) {
-	for _, name := range present { // parents first
-		if !v.relocates(name) {
-			continue
-		}
-		if note := v.hidden(name); note != "" {
+	for again := true; again; {
+		again = false
+		for _, name := range present { // parents first
+			if !v.relocates(name) {
+				continue
+			}
 			c := v.changes[string(name)]["mountpoint"]
-			c.deed, c.note = refuse, note
+			c.waits = nil
+			note := v.hidden(name, c)
+			if note == "" {
+				note = v.inside(name, c)
+			}
+			if note == "" && c.waitsFor(c, map[*change]bool{}) {
+				note = "its new place is taken by what waits for its old one: declare another mountpoint for one of them first"
+			}
+			if note != "" {
+				c.deed, c.note, again = refuse, note, true
+			}
 		}
 	}
 }
 
+// waitsFor tells whether a change waits for another one, over whatever stands between.
+func (c *change) waitsFor(other *change, seen map[*change]bool) bool {
+	if seen[c] {
+		return false
+	}
+	seen[c] = true
+	return slices.ContainsFunc(c.waits, func(w *change) bool { return w == other || w.waitsFor(other, seen) })
+}
+
 // hidden says what a change of mountpoint would hide, "" where nothing is.
-func (v *view) hidden(name spec.DatasetName) string {
+func (v *view) hidden(name spec.DatasetName, c *change) string {
 	for _, at := range v.landing(name) {
-		if other := v.mounted[at]; other != "" && v.comingMountpoint(spec.DatasetName(other)) == at {
-			return fmt.Sprintf("%s is the mountpoint of %s, which would be hidden: declare another mountpoint", at, other)
-		}
-		if v.occupied[at] {
+		other := v.mounted[at]
+		stays := other == "" || slices.Contains(v.moving(spec.DatasetName(other)), c) // or goes along, in the same command
+		switch {
+		case stays && v.occupied[at]:
 			return at + " holds files, and mounting there would hide them: move them away, or declare another mountpoint"
+		case stays:
+		case v.comingMountpoint(spec.DatasetName(other)) == at:
+			return fmt.Sprintf("%s is the mountpoint of %s, which would be hidden: declare another mountpoint", at, other)
+		case len(v.moving(spec.DatasetName(other))) == 0:
+			return fmt.Sprintf("%s is where %s is mounted, which would be hidden: zfs unmount %s, or declare another mountpoint", at, other, host.Read(other))
+		default:
+			c.waits = append(c.waits, v.moving(spec.DatasetName(other))...)
 		}
 	}
 	return ""
+}
+
+// inside says what is mounted inside what a change of mountpoint unmounts, and stays: zfs refuses the change then.
+func (v *view) inside(name spec.DatasetName, c *change) string {
+	for _, n := range append([]string{string(name)}, v.below(string(name))...) {
+		d := v.Have.Datasets[n]
+		if !d.Mounted || !path.IsAbs(place(d)) || !slices.Contains(v.moving(spec.DatasetName(n)), c) {
+			continue
+		}
+		for _, other := range v.mountedUnder(place(d)) {
+			moves := v.moving(spec.DatasetName(other))
+			switch o := v.Have.Datasets[other]; {
+			case slices.Contains(moves, c):
+			case len(moves) > 0 && !under(v.comingMountpoint(spec.DatasetName(other)), place(d)):
+				c.waits = append(c.waits, moves...)
+			default:
+				return fmt.Sprintf("%s is mounted inside it, at %s, and does not move along, so that zfs can't unmount it: zfs unmount %s, and apply again", other, place(o), host.Read(other))
+			}
+		}
+	}
+	return ""
+}
+
+// afterMoves lets a change of mountpoint wait for those that clear its way.
+func (v *view) afterMoves(actions map[spec.DatasetName][]drivers.Action) {
+	for name, all := range actions {
+		c := v.changes[string(name)]["mountpoint"]
+		if c == nil || len(c.waits) == 0 {
+			continue
+		}
+		for i := range all {
+			for _, w := range c.waits {
+				if all[i].ID == c.action && w.action != "" && w.action != c.action && !slices.Contains(all[i].After, w.action) {
+					all[i].After = append(all[i].After, w.action)
+				}
+			}
+		}
+	}
 }
 
 // expectLanding are the guards of changes: nothing is where file systems will be mounted.

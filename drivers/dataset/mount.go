@@ -271,3 +271,36 @@ func (v *view) createAfterMounts(actions map[spec.DatasetName][]drivers.Action) 
 		}
 	}
 }
+
+// untangle lets a create go before a mount above it where the mount waits for it, over whatever stands between: a rename
+// into what is created comes before what changes above it.
+func (v *view) untangle(all []drivers.Action) {
+	mount, before, makes := map[string]bool{}, map[string][]string{}, map[spec.Ref]string{}
+	for _, id := range v.mounters {
+		mount[id] = true
+	}
+	for i := range all {
+		if all[i].Identify(); all[i].Verb == drivers.Create {
+			makes[all[i].Object] = all[i].ID
+		}
+	}
+	for _, a := range all {
+		before[a.ID] = slices.Clone(a.After)
+		for _, ref := range a.Waits {
+			before[a.ID] = append(before[a.ID], makes[ref])
+		}
+	}
+	var waits func(id, on string, seen map[string]bool) bool
+	waits = func(id, on string, seen map[string]bool) bool {
+		if seen[id] {
+			return false
+		}
+		seen[id] = true
+		return id == on || slices.ContainsFunc(before[id], func(next string) bool { return waits(next, on, seen) })
+	}
+	for i, a := range all {
+		if a.Verb == drivers.Create {
+			all[i].After = slices.DeleteFunc(a.After, func(id string) bool { return mount[id] && waits(id, a.ID, map[string]bool{}) })
+		}
+	}
+}

@@ -93,11 +93,19 @@ func (t *toTrash) obstacles(want *spec.Dataset, have *state.Dataset) (code strin
 	if want.Name.IsRoot() {
 		return drivers.Drift, []string{"a pool's root dataset goes with its pool alone, and dplane never destroys a pool: zpool destroy, by hand"}
 	}
-	if t.foreign(spec.KindDataset, t.name, have.GUID) {
-		return drivers.Drift, []string{fmt.Sprintf("%s has the guid %s; the one known by that name had %s: if it is meant all the same: dplane adopt %[1]s", t.name, have.GUID, t.recorded[ref(want.Name)].GUID)}
+	for _, d := range t.list {
+		if t.foreign(spec.KindDataset, d.Name, d.GUID) {
+			notes = append(notes, fmt.Sprintf("%s has the guid %s; the one known by that name had %s: if it is meant all the same: dplane adopt %[1]s", d.Name, d.GUID, t.recorded[ref(spec.DatasetName(d.Name))].GUID))
+		}
+	}
+	if len(notes) > 0 {
+		return drivers.Drift, notes
 	}
 	if others := t.undeclared(); len(others) > 0 {
 		notes = append(notes, fmt.Sprintf("%d dataset(s) below it are not declared absent: %s: declare each absent too, or move it away", len(others), listed(others)))
+	}
+	if kept := t.kept(); len(kept) > 0 {
+		notes = append(notes, fmt.Sprintf("its own trash still holds %s: wait until they may be destroyed, or bring them back (dplane restore)", listed(kept)))
 	}
 	notes = append(notes, t.used()...)
 	for _, b := range t.Have.Busy {
@@ -113,10 +121,25 @@ func (t *toTrash) undeclared() []string {
 	var names []string
 	for _, d := range t.list[1:] {
 		want := t.Want.Datasets[spec.DatasetName(d.Name)]
-		empty := spec.DatasetName(d.Name).IsTrash() && len(t.below(d.Name)) == 0
-		if (want == nil || !want.Absent) && !empty {
+		if (want == nil || !want.Absent) && !spec.DatasetName(d.Name).InTrash() && !spec.DatasetName(d.Name).IsTrash() {
 			names = append(names, d.Name)
 		}
+	}
+	return names
+}
+
+// kept is what the trash below the tree's own encryption root holds, by the names it had.
+func (t *toTrash) kept() []string {
+	var names []string
+	for _, d := range t.list[1:] {
+		if !spec.DatasetName(d.Name).Parent().IsTrash() {
+			continue
+		}
+		name := d.Name
+		if was, ok := d.Trashed(); ok {
+			name = string(was.Name)
+		}
+		names = append(names, name)
 	}
 	return names
 }
@@ -322,6 +345,8 @@ func (t *toTrash) marks(d *state.Dataset, top bool) map[string]string {
 	m := map[string]string{}
 	if old, begun := d.Trashed(); top && (!begun || string(old.Name) != d.Name || old.At.IsZero()) {
 		m[state.TrashName], m[state.TrashGUID] = d.Name, d.GUID
+	}
+	if top { // the grace begins when it gets there, whatever an earlier act one wrote
 		m[state.TrashTime] = t.Now.UTC().Format(time.RFC3339)
 	}
 	for prop, mark := range keptBy {
@@ -344,7 +369,7 @@ var keptBy = map[string]string{"canmount": state.TrashCanmount, "readonly": stat
 
 // unremember takes the marks away that remember wrote; those of an act one that was interrupted stay.
 func (t *toTrash) unremember() []host.Command {
-	if len(t.marks(t.list[0], true)) == 0 || t.list[0].Properties[state.TrashGUID].Local() {
+	if t.list[0].Properties[state.TrashGUID].Local() {
 		return []host.Command{}
 	}
 	return clearMarks(t.tree(), t.name)

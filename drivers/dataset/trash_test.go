@@ -79,7 +79,7 @@ func TestTrash(t *testing.T) {
 		},
 		"one that holds something does not": {
 			want: []string{"tank/enc absent"}, have: []string{"tank", "tank/enc", "tank/enc/.dplane-trash", "tank/enc/.dplane-trash/7"},
-			plan: []string{"blocked drift tank/enc: 2 dataset(s) below it are not declared absent"},
+			plan: []string{"blocked drift tank/enc: its own trash still holds"},
 		},
 		"a pool's root": {
 			want: []string{"tank absent"}, have: []string{"tank"},
@@ -329,7 +329,7 @@ func TestActTwo(t *testing.T) {
 		}
 	}
 	left := func(s *spec.Spec, _ *state.Observed) { clear(s.Datasets) }
-	if r := twoActs(t, due, left); len(r.Actions) > 0 || !strings.Contains(strings.Join(r.Notices, "\n"), "no file names it any more") {
+	if r := twoActs(t, due, left); len(r.Actions) > 0 || !strings.Contains(strings.Join(r.Notices, "\n"), "no file declares it absent any more") {
 		t.Errorf("what no file names is destroyed: %+v", r)
 	}
 	short := func(s *spec.Spec, _ *state.Observed) { s.Daemon.Trash = spec.Duration(time.Minute) }
@@ -340,6 +340,15 @@ func TestActTwo(t *testing.T) {
 		t.Error("an hour is over")
 	}
 	back := func(s *spec.Spec, _ *state.Observed) { s.Datasets["tank/old"].Absent = false }
+	blockedBack := func(s *spec.Spec, o *state.Observed) {
+		back(s, o)
+		o.Occupied = append(o.Occupied, "/tank/old")
+	}
+	for _, a := range twoActs(t, due, blockedBack).Actions {
+		if a.Verb == drivers.Destroy {
+			t.Errorf("what is wanted back is destroyed, where it can't come back: %+v", a)
+		}
+	}
 	if r := twoActs(t, due, back); len(r.Actions) != 2 || r.Actions[1].Reason.Code != drivers.Trashed || r.Actions[0].Object.Name != "tank/old/x" || r.Actions[0].After[0] != r.Actions[1].ID {
 		t.Errorf("declared again, it comes back: %+v", r.Actions)
 	}

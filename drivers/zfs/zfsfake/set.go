@@ -66,14 +66,37 @@ func (p *Pool) inUse(name string, a assignment) *refusal {
 	if a.name != "mountpoint" && (a.name != "canmount" || a.value != "off") {
 		return nil
 	}
+	movers := map[string]string{} // name -> where it is mounted
 	for _, n := range p.below(name) {
-		at, source := p.mountpoint(n)
-		moves := n == name || a.name == "mountpoint" && strings.HasPrefix(source, "inherited")
-		if d := p.Datasets[n]; d.Busy && d.Mounted && moves {
-			return refuse(1, "cannot unmount '%s': pool or dataset is busy", at)
+		_, source := p.mountpoint(n)
+		moves := n == name || a.name == "mountpoint" && (source == "default" || strings.HasPrefix(source, "inherited"))
+		if d := p.Datasets[n]; d.Mounted && moves {
+			movers[n] = p.mountedAt(n)
+			if d.Busy {
+				return refuse(1, "cannot unmount '%s': pool or dataset is busy", movers[n])
+			}
+		}
+	}
+	for n, d := range p.Datasets {
+		if _, moves := movers[n]; moves || !d.Mounted || a.name != "mountpoint" {
+			continue
+		}
+		for _, at := range movers { // what else is mounted inside keeps it (2.3.9)
+			if strings.HasPrefix(p.mountedAt(n), strings.TrimSuffix(at, "/")+"/") {
+				return refuse(255, "cannot unmount '%s': pool or dataset is busy", at)
+			}
 		}
 	}
 	return nil
+}
+
+// mountedAt is where a mounted file system is.
+func (p *Pool) mountedAt(name string) string {
+	if at := p.Datasets[name].At; at != "" {
+		return at
+	}
+	at, _ := p.mountpoint(name)
+	return at
 }
 
 // mountOptions are properties that are options of the mount as well.
