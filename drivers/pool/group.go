@@ -161,6 +161,9 @@ func (p *planner) attach(g *group, d spec.Device) {
 	if l := p.layout.find(d.Path); l != nil {
 		obstacles = append(obstacles, isSpare(d.Path))
 	}
+	if p.replaced[g.top] { // while it runs, ZFS expands no raidz, and makes no mirror of a single device
+		obstacles = append(obstacles, p.afterReplaced(g.top))
+	}
 	switch how := kind(g.top.Vdev); {
 	case strings.HasPrefix(how, "draid"):
 		p.blocked(s.at, s.field, s.observed, "a draid never grows: add another vdev, or make another pool with that layout and copy (zfs send)")

@@ -65,6 +65,7 @@ func (p *planner) remove(t *top, d spec.Device) {
 		obstacles = append(obstacles, p.roomless(t)...)
 	}
 	obstacles = append(obstacles, p.missingFeature("device_removal", "remove a vdev")...)
+	obstacles = append(obstacles, p.standing()...)
 	if p.removal {
 		obstacles = append(obstacles, "a pool removes one vdev at a time: it comes after the one that is planned")
 	}
@@ -80,4 +81,24 @@ func (p *planner) remains() bool {
 		}
 	}
 	return false
+}
+
+// standing says of which places two devices share, or will: while a mirror has one, ZFS removes no data vdev at all
+// (spa_vdev_remove_top_check in module/zfs/vdev_removal.c).
+func (p *planner) standing() (why []string) {
+	for _, t := range p.layout.tops {
+		if p.replaced[t] {
+			why = append(why, p.afterReplaced(t))
+		}
+		for _, s := range t.slots {
+			if stand(s.vdev) && kind(t.Vdev) == "mirror" {
+				why = append(why, "a spare or a replacement stands in "+s.vdev.Name+" of "+nameOf(t.Vdev)+", and meanwhile ZFS removes no vdev: settle that first")
+			}
+		}
+	}
+	return why
+}
+
+func (p *planner) afterReplaced(t *top) string {
+	return "a device of " + nameOf(t.Vdev) + " is to be replaced: it comes after that"
 }

@@ -134,7 +134,14 @@ func TestTopologyChanges(t *testing.T) {
 		"detach the only copy": {mirror + ";zpool offline tank /d/a", "vdevs: [{stripe: [/d/a]}], remove: [/d/b]", "safe: zpool online tank /d/a\nblocked: no other device of mirror-0 is online: it holds the only copy", "irreversible: zpool detach tank /d/b"},
 		"attach, then detach": {mirror, "vdevs: [{mirror: [/d/a, /d/c]}], remove: [/d/b]", "disruptive: zpool attach tank /d/a /d/c\nblocked: it stays until /d/c is attached and resilvered",
 			"irreversible: zpool detach tank /d/b"},
-		"remove a vdev":     {two, "vdevs: [{mirror: [/d/a, /d/b]}], remove: [/d/c, /d/d]", "irreversible: zpool remove tank mirror-1", "notice: pool tank: /d/c (p.yaml:1) is not...\nnotice: pool tank: /d/d..."},
+		"remove a vdev": {two, "vdevs: [{mirror: [/d/a, /d/b]}], remove: [/d/c, /d/d]", "irreversible: zpool remove tank mirror-1", "notice: pool tank: /d/c (p.yaml:1) is not...\nnotice: pool tank: /d/d..."},
+		"replace in one, remove another": {two, "vdevs: [{mirror: [/d/e, /d/b]}], remove: [/d/c, /d/d]", "disruptive: zpool replace tank /d/a /d/e\nblocked: a device of mirror-0 is to be replaced: it comes after that",
+			"irreversible: zpool remove tank mirror-1"},
+		"remove beside a spare in use": {two + ";zpool add tank spare /d/e;zpool replace tank /d/a /d/e", "vdevs: [{mirror: [/d/a, /d/b]}], spare: [/d/e], remove: [/d/c, /d/d]", "blocked: a spare or a replacement stands in spare-0 of mirror-0, and meanwhile ZFS removes no vdev: settle that first", "same"},
+		"replace in a raidz, and expand it": {raidz, "vdevs: [{raidz1: [/d/d, /d/b, /d/c, /d/e]}]", "disruptive: zpool replace tank /d/a /d/d\nblocked: a device of raidz1-0 is to be replaced: it comes after that",
+			"irreversible: zpool attach tank raidz1-0 /d/e"},
+		"replace in a mirror, and widen it": {mirror, "vdevs: [{mirror: [/d/d, /d/b, /d/e]}]", "disruptive: zpool replace tank /d/a /d/d\nblocked: a device of mirror-0 is to be replaced: it comes after that",
+			"disruptive: zpool attach tank /d/d /d/e"},
 		"remove a stripe":   {"zpool create tank /d/a /d/b", "vdevs: [{stripe: [/d/a]}], remove: [/d/b]", "irreversible: zpool remove tank /d/b", "notice: pool tank: /d/b..."},
 		"remove two":        {"zpool create tank /d/a /d/b /d/c", "vdevs: [{stripe: [/d/a]}], remove: [/d/b, /d/c]", "irreversible: zpool remove tank /d/b\nblocked: a pool removes one vdev at a time...", "irreversible: zpool remove tank /d/c\nnotice: pool tank: /d/b..."},
 		"remove of a raidz": {raidz, "vdevs: [{raidz1: [/d/a, /d/b]}], remove: [/d/c]", "blocked: ZFS does not take a device out of a raidz or draid...", "same"},
@@ -151,7 +158,7 @@ func TestTopologyChanges(t *testing.T) {
 		"replace a whole vdev":  {two, "vdevs: [{mirror: [/d/a, /d/b]}, {mirror: [/d/e, /d/f]}]", "disruptive: zpool replace tank /d/c /d/e\nblocked: one device...", "disruptive: zpool replace tank /d/d /d/f"},
 		"replace a single":      {"zpool create tank /d/a /d/b", "vdevs: [{stripe: [/d/a, /d/c]}]", "disruptive: zpool replace tank /d/b /d/c", ""},
 		"replace what is gone":  {mirror + ";:gone /d/b", "vdevs: [{mirror: [/d/a, /d/c]}]", "disruptive: zpool replace tank GUID /d/c", ""},
-		"replace and attach":    {mirror, "vdevs: [{mirror: [/d/a, /d/c, /d/d]}]", "disruptive: zpool replace tank /d/b /d/c\ndisruptive: zpool attach tank /d/a /d/d", ""},
+		"replace and attach":    {mirror, "vdevs: [{mirror: [/d/a, /d/c, /d/d]}]", "disruptive: zpool replace tank /d/b /d/c\nblocked: a device of mirror-0 is to be replaced: it comes after that", "disruptive: zpool attach tank /d/a /d/d"},
 		"replace by a used one": {mirror + ";:disk /d/c 8G ext4", "vdevs: [{mirror: [/d/a, /d/c]}]", "blocked: /d/c is used...", "same"},
 		"add or replace?":       {"zpool create tank /d/a /d/b", "vdevs: [{stripe: [/d/a, /d/c, /d/d]}]", "blocked: is it to be added, or to take the place of what left?...\nblocked: is it...\nnotice: pool tank (p.yaml:1): /d/b is no...", "same"},
 
@@ -211,6 +218,21 @@ func TestTopologyChanges(t *testing.T) {
 				t.Errorf("after it\n%s\nwant\n%s", got, then)
 			}
 		})
+	}
+}
+
+// While a device is replaced, the model refuses what ZFS refuses.
+func TestWhileOneIsReplaced(t *testing.T) {
+	for refused, c := range map[string][2]string{
+		"zpool remove tank mirror-1":      {"zpool create tank mirror /d/a /d/b mirror /d/c /d/d", "invalid config"},
+		"zpool attach tank raidz1-0 /d/f": {"zpool create tank raidz1 /d/a /d/b /d/c", "currently unavailable"},
+	} {
+		f := machine("/d/a", "/d/b", "/d/c", "/d/d", "/d/e", "/d/f")
+		act(t, f, c[0], ":slow on", "zpool replace tank /d/a /d/e")
+		if _, err := f.Do(refused); err == nil || !strings.Contains(err.Error(), c[1]) {
+			t.Errorf("%s: %v", refused, err)
+		}
+		act(t, f, ":finish tank", refused)
 	}
 }
 

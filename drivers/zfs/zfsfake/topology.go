@@ -126,6 +126,8 @@ func (k *call) zpoolAttach(args []string) int {
 		return bad("device removal in progress")
 	case raidz && p.feature("raidz_expansion") != "enabled":
 		return bad("can only attach to mirrors and top-level disks")
+	case raidz && slices.ContainsFunc(to.at.Children, func(v Vdev) bool { return len(v.Children) > 0 || v.state() != "ONLINE" }):
+		return bad("one or more devices is currently unavailable")
 	case !raidz && (len(to.at.Children) > 0 || to.parent != nil && !to.parent.is("mirror") || to.top.Class == "cache" || to.top.Class == "spare"):
 		return bad("can only attach to mirrors and top-level disks")
 	case fresh.Size < to.at.smallest():
@@ -172,6 +174,13 @@ func (m *Model) sectors(device string) uint64 {
 func (p *Pool) mixedSectors() bool {
 	return slices.ContainsFunc(p.Vdevs, func(v Vdev) bool {
 		return v.Class != "log" && v.Class != "cache" && v.Class != "spare" && v.ashift() != p.Vdevs[0].ashift()
+	})
+}
+
+// standing tells whether two devices share a place of a mirror: then no data vdev is removed.
+func (p *Pool) standing() bool {
+	return slices.ContainsFunc(p.Vdevs, func(v Vdev) bool {
+		return v.is("mirror") && slices.ContainsFunc(v.Children, func(c Vdev) bool { return len(c.Children) > 0 })
 	})
 }
 
@@ -296,7 +305,7 @@ func (k *call) zpoolRemove(args []string) int {
 		return bad("Pool busy; removal may already be in progress")
 	case d.parent != nil:
 		return bad("operation not supported on this type of pool")
-	case data && slices.ContainsFunc(p.Vdevs, func(v Vdev) bool { return v.is("raidz") || v.is("draid") }), data && p.mixedSectors():
+	case data && slices.ContainsFunc(p.Vdevs, func(v Vdev) bool { return v.is("raidz") || v.is("draid") }), data && (p.mixedSectors() || p.standing()):
 		return bad("invalid config; all top-level vdevs must have the same sector size and not be raidz.")
 	case data && d.top.Class == "" && p.dataVdevs() == 1:
 		return bad("out of space")
