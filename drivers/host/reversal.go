@@ -49,9 +49,9 @@ func (u Undo) Revert(ctx context.Context, r Runner) error {
 		return err
 	case now == "": // its pool is away: another time
 		return fmt.Errorf("%s shows nothing: it can't be told what is there", u.Read)
-	case same(now, u.Was):
+	case u.same(now, u.Was):
 		return nil
-	case u.Tried != "" && !same(now, u.Tried):
+	case u.Tried != "" && !u.same(now, u.Tried):
 		return fmt.Errorf("%s now says %q: %w", u.Read, now, ErrChangedSince)
 	}
 	for _, c := range u.Back {
@@ -61,7 +61,7 @@ func (u Undo) Revert(ctx context.Context, r Runner) error {
 	}
 	again, askErr := ask(ctx, r, u.Read)
 	switch {
-	case askErr == nil && same(again, u.Was):
+	case askErr == nil && u.same(again, u.Was):
 		return nil
 	case err != nil:
 		return err
@@ -73,7 +73,29 @@ func (u Undo) Revert(ctx context.Context, r Runner) error {
 
 // same compares two answers by what was decided on the thing itself: of a line that ends with a source (`zfs get -o
 // property,value,source`) and is not set there, the value counts for nothing, since it moves with what is above it.
-func same(a, b string) bool { return decided(a) == decided(b) }
+// A pool inherits nothing, and what it prints as "-" is set back to the empty word: there the value alone counts.
+func (u Undo) same(a, b string) bool {
+	if len(u.Read.Argv) > 0 && u.Read.Argv[0] == "zpool" {
+		return poolValues(a) == poolValues(b)
+	}
+	return decided(a) == decided(b)
+}
+
+func poolValues(answer string) string {
+	lines := strings.SplitAfter(answer, "\n")
+	for i, line := range lines {
+		end := strings.LastIndexByte(line, '\t')
+		if end < 0 {
+			continue
+		}
+		value, source := line[:end], strings.TrimSuffix(line[end+1:], "\n")
+		if name, unset := strings.CutSuffix(value, "\t-"); unset && source != "local" {
+			value = name + "\t"
+		}
+		lines[i] = value + "\n"
+	}
+	return strings.Join(lines, "")
+}
 
 func decided(answer string) string {
 	lines := strings.SplitAfter(answer, "\n")

@@ -225,7 +225,7 @@ func change(want *spec.Pool, have *state.Pool, name string, p spec.Property) dri
 		Object: ref(want.Name), GUID: have.GUID, Verb: drivers.Update, Risk: riskOf(name),
 		Reason: drivers.Reason{Code: drivers.Drift, At: p.Pos.At(), Observed: fmt.Sprintf("%s is %s (%s)", name, from.Value, from.Source)},
 		Fields: []drivers.Field{{Name: name, From: from.Value, To: p.Value}},
-		Undo:   zfs.SetPool(have.Name, name, undoValue(from.Value)).String(),
+		Undo:   zfs.SetPool(have.Name, name, zfs.PoolValue(from)).String(),
 		Steps:  []host.Command{zfs.SetPool(have.Name, name, p.Value)},
 		Guard:  []host.Expect{zfs.ExpectPoolProps(have.Name, map[string]state.Property{"guid": {Value: have.GUID, Source: "-"}, name: from})},
 	}

@@ -30,14 +30,6 @@ func same(name, declared, observed string) bool {
 	return spec.SameValue(name, declared, observed, spec.PoolProps)
 }
 
-// undoValue: zpool set takes the empty word for what it prints as "-".
-func undoValue(v string) string {
-	if v == "-" {
-		return ""
-	}
-	return v
-}
-
 // riskOf is the risk of changing a pool's property: they are live, and one command takes them back; what may
 // be noticed at once is disruptive.
 func riskOf(name string) spec.Risk {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
 )
 
 // Reverse says how to take one writing command back: for each thing it changes a read that shows it, and what to
@@ -69,10 +70,8 @@ func setBack(program, object, prop, answer string) []host.Command {
 	switch {
 	case source == "temporary": // a mount option hides what is set
 		return nil
-	case program == "zpool" && source == "local":
-		return []host.Command{SetPool(object, prop, value)}
-	case program == "zpool": // its default, of which zpool knows no word
-		return []host.Command{SetPool(object, prop, value)}
+	case program == "zpool": // a default as well, of which zpool knows no word
+		return []host.Command{SetPool(object, prop, PoolValue(state.Property{Value: value, Source: source}))}
 	case source == "local":
 		return []host.Command{Set(object, map[string]string{prop: value})}
 	}

@@ -20,6 +20,8 @@ func TestReverse(t *testing.T) {
 		{"zfs inherit -S atime t/a", "guid\t7\t-\natime\toff\tlocal\n", "zfs set atime=off t/a"},
 		{"zfs set atime=off t/a", "guid\t7\t-\natime\toff\ttemporary\n", ""},
 		{"zpool set comment=x t", "guid\t7\t-\ncomment\told\tlocal\n", "zpool set comment=old t"},
+		{"zpool set comment=x t", "guid\t7\t-\ncomment\t-\tdefault\n", "zpool set comment= t"},
+		{"zpool set comment=x t", "guid\t7\t-\ncomment\t-\tlocal\n", "zpool set comment=- t"},
 		{"zpool set autotrim=on t", "guid\t7\t-\nautotrim\toff\tdefault\n", "zpool set autotrim=off t"},
 		{"zfs mount t/a", "guid\t7\t-\nmounted\tno\t-\n", "zfs unmount t/a"},
 		{"zfs unmount t/a", "guid\t7\t-\nmounted\tyes\t-\n", "zfs mount t/a"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
 )
 
 // CreateFilesystem makes a file system with these properties, set in the same transaction group.
@@ -57,6 +58,14 @@ func CreatePool(name string, poolProps, fsProps map[string]string, vdev []string
 // SetPool sets one property of a pool; zpool takes one per call.
 func SetPool(name, prop, value string) host.Command {
 	return host.Write("zpool", "set", assign(prop, value), name)
+}
+
+// PoolValue is what zpool set takes for what zpool get prints: the empty word for a "-" that nobody set.
+func PoolValue(p state.Property) string {
+	if p.Value == "-" && !p.Local() {
+		return ""
+	}
+	return p.Value
 }
 
 // options repeats flag before each assignment, in sorted order.

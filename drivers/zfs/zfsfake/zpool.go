@@ -114,7 +114,7 @@ func (p *Pool) get(prop string) (value, source string) {
 	}
 	v, set := p.Props[prop]
 	for _, d := range poolNatives {
-		if d.name == prop && (!set || v == d.value) { // one set to its default looks like one never set
+		if d.name == prop && (!set || v == d.value && v != "-") { // one set to its default looks like one never set; "-" is a text like others
 			return d.value, "default"
 		}
 	}
