@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -116,7 +117,7 @@ func (v *view) remount(name spec.DatasetName) []drivers.Action {
 	if more := v.along(name)[1:]; len(more) > 0 {
 		a.Notes = append(a.Notes, fmt.Sprintf("%d below it move along: %s", len(more), listed(more)))
 	}
-	if note := v.landsOn(name); note != "" {
+	if note := cmp.Or(v.landsOn(name), v.heldBy(name)); note != "" {
 		b := block(want, have.GUID, drivers.Drift, a.Reason.At, a.Reason.Observed, note)
 		b.Fields = a.Fields
 		b.Identify()
@@ -140,6 +141,19 @@ func (v *view) mountedAlong(name spec.DatasetName) bool {
 		}
 	}
 	return false
+}
+
+// heldBy says what is mounted inside what a remount unmounts, and does not go along, "" where nothing is.
+func (v *view) heldBy(name spec.DatasetName) string {
+	along := v.along(name)
+	for _, n := range along {
+		for _, other := range v.mountedUnder(place(v.Have.Datasets[n])) {
+			if !slices.Contains(along, other) {
+				return v.keeps(other)
+			}
+		}
+	}
+	return ""
 }
 
 // landsOn says what a remount would hide, "" where nothing is.

@@ -132,16 +132,21 @@ func (v *view) inside(name spec.DatasetName, c *change) string {
 		}
 		for _, other := range v.mountedUnder(place(d)) {
 			moves := v.moving(spec.DatasetName(other))
-			switch o := v.Have.Datasets[other]; {
+			switch {
 			case slices.Contains(moves, c):
 			case len(moves) > 0 && !under(v.comingMountpoint(spec.DatasetName(other)), place(d)):
 				c.waits = append(c.waits, moves...)
 			default:
-				return fmt.Sprintf("%s is mounted inside it, at %s, and does not move along, so that zfs can't unmount it: zfs unmount %s, and apply again", other, place(o), host.Read(other))
+				return v.keeps(other)
 			}
 		}
 	}
 	return ""
+}
+
+// keeps says that a file system is mounted inside another one, which zfs can't unmount then.
+func (v *view) keeps(other string) string {
+	return fmt.Sprintf("%s is mounted inside it, at %s, and does not move along, so that zfs can't unmount it: zfs unmount %s, and apply again", other, place(v.Have.Datasets[other]), host.Read(other))
 }
 
 // afterMoves lets a change of mountpoint wait for those that clear its way.
