@@ -151,8 +151,9 @@ func (b *builder) pins(cs []*change) []string {
 // mark. An inherited value that changes in this very plan is not relied on.
 func (b *builder) guard(cs []*change) host.Expect {
 	props := map[string]state.Property{"guid": {Value: b.have.GUID, Source: "-"}}
+	made := !b.want.Name.IsRoot() && b.view.have(b.want.Name.Parent()) == nil // renamed below what is yet to be created
 	for _, c := range cs {
-		if !c.moved {
+		if !c.moved && !(made && (c.from.Source == "default" || strings.HasPrefix(c.from.Source, "inherited from "))) {
 			props[c.name] = c.from
 		}
 	}
