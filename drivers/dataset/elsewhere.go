@@ -146,9 +146,19 @@ func (v *view) mountedAlong(name spec.DatasetName) bool {
 // heldBy says what is mounted inside what a remount unmounts, and does not go along, "" where nothing is.
 func (v *view) heldBy(name spec.DatasetName) string {
 	along := v.along(name)
+	goes := map[string]bool{}
 	for _, n := range along {
-		for _, other := range v.mountedUnder(place(v.Have.Datasets[n])) {
-			if !slices.Contains(along, other) {
+		goes[n] = true
+	}
+	top := "" // the place that was looked at last: what is below it was seen
+	for _, n := range along {
+		at := place(v.Have.Datasets[n])
+		if top != "" && under(at, top) {
+			continue
+		}
+		top = at
+		for _, other := range v.mountedUnder(at) {
+			if !goes[other] {
 				return v.keeps(other)
 			}
 		}

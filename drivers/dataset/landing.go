@@ -125,11 +125,13 @@ func (v *view) hidden(name spec.DatasetName, c *change) string {
 
 // inside says what is mounted inside what a change of mountpoint unmounts, and stays: zfs refuses the change then.
 func (v *view) inside(name spec.DatasetName, c *change) string {
+	top := "" // the place that was looked at last: what is below it was seen
 	for _, n := range append([]string{string(name)}, v.below(string(name))...) {
 		d := v.Have.Datasets[n]
-		if !d.Mounted || !path.IsAbs(place(d)) || !slices.Contains(v.moving(spec.DatasetName(n)), c) {
+		if !d.Mounted || !path.IsAbs(place(d)) || top != "" && under(place(d), top) || !slices.Contains(v.moving(spec.DatasetName(n)), c) {
 			continue
 		}
+		top = place(d)
 		for _, other := range v.mountedUnder(place(d)) {
 			moves := v.moving(spec.DatasetName(other))
 			switch {
