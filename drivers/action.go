@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"time"
 
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/spec"
@@ -70,8 +71,39 @@ type Action struct {
 	// Named tells that a person named on the command line what this destroys (Input.Wipe): it needs no --allow, and
 	// goes only for an action that waits for it.
 	Named bool `json:"-"`
+	// Hold says why this waits for a person who names its id, whatever its risk; "": it does not.
+	Hold string `json:"-"`
+	// Settles is until when it is not done unasked, since the files may not mean it; zero: at once.
+	Settles time.Time `json:"-"`
+	// Taking are the snapshots that this takes.
+	Taking *Taking `json:"taking,omitempty"`
+	// Counts is the name of the snapshot of the object that must have been taken when this runs, since it was decided
+	// with it; "": none.
+	Counts string `json:"counts,omitempty"`
 	// Scheduled is work that recurs (a scrub): it is no change, so no exit status and no limit counts it.
 	Scheduled bool `json:"scheduled,omitempty"`
+}
+
+// Taking are snapshots that are taken at one instant, as far as zfs lets them.
+type Taking struct {
+	Mark  string  `json:"mark"` // the value of state.ScheduleProperty
+	Of    []Taken `json:"of"`
+	Hooks []Hook  `json:"hooks,omitempty"`
+}
+
+// Taken is one snapshot that is to be taken.
+type Taken struct {
+	Dataset string    `json:"dataset"`
+	GUID    string    `json:"guid"` // of the dataset
+	Name    string    `json:"name"` // after the @
+	Hook    int       `json:"hook"` // the number of its hook, from 1; 0: none
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Hook is what quiesces what writes to some datasets, and what ends that.
+type Hook struct {
+	Before, After *host.Command
+	Skip          bool // where Before fails the datasets are left out
 }
 
 // Identify sets the id: the hash of object, guid, verb, fields and what goes. The same change keeps

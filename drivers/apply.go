@@ -29,6 +29,16 @@ func Apply(ctx context.Context, r host.Runner, a Action) error {
 	return nil
 }
 
+// ErrMoot is what an action ends with that has become pointless, so that nothing was done.
+var ErrMoot = errors.New("left out")
+
+// Partial is an action of which the greater part was done: what waits for it can go on, and tells for itself whether
+// its own part is there.
+type Partial struct{ Err error }
+
+func (p *Partial) Error() string { return p.Err.Error() }
+func (p *Partial) Unwrap() error { return p.Err }
+
 // goBack takes back the step that failed, which may have done a part, and those before it, the last first, as
 // far as there is a way back.
 func goBack(ctx context.Context, r host.Runner, a Action, failed int) error {

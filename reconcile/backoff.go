@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -28,6 +29,15 @@ type Patience struct {
 
 	failures map[spec.Ref]*failure
 	rounds   map[contested]*rounds
+}
+
+// resting is what rests after an action failed: its object. What a schedule takes and what it prunes rest apart, and
+// no name has an @ at its end.
+func resting(a drivers.Action) spec.Ref {
+	if a.Scheduled && a.Verb == drivers.Destroy {
+		return spec.Ref{Kind: a.Object.Kind, Name: a.Object.Name + "@"}
+	}
+	return a.Object
 }
 
 // failure is how often in a row an object failed, and what follows from it.
@@ -73,7 +83,7 @@ func (p *Patience) hold(a drivers.Action, now time.Time) string {
 	if field := p.fought(a, now); field != "" {
 		return fmt.Sprintf("a fight: %s was set back %d times and is different again, so something else sets it; left alone until the files change or dplane apply", field, fightRounds)
 	}
-	if f := p.failures[a.Object]; f != nil && now.Before(f.until) {
+	if f := p.failures[resting(a)]; f != nil && now.Before(f.until) {
 		return fmt.Sprintf("waits until %s after %d failure(s): %s", f.until.UTC().Format(time.RFC3339), f.n, f.last)
 	}
 	return ""
@@ -118,7 +128,10 @@ func (p *Patience) take(done Outcomes, now time.Time) {
 		case state.Done:
 			p.done(o.Action.Action, now)
 		case state.Failed, state.Refused:
-			p.failed(o.Action.Object, firstLine(text(o.Err)), now)
+			var partial *drivers.Partial
+			if !errors.As(o.Err, &partial) { // what is left of that one rests by itself
+				p.failed(resting(o.Action.Action), firstLine(text(o.Err)), now)
+			}
 		}
 	}
 }
@@ -150,8 +163,8 @@ func firstLine(s string) string {
 }
 
 func (p *Patience) done(a drivers.Action, now time.Time) {
-	if f := p.failures[a.Object]; f != nil && !now.Before(f.until) {
-		delete(p.failures, a.Object)
+	if f := p.failures[resting(a)]; f != nil && !now.Before(f.until) {
+		delete(p.failures, resting(a))
 	}
 	for _, k := range contestedBy(a) {
 		r := p.rounds[k]
@@ -192,7 +205,7 @@ func (p *Patience) expire(s Step, now time.Time) {
 	if s.Remaining.ZFSError == "" && len(s.Remaining.Unseen) == 0 {
 		open := map[spec.Ref]bool{}
 		for _, a := range s.Remaining.Actions {
-			open[a.Object] = true
+			open[resting(a.Action)] = true
 		}
 		for ref := range p.failures {
 			if !open[ref] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dplaneos/dplane/drivers"
@@ -46,7 +47,8 @@ func (l *Loop) execute(ctx context.Context, p *Plan, by string, allow map[string
 			continue
 		}
 		o := l.one(ctx, a, p.Generation, by, a.Named || allow[a.ID], p.vain(a, failed))
-		if o.Outcome != state.Done {
+		var partial *drivers.Partial
+		if o.Outcome != state.Done && !errors.As(o.Err, &partial) {
 			failed[a.ID] = a.Object.String()
 		}
 		if l.Progress != nil {
@@ -90,6 +92,8 @@ func outcomeOf(err error) string {
 		return state.Done
 	case errors.As(err, &changed):
 		return state.Refused
+	case errors.Is(err, drivers.ErrMoot):
+		return state.Skipped
 	case errors.Is(err, context.Canceled):
 		return state.Interrupted
 	}
@@ -100,7 +104,7 @@ func (l *Loop) intent(a Planned, generation, by string, allowed bool) state.Even
 	now := l.Clock.Now()
 	commands := make([][]string, len(a.Steps))
 	for i, c := range a.Steps {
-		commands[i] = c.Argv
+		commands[i] = kept(c.Argv)
 	}
 	return state.Event{
 		At: now, Type: "action", Level: "info", Generation: generation,
@@ -111,6 +115,17 @@ func (l *Loop) intent(a Planned, generation, by string, allowed bool) state.Even
 			Outcome: state.Started, Started: now, By: by, Allowed: allowed,
 		},
 	}
+}
+
+// keptWords is how many words of a command the journal keeps: a schedule names a thousand datasets in one, every hour.
+const keptWords = 200
+
+// kept is a command line as the journal keeps it.
+func kept(argv []string) []string {
+	if len(argv) <= keptWords {
+		return argv
+	}
+	return append(slices.Clone(argv[:keptWords]), fmt.Sprintf("... and %d more", len(argv)-keptWords))
 }
 
 // because is a reason in one line: "drift (home.yaml:7): compression is lz4 (local)".
@@ -125,17 +140,24 @@ func because(r drivers.Reason) string {
 	return s
 }
 
+// described is how many fields a line of the journal names; its commands have them all.
+const described = 16
+
 // describe says what changes in one line.
 func describe(a drivers.Action) string {
 	if len(a.Fields) == 0 {
 		return a.Reason.Code
 	}
-	parts := make([]string, len(a.Fields))
+	var parts []string
 	for i, f := range a.Fields {
+		if i == described {
+			parts = append(parts, fmt.Sprintf("and %d more", len(a.Fields)-i))
+			break
+		}
 		if f.From == "" {
-			parts[i] = fmt.Sprintf("%s=%s", f.Name, f.To)
+			parts = append(parts, fmt.Sprintf("%s=%s", f.Name, f.To))
 		} else {
-			parts[i] = fmt.Sprintf("%s: %s -> %s", f.Name, f.From, f.To)
+			parts = append(parts, fmt.Sprintf("%s: %s -> %s", f.Name, f.From, f.To))
 		}
 	}
 	return strings.Join(parts, ", ")

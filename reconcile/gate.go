@@ -87,6 +87,10 @@ func (c Consent) hold(a drivers.Action, now time.Time) string {
 		return "is not done while something is tried"
 	case c.names(a):
 		return ""
+	case a.Hold != "":
+		return fmt.Sprintf("%s: dplane apply --allow %s approves it", a.Hold, a.ID)
+	case c.Unattended && now.Before(a.Settles):
+		return fmt.Sprintf("is due only because less is to be kept than before: done at %s if it is still so, or by dplane apply", a.Settles.UTC().Format(time.RFC3339))
 	case a.Risk == spec.Destructive:
 		return fmt.Sprintf("destroys data: only --allow %s approves it", a.ID)
 	case a.Risk > c.Risk && c.Unattended:
@@ -151,7 +155,7 @@ func (c Consent) counted(p *Plan) (destroys, changed int) {
 	objects := map[spec.Ref]bool{}
 	for _, a := range p.Actions {
 		switch {
-		case !a.Runnable() || c.names(a.Action):
+		case !a.Runnable() || a.Scheduled || c.names(a.Action): // what a schedule prunes are its own snapshots
 		case a.Verb == drivers.Destroy:
 			destroys++
 			objects[a.Object] = true

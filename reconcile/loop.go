@@ -39,6 +39,9 @@ func (l *Loop) Observe(ctx context.Context, want *spec.Spec) (*state.Observed, e
 	if want.HA != nil {
 		obs.Role = "standby" // nothing has promoted this node: it receives
 	}
+	if c, ok := l.Clock.(interface{ Synchronised() string }); ok {
+		obs.Clock = c.Synchronised()
+	}
 	recorded, err := l.Store.Recorded(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read what was recorded: %w", err)

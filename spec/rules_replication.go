@@ -137,16 +137,6 @@ func (l *loader) follow(n string, way []string, next map[string][]string, state 
 	state[n] = 2
 }
 
-// Schedule is the schedule that covers a dataset, nil if none does.
-func (s *Spec) Schedule(name DatasetName) *Schedule {
-	for ; name != ""; name = name.Parent() {
-		if d := s.Datasets[name]; d != nil && d.Snapshots != nil {
-			return s.Schedules[d.Snapshots.Schedule]
-		}
-	}
-	return nil
-}
-
 // warnings: a replication sends what is there, so its source needs a schedule that is quick enough.
 func (l *loader) warnings() {
 	for _, name := range sortedKeys(l.spec.Replications) {
@@ -155,7 +145,7 @@ func (l *loader) warnings() {
 		if r.Source.Remote != "" || r.Source.Dataset == "" {
 			continue
 		}
-		switch s := l.spec.Schedule(r.Source.Dataset); {
+		switch s := l.spec.Covering(r.Source.Dataset).Schedule; {
 		case s == nil:
 			l.warn(r.Source.Pos, join(path, "source"), "no schedule covers %s: nothing takes the snapshots that are to be sent", r.Source.Dataset)
 		case r.Objective != 0 && s.Period() > r.Objective:

@@ -15,6 +15,7 @@ type Dataset struct {
 	Used       uint64 `json:"used"` // bytes
 	Referenced uint64 `json:"referenced"`
 	Available  uint64 `json:"available"`
+	Written    uint64 `json:"written,omitempty"` // since the newest snapshot
 	Mounted    bool   `json:"mounted"`
 	MountedAt  string `json:"mountedAt,omitempty"` // where, if not at its mountpoint
 	Origin     string `json:"origin,omitempty"`

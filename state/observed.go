@@ -22,6 +22,16 @@ type Observed struct {
 	// Snapshots are those that a decision needs: the declared origins of missing clones, and what is in a part of
 	// the trash whose time has come. Each dataset's stand together, in the order of their creation.
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
+	// Listed are all snapshots of the datasets that a schedule covers, of those where one was due or something was to be
+	// pruned, by dataset; one that was looked at and has none is there too. Taken is what is remembered of them, by guid.
+	Listed map[string][]Snapshot `json:"listed,omitempty"`
+	Taken  map[string]*Taken     `json:"taken,omitempty"`
+	// Unlisted says by pool why the snapshots there could not be listed.
+	Unlisted  map[string]string `json:"unlisted,omitempty"`
+	Schedules []ScheduleHealth  `json:"schedules,omitempty"`
+	// Clock is whether the time of this machine can be relied on: synchronised, unsynchronised, or "" where no time
+	// service runs that would tell.
+	Clock string `json:"clock,omitempty"`
 	// Busy is who uses what is declared absent.
 	Busy []Busy `json:"busy,omitempty"`
 	// Renamed are former names of datasets, with the names that the files gave them since: they are not missing,
@@ -59,6 +69,12 @@ type Observed struct {
 func NewObserved(at time.Time, host string) *Observed {
 	return &Observed{Version: 1, At: at.UTC(), Host: host, Pools: map[string]*Pool{}, Datasets: map[string]*Dataset{}, Devices: map[string]*Device{}}
 }
+
+// What is known of the clock.
+const (
+	Synchronised   = "synchronised"
+	Unsynchronised = "unsynchronised"
+)
 
 // ZFS tells which release is here, or why there is none.
 type ZFS struct {

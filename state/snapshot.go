@@ -15,7 +15,15 @@ type Snapshot struct {
 	Used     uint64    `json:"used"`             // bytes that only this one keeps
 	Holds    int       `json:"holds"`            // of all tags
 	Clones   []string  `json:"clones,omitempty"` // datasets
+	// Written are bytes that were written since the snapshot before, where that was asked for.
+	Written uint64 `json:"written,omitempty"`
+	// Mark is the value that zfs shows of ScheduleProperty, which may be inherited; Marked: it is the snapshot's own.
+	Mark   string `json:"mark,omitempty"`
+	Marked bool   `json:"marked,omitempty"`
 }
+
+// ScheduleProperty is the user property that dplane sets on the snapshots that it takes.
+const ScheduleProperty = "dplane:schedule"
 
 // FullName is dataset@name.
 func (s Snapshot) FullName() string { return s.Dataset + "@" + s.Name }

@@ -98,7 +98,7 @@ func BenchmarkPlan(b *testing.B) {
 	before := cpu()
 	actions := 0
 	for b.Loop() {
-		actions = reconcile.Build(in, kinds(nil), reconcile.ByHand(nil, nil)).Pending()
+		actions = reconcile.Build(in, kinds(nil, nil, reconcile.Wall{}, false), reconcile.ByHand(nil, nil)).Pending()
 	}
 	b.ReportMetric((cpu()-before).Seconds()*1000/float64(b.N), "cpu-ms")
 	b.ReportMetric(1000, "aim-ms")

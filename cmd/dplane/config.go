@@ -8,7 +8,6 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
-	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state/sqlite"
 )
@@ -28,7 +27,7 @@ func (a *app) load() (*spec.Spec, error) {
 }
 
 // memory opens the database for reading; a machine without one has no memory.
-func memory(path string) (reconcile.Store, func(), error) {
+func memory(path string) (store, func(), error) {
 	db, err := sqlite.OpenReadOnly(path)
 	switch {
 	case errors.Is(err, sqlite.ErrNoDatabase), errors.Is(err, os.ErrPermission):

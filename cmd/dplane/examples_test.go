@@ -70,12 +70,12 @@ func TestReadme(t *testing.T) {
 func planText(t *testing.T, want *spec.Spec, fake *zfsfake.Fake) []byte {
 	t.Helper()
 	obs := state.NewObserved(time.Date(2026, 11, 24, 7, 3, 0, 0, time.UTC), "example")
-	for _, d := range kinds(fake) {
+	for _, d := range kinds(fake, forgetful{}, reconcile.Wall{}, false) {
 		if err := d.Observe(t.Context(), want, obs); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p := reconcile.Build(drivers.Input{Want: want, Have: obs, Now: obs.At}, kinds(nil), reconcile.ByHand(nil, nil))
+	p := reconcile.Build(drivers.Input{Want: want, Have: obs, Now: obs.At}, kinds(nil, nil, reconcile.Wall{}, false), reconcile.ByHand(nil, nil))
 	var out bytes.Buffer
 	if err := render.PlanText(&out, p, render.TextOptions{Commands: true}); err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func looping(t *testing.T, yaml string) (d *daemon, fake *zfsfake.Fake, round fu
 	}
 	t.Cleanup(func() { d.db.Close(); d.web.stop() })
 	clock := &minutes{now: reconcile.Wall{}.Now()}
-	d.loop.Drivers, d.loop.Clock = kinds(fake), clock
+	d.loop.Drivers, d.loop.Clock = kinds(fake, d.db, clock, true), clock
 	return d, fake, func() {
 		clock.now = clock.now.Add(time.Minute)
 		d.pass(t.Context())
@@ -116,7 +116,7 @@ func restarted(t *testing.T, d *daemon, fake *zfsfake.Fake) *daemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { next.db.Close(); next.web.stop() })
-	next.loop.Drivers, next.loop.Clock = kinds(fake), d.loop.Clock
+	next.loop.Drivers, next.loop.Clock = kinds(fake, next.db, d.loop.Clock, true), d.loop.Clock
 	return next
 }
 

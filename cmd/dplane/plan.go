@@ -96,7 +96,7 @@ func (a *app) makePlan(ctx context.Context, want *spec.Spec, observed string, co
 			return nil, nil, err
 		}
 		in := drivers.Input{Want: want, Have: obs, Now: obs.At, Wipe: consent.Wipe}
-		return reconcile.Build(in, kinds(nil), consent), obs, nil
+		return reconcile.Build(in, kinds(nil, nil, reconcile.Wall{}, false), consent), obs, nil
 	}
 	store, done, err := memory(want.Daemon.Database)
 	if err != nil {

@@ -109,6 +109,10 @@ func (b bound) fits(now *reconcile.Plan) string {
 		if !ok {
 			return fmt.Sprintf("%s %s (%s) is no longer what is to be done", old.Verb, old.Object, old.ID)
 		}
+		if old.Taking != nil {
+			delete(fresh, old.ID) // its names are those of the moment
+			continue
+		}
 		if !same(old.Guard, a.Guard) || !same(undated(old.Steps), undated(a.Steps)) {
 			return fmt.Sprintf("what %s %s relies on has changed on the machine", old.Verb, old.Object)
 		}
@@ -122,13 +126,19 @@ func (b bound) fits(now *reconcile.Plan) string {
 	return ""
 }
 
-// leaveOut takes the scheduled work out of a plan made now that became due since: the saved one is carried out exactly.
+// leaveOut takes the scheduled work out of a plan made now that became due since, and what was decided with it: the
+// saved one is carried out exactly.
 func (b bound) leaveOut(now *reconcile.Plan) {
 	known := map[string]bool{}
 	for _, a := range b.Actions {
 		known[a.ID] = true
 	}
-	now.Actions = slices.DeleteFunc(now.Actions, func(a reconcile.Planned) bool { return a.Scheduled && !known[a.ID] })
+	left := map[string]bool{}
+	now.Actions = slices.DeleteFunc(now.Actions, func(a reconcile.Planned) bool { // what waits stands after what it waits for
+		out := a.Scheduled && (!known[a.ID] || slices.ContainsFunc(a.After, func(id string) bool { return left[id] }))
+		left[a.ID] = out
+		return out
+	})
 }
 
 // undated are commands without the moment that act one of a destroy marks a dataset with: it is that of the apply.

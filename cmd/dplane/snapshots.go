@@ -22,14 +22,14 @@ import (
 func (a *app) snapshots() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "snapshots",
-		Short:   "What a policy takes and keeps",
-		Example: "  dplane snapshots explain --policy standard.yaml --simulate 1y",
+		Short:   "List, take and explain snapshots",
+		Example: "  dplane snapshots explain tank/home\n  dplane snapshots explain --policy standard.yaml --simulate 1y",
 		Args:    args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return usagef("no command given; `dplane snapshots --help` lists them")
 		},
 	}
-	c.AddCommand(a.explain())
+	c.AddCommand(a.listSnapshots(), a.takeSnapshot(), a.explain())
 	return c
 }
 
@@ -41,18 +41,30 @@ type explaining struct {
 func (a *app) explain() *cobra.Command {
 	var x explaining
 	c := &cobra.Command{
-		Use:   "explain --policy FILE",
-		Short: "Tell for each snapshot whether it is kept, and why; needs neither root nor ZFS",
-		Long: `Reads the body of one schedule from FILE, and a list of snapshots from standard input, one a line: name, TAB,
+		Use:   "explain [DATASET]",
+		Short: "Tell for each snapshot whether it is kept, and why",
+		Long: `For a dataset: tells which of its snapshots are kept and which destroyed, by which period or protection, when each
+will go, and when the next one is due. Nothing is changed.
+
+With --policy it needs neither root nor ZFS: it reads the body of one schedule from FILE, and a list of snapshots from standard input, one a line: name, TAB,
 creation in seconds since 1970, TAB, guid. It takes each as one that dplane took, and tells which are kept and which
 destroyed, by which period or protection, when each will go, and when the next one is due.
 
 With --simulate it reads no list: it runs the policy from --now over that time and tells what it took, what exists at
 its end, and how many existed at most.`,
-		Example: `  zfs list -Hp -t snapshot -o name,creation,guid -d 1 tank/home | dplane snapshots explain --policy standard.yaml
+		Example: `  dplane snapshots explain tank/home
+  zfs list -Hp -t snapshot -o name,creation,guid -d 1 tank/home | dplane snapshots explain --policy standard.yaml
   dplane snapshots explain --policy standard.yaml --simulate 1y --now 2026-01-01T00:00:00Z`,
-		Args: args(0, 0),
-		RunE: func(*cobra.Command, []string) error { return a.explainPolicy(x) },
+		Args: args(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 1 && (x.policy != "" || x.simulate != ""):
+				return usagef("--policy and --simulate are of a file; a dataset has the policy that covers it")
+			case len(args) == 1:
+				return a.explainDataset(c.Context(), args[0], x)
+			}
+			return a.explainPolicy(x)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&x.policy, "policy", "", "file with the body of one schedule")
@@ -90,7 +102,7 @@ func (a *app) explainPolicy(x explaining) error {
 
 func (x explaining) parse() (now time.Time, length time.Duration, err error) {
 	if x.policy == "" {
-		return now, 0, usagef("--policy FILE is missing: the body of one schedule, such as `keep: {hourly: 24, daily: 30}`")
+		return now, 0, usagef("give a DATASET, or --policy FILE: the body of one schedule, such as `keep: {hourly: 24, daily: 30}`")
 	}
 	if now = (reconcile.Wall{}).Now(); x.now != "" {
 		if now, err = time.Parse(time.RFC3339, x.now); err != nil {

@@ -10,19 +10,30 @@ import (
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/host/process"
 	"github.com/dplaneos/dplane/drivers/pool"
+	"github.com/dplaneos/dplane/drivers/schedule"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/state"
 )
 
-// kinds are the drivers, in the order in which they observe: what an earlier one saw a later one reads.
-func kinds(r host.Runner) []drivers.Driver {
-	return []drivers.Driver{&pool.Driver{Runner: r}, &pool.Disks{Runner: r}, &dataset.Driver{Runner: r}}
+// kinds are the drivers, in the order in which they observe: what an earlier one saw a later one reads. Without leave
+// to write nothing is remembered of a look.
+func kinds(r host.Runner, memory schedule.Memory, clock reconcile.Clock, mayWrite bool) []drivers.Driver {
+	return []drivers.Driver{
+		&pool.Driver{Runner: r}, &pool.Disks{Runner: r}, &dataset.Driver{Runner: r},
+		&schedule.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite},
+	}
+}
+
+// store is all memory of a machine.
+type store interface {
+	reconcile.Store
+	schedule.Memory
 }
 
 // loop joins the drivers, the store and the clock. Without leave to write, nothing can be changed by
 // what it runs.
-func (a *app) loop(store reconcile.Store, mayWrite bool) *reconcile.Loop {
+func (a *app) loop(store store, mayWrite bool) *reconcile.Loop {
 	var r host.Runner = host.Prompting{
 		Runner: process.New(process.WithLanes(zfs.PoolNamed, suspended)), Ask: a.askSecret,
 	}
@@ -33,7 +44,7 @@ func (a *app) loop(store reconcile.Store, mayWrite bool) *reconcile.Loop {
 		r = host.Hurried{Runner: r, Limit: a.hurry}
 	}
 	return &reconcile.Loop{
-		Drivers: kinds(r), Runner: r, Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
+		Drivers: kinds(r, store, reconcile.Wall{}, mayWrite), Runner: r, Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
 		Render: render.PlanJSON,
 	}
 }
@@ -54,10 +65,14 @@ func hostname() string {
 }
 
 // forgetful is the memory of a machine that has none: planning needs no database.
-type forgetful struct{ reconcile.Store }
+type forgetful struct{ store }
 
 func (forgetful) Recorded(context.Context) ([]state.Recorded, error) { return nil, nil }
 
 func (forgetful) LastGeneration(context.Context) (state.Generation, bool, error) {
 	return state.Generation{}, false, nil
+}
+
+func (forgetful) Taken(context.Context, int64) (int64, map[string]*state.Taken, error) {
+	return 0, map[string]*state.Taken{}, nil
 }

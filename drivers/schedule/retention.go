@@ -179,14 +179,24 @@ func (p period) due(newest, now time.Time) time.Time {
 
 // Due is when the next snapshot is to be taken: now, where the bucket of now has none of any period that is counted.
 // Zero where nothing is ever due.
-func (p *Policy) Due(own []state.Snapshot, now time.Time) (next time.Time) {
-	list, n := ordered(own, now)
-	for _, per := range p.periods {
-		var newest time.Time
-		if n > 0 {
-			newest = per.start(list[n-1].Creation)
+func (p *Policy) Due(own []state.Snapshot, now time.Time) time.Time {
+	var newest time.Time
+	for _, s := range own {
+		if !s.Creation.After(now) && s.Creation.After(newest) {
+			newest = s.Creation
 		}
-		if due := per.due(newest, now); next.IsZero() || due.Before(next) {
+	}
+	return p.DueAfter(newest, now)
+}
+
+// DueAfter is Due where the newest snapshot that is not dated after now is of that time; zero: there is none.
+func (p *Policy) DueAfter(newest, now time.Time) (next time.Time) {
+	for _, per := range p.periods {
+		var start time.Time
+		if !newest.IsZero() {
+			start = per.start(newest)
+		}
+		if due := per.due(start, now); next.IsZero() || due.Before(next) {
 			next = due
 		}
 	}

@@ -112,6 +112,8 @@ func (p *datasetParser) fill(d *state.Dataset, property string, value []byte) {
 		d.Referenced = number(value)
 	case "available":
 		d.Available = number(value)
+	case "written":
+		d.Written = number(value)
 	case "mounted":
 		d.Mounted = string(value) == "yes"
 	case "origin":

@@ -28,12 +28,15 @@ func ListSnapshotsBelow(datasets ...string) host.Command {
 }
 
 // ParseSnapshots reads what ListSnapshots and ListSnapshotsBelow print, in its order.
-func ParseSnapshots(out []byte) ([]state.Snapshot, error) {
+func ParseSnapshots(out []byte) ([]state.Snapshot, error) { return parseSnapshots(out, 7) }
+
+// parseSnapshots reads lines of snapshotColumns, and of as many as are asked for of those that ListCovered adds.
+func parseSnapshots(out []byte, columns int) ([]state.Snapshot, error) {
 	var all []state.Snapshot
 	for line := range strings.Lines(string(out)) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		bad := &ParseError{What: "zfs list -t snapshot", Text: line}
-		if len(f) != 7 {
+		if len(f) != columns {
 			return nil, bad
 		}
 		dataset, name, ok := strings.Cut(f[0], "@")
@@ -47,6 +50,9 @@ func ParseSnapshots(out []byte) ([]state.Snapshot, error) {
 		}
 		if f[6] != "-" && f[6] != "" {
 			s.Clones = strings.Split(f[6], ",")
+		}
+		if columns > 7 {
+			s.Written, s.Mark = number([]byte(f[7])), absent([]byte(f[8]))
 		}
 		all = append(all, s)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/dataset"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/pool"
+	"github.com/dplaneos/dplane/drivers/schedule"
 	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
@@ -119,7 +120,10 @@ func (m *Machine) Pass(want *spec.Spec, consent reconcile.Consent, fault *host.F
 // Loop is one of this machine, whose commands go through r.
 func (m *Machine) Loop(r host.Runner) *reconcile.Loop {
 	return &reconcile.Loop{
-		Drivers: []drivers.Driver{&pool.Driver{Runner: r}, &dataset.Driver{Runner: r}}, Runner: r,
+		Drivers: []drivers.Driver{
+			&pool.Driver{Runner: r}, &dataset.Driver{Runner: r},
+			&schedule.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true},
+		}, Runner: r,
 		Store: m.Store, Clock: m.Clock, Log: slog.New(slog.DiscardHandler), Render: func(*reconcile.Plan) ([]byte, error) { return []byte("{}"), nil },
 	}
 }

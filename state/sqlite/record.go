@@ -65,8 +65,8 @@ func (s *Store) saveRecord(ctx context.Context, r state.Record) error {
 	return tx.Commit()
 }
 
-// saveParts writes the long parts of a record, each where it changed. Objects have rows of their own,
-// and what was recorded before is known already: neither is in the part "observed".
+// saveParts writes the long parts of a record, each where it changed. Objects and what schedules took have rows of
+// their own, and what was recorded before is known already: none of them is in the part "observed".
 func saveParts(ctx context.Context, tx *sql.Tx, r state.Record) error {
 	parts := map[string]any{"declared": r.Declared, "plan": json.RawMessage(r.Plan)}
 	if len(r.Plan) == 0 {
@@ -74,7 +74,7 @@ func saveParts(ctx context.Context, tx *sql.Tx, r state.Record) error {
 	}
 	if r.Observed != nil {
 		rest := *r.Observed
-		rest.At, rest.Pools, rest.Datasets, rest.Recorded = time.Time{}, nil, nil, nil
+		rest.At, rest.Pools, rest.Datasets, rest.Recorded, rest.Listed, rest.Taken = time.Time{}, nil, nil, nil, nil, nil
 		parts["observed"] = rest
 	}
 	for name, part := range parts {

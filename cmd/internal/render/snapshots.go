@@ -12,6 +12,7 @@ type Explained struct {
 	Next      time.Time // when the next one is due; zero for never
 	Now       time.Time
 	Zone      *time.Location
+	Notes     []string // what keeps all of them
 }
 
 // ExplainedSnapshot is what becomes of one, and why.
@@ -39,6 +40,7 @@ type explainDocument struct {
 	Version   int               `json:"version"`
 	Snapshots []explainSnapshot `json:"snapshots"`
 	Next      *time.Time        `json:"next"`
+	Notes     []string          `json:"notes,omitempty"`
 }
 
 type explainSnapshot struct {
@@ -50,7 +52,7 @@ type explainSnapshot struct {
 
 // ExplainJSON is {"version": 1, "snapshots": [{"name", "decision": "keep" or "destroy", "reasons", "goes"}], "next"}.
 func ExplainJSON(e Explained) ([]byte, error) {
-	doc := explainDocument{Version: 1, Snapshots: []explainSnapshot{}, Next: optional(e.Next)}
+	doc := explainDocument{Version: 1, Snapshots: []explainSnapshot{}, Next: optional(e.Next), Notes: e.Notes}
 	for _, s := range e.Snapshots {
 		doc.Snapshots = append(doc.Snapshots, explainSnapshot{s.Name, s.decision(), list(s.Reasons), optional(s.Goes)})
 	}
@@ -105,6 +107,9 @@ func ExplainText(w io.Writer, e Explained, opt TextOptions) error {
 		t.printf("\n")
 	}
 	t.printf("%d to keep, %d to destroy at %s.\n", len(e.Snapshots)-destroys, destroys, zoned(e.Now, e.Zone))
+	for _, n := range e.Notes {
+		t.lines("", "-", n)
+	}
 	switch {
 	case e.Next.IsZero():
 		t.printf("None is ever due.\n")
@@ -153,4 +158,70 @@ func SimulateText(w io.Writer, s Simulated, opt TextOptions) error {
 	t.table("", rows, nil)
 	t.printf("\nFrom %s until %s: %d snapshots exist at the end, and %d at most.\n", timeText(s.From), timeText(s.Until), s.Exist, s.Most)
 	return t.writeTo(w)
+}
+
+// SnapshotsOf are those of one dataset; sizes are bytes.
+type SnapshotsOf struct {
+	Name        string        `json:"name"`
+	Schedule    string        `json:"schedule"`
+	Reclaimable uint64        `json:"reclaimable"` // if all that dplane took, and that nothing holds, were gone
+	Snapshots   []SnapshotRow `json:"snapshots"`
+}
+
+// SnapshotRow is one snapshot of a list.
+type SnapshotRow struct {
+	Name     string     `json:"name"`
+	GUID     string     `json:"guid"`
+	Creation time.Time  `json:"creation"`
+	Used     uint64     `json:"used"` // by this one alone
+	Own      bool       `json:"own"`  // dplane took it
+	Holds    int        `json:"holds"`
+	Clones   []string   `json:"clones,omitempty"`
+	Expires  *time.Time `json:"expires,omitempty"` // taken by hand, and kept until then
+}
+
+// SnapshotsJSON is {"version": 1, "datasets": [SnapshotsOf]}.
+func SnapshotsJSON(all []SnapshotsOf) ([]byte, error) {
+	return document(struct {
+		Version  int           `json:"version"`
+		Datasets []SnapshotsOf `json:"datasets"`
+	}{1, list(all)})
+}
+
+// SnapshotsText writes them for people.
+func SnapshotsText(w io.Writer, all []SnapshotsOf, opt TextOptions) error {
+	t := &text{opt: opt}
+	for i, d := range all {
+		if i > 0 {
+			t.printf("\n")
+		}
+		t.printf("%s: schedule %s, %d snapshots, %s reclaimable\n", clean(d.Name), clean(d.Schedule), len(d.Snapshots), bytesText(d.Reclaimable))
+		var rows [][]string
+		for _, s := range d.Snapshots {
+			whose := "dplane"
+			switch {
+			case !s.Own:
+				whose = "not dplane's"
+			case s.Expires != nil:
+				whose = "by hand, until " + timeText(*s.Expires)
+			}
+			if s.Holds > 0 {
+				whose += ", held"
+			}
+			if len(s.Clones) > 0 {
+				whose += ", cloned"
+			}
+			rows = append(rows, []string{clean(s.Name), timeText(s.Creation), bytesText(s.Used), whose})
+		}
+		t.table("  ", rows, nil)
+	}
+	return t.writeTo(w)
+}
+
+// TakenJSON is {"version": 1, "name": dataset@name}.
+func TakenJSON(name string) ([]byte, error) {
+	return document(struct {
+		Version int    `json:"version"`
+		Name    string `json:"name"`
+	}{1, name})
 }

@@ -42,7 +42,7 @@ type Status struct {
 	Generation   string              `json:"generation"`
 	Pools        []PoolStatus        `json:"pools"`
 	Datasets     []DatasetStatus     `json:"datasets"`
-	Schedules    []struct{}          `json:"schedules"`
+	Schedules    []ScheduleStatus    `json:"schedules"`
 	Replications []ReplicationStatus `json:"replications"`
 	Peers        []struct{}          `json:"peers"`
 	Drift        int                 `json:"drift"`   // creates and updates that are yet to be made
@@ -106,7 +106,7 @@ const defaultInterval = time.Minute
 // NewStatus judges the latest record at a given time; nil is no record.
 func NewStatus(rec *state.Record, now time.Time) *Status {
 	s := &Status{
-		Version: 1, State: OK, Reasons: []string{}, Pools: []PoolStatus{}, Datasets: []DatasetStatus{}, Schedules: []struct{}{},
+		Version: 1, State: OK, Reasons: []string{}, Pools: []PoolStatus{}, Datasets: []DatasetStatus{}, Schedules: []ScheduleStatus{},
 		Replications: []ReplicationStatus{}, Peers: []struct{}{}, Notices: []string{}, Errors: []StatusError{},
 	}
 	if rec == nil {
@@ -192,6 +192,7 @@ func (s *Status) machine(rec *state.Record, p *plan) {
 		s.worsen(Critical, "ZFS could not be asked: "+z.Error)
 	}
 	s.pools(rec.Observed, rec.Declared)
+	s.schedules(rec.Observed.Schedules)
 	if rec.Declared != nil {
 		s.datasets(rec.Observed, rec.Declared, p)
 	}

@@ -29,6 +29,7 @@ func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
 	m.gauge("dplane_build_info", labels("version", h.Version, "go", runtime.Version()), 1)
 	m.status(st)
 	m.pools(st.Pools)
+	m.schedules(st.Schedules)
 	m.outcomes(outcomes)
 	metrics.WriteProcessMetrics(m)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
@@ -90,6 +91,30 @@ func (m *exposition) pools(pools []render.PoolStatus) {
 	m.family("dplane_pool_health", "gauge", "The health of the pool in the words of ZFS, and its state.")
 	for _, p := range pools {
 		m.gauge("dplane_pool_health", labels("pool", p.Name, "health", p.Health, "state", p.State), 1)
+	}
+}
+
+func (m *exposition) schedules(all []render.ScheduleStatus) {
+	for _, f := range []struct {
+		name, help string
+		value      func(render.ScheduleStatus) (float64, bool)
+	}{
+		{"dplane_schedule_healthy", "Whether all that the schedule covers has a snapshot as new as it must be.", func(s render.ScheduleStatus) (float64, bool) { return flag(s.State == render.OK), true }},
+		{"dplane_schedule_datasets", "Datasets that the schedule covers.", func(s render.ScheduleStatus) (float64, bool) { return float64(s.Datasets), true }},
+		{"dplane_schedule_late_datasets", "Datasets whose newest snapshot is older than the schedule allows.", func(s render.ScheduleStatus) (float64, bool) { return float64(len(s.Late)), true }},
+		{"dplane_schedule_oldest_newest_timestamp_seconds", "The oldest of the newest snapshots of its datasets.", func(s render.ScheduleStatus) (float64, bool) {
+			if s.Oldest == nil {
+				return 0, false
+			}
+			return float64(s.Oldest.Unix()), true
+		}},
+	} {
+		m.family(f.name, "gauge", f.help)
+		for _, s := range all {
+			if v, known := f.value(s); known {
+				m.gauge(f.name, labels("schedule", s.Name), v)
+			}
+		}
 	}
 }
 

@@ -208,11 +208,13 @@ func (p *Pool) mountable(name string) bool {
 }
 
 func (k *call) zfsDestroy(args []string) int {
-	opts, operands, ok := getopt(args, "r")
+	opts, operands, ok := getopt(args, "rnvp")
 	if !ok || len(operands) != 1 {
 		return k.usage()
 	}
-	if name, snap, isSnap := strings.Cut(operands[0], "@"); isSnap {
+	if name, snap, isSnap := strings.Cut(operands[0], "@"); isSnap && opts.has('n') {
+		return k.reclaim(name, snap)
+	} else if isSnap {
 		return k.destroySnapshots(name, snap)
 	}
 	name := operands[0]
@@ -248,35 +250,6 @@ func (k *call) zfsDestroy(args []string) int {
 	if k.write(p) {
 		for _, n := range tree {
 			p.remove(n)
-		}
-	}
-	return 0
-}
-
-func (k *call) zfsSnapshot(args []string) int {
-	opts, operands, ok := getopt(args, "ro:")
-	if !ok || len(operands) == 0 {
-		return k.usage()
-	}
-	for _, word := range operands {
-		name, snap, _ := strings.Cut(word, "@")
-		p, d, code := k.open(name)
-		if d == nil {
-			return code
-		}
-		if slices.ContainsFunc(d.Snapshots, func(s Snapshot) bool { return s.Name == snap }) {
-			return k.fail(1, "cannot create snapshot '%s': dataset already exists", word)
-		}
-		if !k.write(p) {
-			return 0
-		}
-		names := []string{name}
-		if opts.has('r') {
-			names = p.below(name)
-		}
-		for _, n := range names {
-			d := p.Datasets[n]
-			d.Snapshots = append(d.Snapshots, Snapshot{Name: snap, GUID: k.guid(), TXG: k.TXG})
 		}
 	}
 	return 0

@@ -92,6 +92,9 @@ func (k *call) zfsGet(args []string) int {
 		}
 	}
 	names, code := k.selection(opts, operands[1:])
+	if opts.last('t', "") == "snapshot" && opts.has('d') {
+		return k.ownSnapshots(opts, props, columns, operands[1:])
+	}
 	k.still(func() {
 		for _, n := range names {
 			if strings.Contains(n, "@") {
@@ -137,6 +140,27 @@ func (k *call) row(p *Pool, name, prop string, columns []string) {
 		values[i] = fields[c]
 	}
 	k.printf("%s\n", strings.Join(values, "\t"))
+}
+
+// ownSnapshots is `zfs get -d 1 -t snapshot`: the snapshots of exactly these datasets, with -s local those where a
+// property is set on the snapshot itself.
+func (k *call) ownSnapshots(opts options, props, columns, datasets []string) int {
+	code := 0
+	for _, name := range datasets {
+		_, d := k.dataset(name)
+		if d == nil {
+			code = k.fail(1, "cannot open '%s': dataset does not exist", name)
+			continue
+		}
+		for _, s := range d.Snapshots {
+			shown := slices.DeleteFunc(slices.Clone(props), func(p string) bool {
+				_, source := k.ofSnapshot(name+"@"+s.Name, p)
+				return opts.last('s', source) != source
+			})
+			k.snapshotRows(name+"@"+s.Name, shown, columns)
+		}
+	}
+	return code
 }
 
 func (k *call) snapshotRows(name string, props, columns []string) {

@@ -269,3 +269,10 @@ func (f *Fake) Control(line string) error {
 	defer f.mu.Unlock()
 	return f.Model.control(split(line))
 }
+
+// SetClock sets the time on the machine.
+func (f *Fake) SetClock(at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Model.Clock = at.Unix()
+}

@@ -93,6 +93,7 @@ type Dataset struct {
 	AllowBelow map[string][]string `json:",omitempty"` // and on those under it
 	Key        string              `json:",omitempty"` // what unlocks an encryption root
 	Unloaded   bool                `json:",omitempty"` // its key is not loaded
+	Full       bool                `json:",omitempty"` // no snapshot of it can be taken
 	Origin     string              // guid of the snapshot that it is a clone of
 	Snapshots  []Snapshot
 }
@@ -101,7 +102,11 @@ type Dataset struct {
 type Snapshot struct {
 	Name, GUID string
 	TXG        uint64
-	Holds      []string // tags
+	Holds      []string          // tags
+	Creation   int64             `json:",omitempty"` // seconds since 1970; 0: it follows from TXG
+	Local      map[string]string `json:",omitempty"` // user properties that are its own
+	Total      uint64            `json:",omitempty"` // Dataset.Written when it was taken
+	Unique     uint64            `json:",omitempty"` // bytes that only this one keeps
 }
 
 // Device is a disk, partition or file.

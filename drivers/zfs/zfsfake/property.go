@@ -214,7 +214,9 @@ func (p *Pool) reported(m *Model, name, prop string) (string, bool) {
 		return n(p.space(name))
 	case "available":
 		return n(p.available(name))
-	case "usedbydataset", "written":
+	case "written":
+		return n(d.sinceSnapshot())
+	case "usedbydataset":
 		return n(d.unique())
 	case "referenced", "logicalreferenced":
 		return n(d.referenced())

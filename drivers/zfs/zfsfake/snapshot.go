@@ -46,7 +46,7 @@ func (p *Pool) clones(guid string) []string {
 
 // ofSnapshot is a property of a snapshot, as far as dplane asks.
 func (m *Model) ofSnapshot(name, prop string) (value, source string) {
-	p, _, s := m.snapshot(name)
+	p, d, s := m.snapshot(name)
 	switch prop {
 	case "name":
 		return name, "-"
@@ -57,15 +57,122 @@ func (m *Model) ofSnapshot(name, prop string) (value, source string) {
 	case "createtxg":
 		return strconv.FormatUint(s.TXG, 10), "-"
 	case "creation":
+		if s.Creation != 0 {
+			return strconv.FormatInt(s.Creation, 10), "-"
+		}
 		return strconv.FormatUint(1795505725+s.TXG, 10), "-"
 	case "used":
-		return "0", "-"
+		return strconv.FormatUint(s.Unique, 10), "-"
+	case "written":
+		return strconv.FormatUint(s.Total-d.before(s.TXG), 10), "-"
 	case "userrefs":
 		return strconv.Itoa(len(s.Holds)), "-"
 	case "clones":
 		return cmp.Or(strings.Join(p.clones(s.GUID), ","), "-"), "-"
 	}
+	if v, own := s.Local[prop]; own {
+		return v, "local"
+	}
+	of, _, _ := strings.Cut(name, "@")
+	if v, source, ok := p.inherited(of, prop); ok && strings.Contains(prop, ":") {
+		return v, source
+	}
 	return "-", "-"
+}
+
+// inherited is a user property of a dataset as its snapshots show it.
+func (p *Pool) inherited(name, prop string) (value, source string, ok bool) {
+	for n := name; n != ""; n = parent(n) {
+		if v, set := p.Datasets[n].Local[prop]; set {
+			return v, "inherited from " + n, true
+		}
+		if v, set := p.Datasets[n].Received[prop]; set {
+			return v, "inherited from " + n, true
+		}
+	}
+	return "", "", false
+}
+
+// before is what had been written when the last snapshot was taken that is older than that.
+func (d *Dataset) before(txg uint64) (total uint64) {
+	for _, s := range d.Snapshots {
+		if s.TXG < txg {
+			total = s.Total
+		}
+	}
+	return total
+}
+
+// taken is a snapshot as it is now.
+func (k *call) taken(d *Dataset, name string, local map[string]string) Snapshot {
+	s := Snapshot{Name: name, GUID: k.guid(), TXG: k.TXG, Creation: k.Clock, Total: d.Written}
+	if len(local) > 0 {
+		s.Local = local
+	}
+	return s
+}
+
+// zfsSnapshot takes all that are named or none, in one transaction group; what is wrong with one of them is told of
+// the first alone.
+func (k *call) zfsSnapshot(args []string) int {
+	opts, operands, ok := getopt(args, "ro:")
+	if !ok || len(operands) == 0 {
+		return k.usage()
+	}
+	local := map[string]string{}
+	for _, o := range opts['o'] {
+		name, value, _ := strings.Cut(o, "=")
+		local[name] = value
+	}
+	var pool *Pool
+	var wanted [][2]string
+	for _, word := range operands {
+		name, snap, isSnap := strings.Cut(word, "@")
+		p, d, code := k.open(name)
+		if d == nil || !isSnap {
+			return max(code, 1)
+		}
+		if pool != nil && p != pool {
+			return k.fail(1, "cannot create snapshots : cannot create snapshots across different pools\nno snapshots were created")
+		}
+		pool = p
+		names := []string{name}
+		if opts.has('r') {
+			names = p.below(name)
+		}
+		for _, n := range names {
+			wanted = append(wanted, [2]string{n, snap})
+		}
+	}
+	if !k.write(pool) {
+		return 0
+	}
+	for _, w := range wanted {
+		if why := pool.refusesSnapshot(w[0], w[1]); why != "" {
+			k.wrote = false
+			return k.fail(1, "cannot create snapshot '%s@%s': %s\nno snapshots were created", w[0], w[1], why)
+		}
+	}
+	for _, w := range wanted {
+		d := pool.Datasets[w[0]]
+		d.Snapshots = append(d.Snapshots, k.taken(d, w[1], local))
+	}
+	return 0
+}
+
+// refusesSnapshot says why a dataset can't have a snapshot of that name, "" where it can.
+func (p *Pool) refusesSnapshot(name, snap string) string {
+	d := p.Datasets[name]
+	if slices.ContainsFunc(d.Snapshots, func(s Snapshot) bool { return s.Name == snap }) {
+		return "dataset already exists"
+	}
+	if d.Full {
+		return "out of space"
+	}
+	if p.ReadOnly {
+		return "pool is read-only"
+	}
+	return ""
 }
 
 // listSnapshots is `zfs list -t snapshot`: the named ones, or with -r those of the datasets and below.
@@ -94,7 +201,7 @@ func (k *call) listSnapshots(opts options, operands []string) int {
 			continue
 		}
 		names := []string{name}
-		if opts.has('r') {
+		if opts.has('r') && !opts.has('d') {
 			names = p.below(name)
 		}
 		for _, n := range names {
@@ -245,6 +352,21 @@ func (k *call) destroySnapshots(name, list string) int {
 	if k.write(p) {
 		d.Snapshots = slices.DeleteFunc(slices.Clone(d.Snapshots), func(s Snapshot) bool { return slices.Contains(there, s.Name) })
 	}
+	return 0
+}
+
+// reclaim is `zfs destroy -nvp` of snapshots.
+func (k *call) reclaim(name, list string) int {
+	var sum uint64
+	for _, snap := range strings.Split(list, ",") {
+		_, _, s := k.snapshot(name + "@" + snap)
+		if s == nil {
+			continue
+		}
+		k.printf("destroy\t%s@%s\n", name, snap)
+		sum += s.Unique
+	}
+	k.printf("reclaim\t%d\n", sum)
 	return 0
 }
 

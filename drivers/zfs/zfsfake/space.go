@@ -130,3 +130,11 @@ func reserve(volsize, blocksize, copies uint64) uint64 {
 	}
 	return volsize*copies + meta*min(3, copies+1)*131072
 }
+
+// sinceSnapshot are the bytes written since the newest snapshot; all, where there is none.
+func (d *Dataset) sinceSnapshot() uint64 {
+	if len(d.Snapshots) == 0 {
+		return d.unique()
+	}
+	return d.Written - d.Snapshots[len(d.Snapshots)-1].Total
+}

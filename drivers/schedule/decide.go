@@ -1,0 +1,218 @@
+package schedule
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// decision is what is to be done with one dataset whose snapshots were listed.
+type decision struct {
+	due       time.Time // the next; now or before: one is to be taken
+	take      string    // its name, "" where none is taken
+	unwritten bool      // one is due, and left out since nothing was written
+	own       []state.Snapshot
+	verdicts  []Verdict        // of all that are there, and the one that is to be taken
+	goes      []state.Snapshot // oldest first
+	excess    []state.Snapshot // of them those that would stay if less were not kept than before
+	hold      string           // why nothing is pruned without a person's word
+}
+
+// farApart is a stretch without a snapshot that no schedule has, a yearly one included: rather the clock was set.
+const farApart = 400 * 24 * time.Hour
+
+// settled is how long the clock must have stood by its time before such a stretch is believed.
+const settled = 30 * 24 * time.Hour
+
+// decide is pure: the policy, what is there and what is ours, and the time.
+func (v *view) decide(c *covered) decision {
+	x := decision{due: c.due(v.now)}
+	ours := map[key]state.TakenSnapshot{}
+	for _, s := range c.mem.Snapshots {
+		if s.Gone.IsZero() && s.TXG > 0 {
+			ours[key{s.GUID, s.TXG}] = s
+		}
+	}
+	var bucketed, byHand []state.Snapshot
+	for _, s := range c.list {
+		row, ok := ours[key{s.GUID, s.TXG}]
+		switch {
+		case !ok:
+		case row.Expires.IsZero():
+			bucketed = append(bucketed, s)
+		default:
+			byHand = append(byHand, s)
+			if !row.Expires.After(v.now) {
+				x.goes = append(x.goes, s)
+			}
+		}
+	}
+	x.own = append(slices.Clone(bucketed), byHand...)
+	isDue := !x.due.IsZero() && !x.due.After(v.now)
+	if isDue && c.Schedule.SkipEmpty && c.unwritten(bucketed) {
+		isDue, x.unwritten = false, true
+	}
+	then := bucketed
+	if isDue {
+		x.take = c.freeName(c.Schedule.SnapshotName(v.now))
+		if c.mem.Failed.IsZero() { // else it may fail again, and nothing goes for one that is not taken
+			then = append(slices.Clone(bucketed), state.Snapshot{Dataset: c.Name, Name: x.take, Creation: v.now})
+		}
+	}
+	x.verdicts = c.policy.Retain(then, v.now)
+	for _, verdict := range x.verdicts {
+		if !verdict.Keep {
+			x.goes = append(x.goes, verdict.Snapshot)
+		}
+	}
+	x.goes = slices.DeleteFunc(x.goes, func(s state.Snapshot) bool { return c.protects(s) != "" })
+	slices.SortFunc(x.goes, func(a, b state.Snapshot) int { return cmp.Compare(a.TXG, b.TXG) })
+	x.excess = c.excess(x, then, v.now)
+	x.hold = v.hold(c, x, then)
+	return x
+}
+
+// protects says what keeps a snapshot whatever the policy says, "" where nothing does.
+func (c *covered) protects(s state.Snapshot) string {
+	switch newest := c.newest(); {
+	case s.Holds > 0:
+		return "it is held"
+	case len(s.Clones) > 0:
+		return "it has the clone " + strings.Join(s.Clones, ", ")
+	case newest.GUID == s.GUID && len(c.list) > 0:
+		return "the newest snapshot of a dataset is never pruned"
+	}
+	return ""
+}
+
+// newest is the dataset's newest snapshot, whoever took it.
+func (c *covered) newest() (last state.Snapshot) {
+	for _, s := range c.list {
+		if s.TXG >= last.TXG {
+			last = s
+		}
+	}
+	return last
+}
+
+// unwritten tells whether nothing was written since the newest of our own: what others took since may hold it.
+func (c *covered) unwritten(own []state.Snapshot) bool {
+	if len(own) == 0 || c.Written > 0 {
+		return false
+	}
+	last := slices.MaxFunc(own, func(a, b state.Snapshot) int { return cmp.Compare(a.TXG, b.TXG) })
+	for _, s := range c.list {
+		if s.TXG > last.TXG && s.Written > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// freeName is the name, with a number where the dataset has a snapshot of that name.
+func (c *covered) freeName(name string) string {
+	has := func(n string) bool {
+		return slices.ContainsFunc(c.list, func(s state.Snapshot) bool { return s.Name == n }) ||
+			slices.ContainsFunc(c.mem.Snapshots, func(s state.TakenSnapshot) bool { return s.Name == n })
+	}
+	free := name
+	for n := 2; has(free); n++ {
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	return free
+}
+
+// excess are those that go only because less is kept than when nothing was left to prune last.
+func (c *covered) excess(x decision, then []state.Snapshot, now time.Time) []state.Snapshot {
+	if c.mem.Before == c.mem.Policy {
+		return nil
+	}
+	old := map[string]bool{}
+	if s, err := spec.ParseRetention(c.mem.Before); err == nil {
+		if p, err := NewPolicy(s, "UTC"); err == nil {
+			for _, verdict := range p.Retain(then, now) {
+				old[verdict.GUID] = !verdict.Keep
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(x.goes), func(s state.Snapshot) bool { return old[s.GUID] })
+}
+
+// hold says why nothing of the dataset is pruned without a person's word, "" where it is.
+func (v *view) hold(c *covered, x decision, then []state.Snapshot) string {
+	if len(x.goes) == 0 {
+		return ""
+	}
+	if v.Have.Clock == state.Unsynchronised {
+		return "the clock of this machine is not synchronised, so that what is old is not sure"
+	}
+	if a, b, back := c.backwards(v.now); back {
+		return fmt.Sprintf("the clock was set back: %s was taken after %s and is dated before it", b, a)
+	}
+	if a, b := leap(then, v.now); v.Have.Clock != state.Synchronised && !b.IsZero() {
+		return fmt.Sprintf("the clock of this machine went from %s to %s with no snapshot between, and nothing tells that it is right", moment(a), moment(b))
+	}
+	if n := len(x.excess); n > 0 && n*100 > c.Schedule.MaxPrune*len(x.own) {
+		return fmt.Sprintf("less is to be kept than before, and that would prune %d of %d at once, more than maxPrune (%d%%)", n, len(x.own), c.Schedule.MaxPrune)
+	}
+	return ""
+}
+
+// backwards finds two snapshots of which the later one is dated before the other; what is dated in the future is told
+// of as such.
+func (c *covered) backwards(now time.Time) (earlier, later string, found bool) {
+	list := slices.SortedFunc(slices.Values(c.list), func(a, b state.Snapshot) int { return cmp.Compare(a.TXG, b.TXG) })
+	var last state.Snapshot
+	for _, s := range list {
+		if s.Creation.After(now) {
+			continue
+		}
+		if s.Creation.Before(last.Creation) {
+			return last.Name, s.Name, true
+		}
+		last = s
+	}
+	return "", "", false
+}
+
+// leap finds a stretch without a snapshot that is too long, as long as what comes after it is young.
+func leap(own []state.Snapshot, now time.Time) (from, to time.Time) {
+	list, n := ordered(own, now)
+	times := []time.Time{}
+	for _, s := range list[:n] {
+		times = append(times, s.Creation)
+	}
+	times = append(times, now)
+	for i := len(times) - 1; i > 0 && now.Sub(times[i]) < settled; i-- {
+		if times[i].Sub(times[i-1]) > farApart {
+			return times[i-1], times[i]
+		}
+	}
+	return time.Time{}, time.Time{}
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+
+// byHand is the mark of a snapshot that a person had taken, with when it goes.
+const byHand = "until:"
+
+// Mark is the mark of a snapshot that is kept until then.
+func Mark(until time.Time) string { return byHand + until.UTC().Format(time.RFC3339) }
+
+// expiry is when a snapshot with this mark goes that was taken by hand; zero: a schedule took it.
+func expiry(mark string) time.Time {
+	text, ok := strings.CutPrefix(mark, byHand)
+	t, err := time.Parse(time.RFC3339, text)
+	switch {
+	case !ok:
+		return time.Time{}
+	case err != nil: // not ours to guess
+		return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return t.UTC()
+}

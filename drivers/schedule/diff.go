@@ -1,0 +1,264 @@
+package schedule
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+)
+
+// unasked is how long a retention that became smaller must stand before the loop prunes by it.
+const unasked = 10 * time.Minute
+
+// Diff takes what is due, in one command for each pool, and prunes what is no longer kept then.
+func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
+	v := newView(in.Want, in.Have, in.Have.Taken, in.Now)
+	r.Notices = append(v.notices, v.uncovered()...)
+	for _, pool := range slices.Sorted(maps.Keys(in.Have.Unlisted)) {
+		r.Notices = append(r.Notices, fmt.Sprintf("pool %s: nothing is taken or pruned by schedule: %s", pool, in.Have.Unlisted[pool]))
+	}
+	due, troubled := map[string][]taking{}, map[string][]taking{} // by place, and by pool
+	var prunes []drivers.Action
+	for _, c := range v.sets {
+		if c.mem.Quiesced != nil {
+			r.Actions = append(r.Actions, c.release())
+		}
+		if c.list, c.isListed = in.Have.Listed[c.Name]; !c.isListed {
+			continue
+		}
+		x := v.decide(c)
+		r.Notices = append(r.Notices, c.tells(x, v.now)...)
+		if len(x.goes) > 0 {
+			if why := v.sent(c); why != "" {
+				r.Notices = append(r.Notices, why)
+			} else {
+				prunes = append(prunes, c.prune(x))
+			}
+		}
+		if x.take != "" {
+			place := c.pool()
+			if !c.mem.Failed.IsZero() { // by itself, so that it keeps no other from being taken
+				troubled[place] = append(troubled[place], taking{c, x.take})
+				continue
+			}
+			due[place] = append(due[place], taking{c, x.take})
+		}
+	}
+	for pool, list := range troubled {
+		for _, t := range list {
+			place := t.Name
+			if place == pool || len(list) > fewTroubled { // the object of all others is the pool's name
+				place = pool + "/"
+			}
+			due[place] = append(due[place], t)
+		}
+	}
+	takes := map[string]string{} // dataset -> the action that takes it
+	for _, place := range slices.Sorted(maps.Keys(due)) {
+		a := v.take(place, due[place])
+		a.Identify()
+		for _, t := range due[place] {
+			takes[t.Name] = a.ID
+		}
+		r.Actions = append(r.Actions, a)
+	}
+	for _, a := range prunes {
+		if a.Counts != "" {
+			a.After = append(a.After, takes[a.Object.Name])
+		}
+		r.Actions = append(r.Actions, a)
+	}
+	slices.Sort(r.Notices)
+	r.Notices = slices.Compact(r.Notices)
+	return r
+}
+
+// fewTroubled is how many datasets of a pool that failed before are taken each for itself.
+const fewTroubled = 8
+
+type taking struct {
+	*covered
+	name string
+}
+
+// take is the action that takes what is due in one place.
+func (v *view) take(place string, due []taking) drivers.Action {
+	a := drivers.Action{
+		Object: spec.Ref{Kind: spec.KindSchedule, Name: place}, GUID: v.Have.Pools[due[0].pool()].GUID, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true,
+		Undo: "zfs destroy of the snapshots", Taking: &drivers.Taking{},
+	}
+	var marks, names []string
+	hooks := map[spec.DatasetName]int{}
+	oldest := v.now
+	for _, t := range due {
+		s := t.Schedule.Name
+		if !slices.Contains(marks, s) {
+			marks = append(marks, s)
+			a.Reason = drivers.Reason{Code: drivers.Due, At: t.Schedule.Pos.At()}
+		}
+		since := t.policy.boundary(v.now)
+		if since.Before(oldest) {
+			oldest = since
+		}
+		a.Fields = append(a.Fields, drivers.Field{Name: t.Name, To: "due since " + moment(since)})
+		a.Taking.Of = append(a.Taking.Of, drivers.Taken{Dataset: t.Name, GUID: t.GUID, Name: t.name, Hook: hook(a.Taking, hooks, t.Cover)})
+		names = append(names, t.Name+"@"+t.name)
+	}
+	slices.Sort(marks)
+	a.Taking.Mark = clip(strings.Join(marks, ","))
+	a.Reason.Observed = fmt.Sprintf("%d dataset(s) without a snapshot since %s", len(due), moment(oldest))
+	for _, h := range a.Taking.Hooks {
+		if h.Before != nil {
+			a.Steps = append(a.Steps, *h.Before)
+		}
+	}
+	a.Steps = append(a.Steps, zfs.TakeSnapshots(a.Taking.Mark, names)...)
+	for _, h := range slices.Backward(a.Taking.Hooks) {
+		if h.After != nil {
+			a.Steps = append(a.Steps, *h.After)
+			a.Notes = append(a.Notes, h.After.String()+" runs whatever happened before")
+		}
+	}
+	return a
+}
+
+// longestMark is far below what zfs takes (8,191 bytes).
+const longestMark = 1000
+
+func clip(s string) string { return s[:min(len(s), longestMark)] }
+
+// boundary is when the newest period of all that are counted began.
+func (p *Policy) boundary(now time.Time) (at time.Time) {
+	for _, per := range p.periods {
+		if s := per.start(now); s.After(at) {
+			at = s
+		}
+	}
+	return at
+}
+
+// prune is the action that destroys what goes of one dataset.
+func (c *covered) prune(x decision) drivers.Action {
+	a := drivers.Action{
+		Object: spec.Ref{Kind: spec.KindSchedule, Name: c.Name}, GUID: c.GUID, Verb: drivers.Destroy, Risk: spec.Safe, Scheduled: true,
+		Reason: drivers.Reason{Code: drivers.Expired, At: c.Schedule.Pos.At(), Observed: fmt.Sprintf("%d of its %d own snapshots are no longer kept", len(x.goes), len(x.own))},
+		Undo:   "nothing: what schedule " + c.Schedule.Name + " took, it lets go",
+		Hold:   x.hold,
+	}
+	if len(x.excess) > 0 {
+		a.Settles = c.mem.Since.Add(unasked)
+	}
+	if x.take != "" && c.mem.Failed.IsZero() {
+		a.Counts = x.take
+	}
+	var names []string
+	var frees uint64
+	for _, s := range x.goes {
+		names = append(names, s.Name)
+		frees += s.Used
+		a.Destroy = append(a.Destroy, s.GUID)
+		a.Fields = append(a.Fields, drivers.Field{Name: "snapshot", From: s.Name})
+	}
+	a.Notes = []string{fmt.Sprintf("frees %s at least", spec.Size(frees))}
+	a.Steps = zfs.DestroySnapshots(c.Name, names)
+	return a
+}
+
+// release is what must still run after a program that quiesced something, whose dplane died.
+func (c *covered) release() drivers.Action {
+	q := c.mem.Quiesced
+	cmd := host.Write(q.Run...)
+	cmd.Timeout = q.Timeout
+	return drivers.Action{
+		Object: spec.Ref{Kind: spec.KindSchedule, Name: c.Name}, GUID: c.GUID, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true,
+		Reason: drivers.Reason{Code: drivers.Due, Observed: "what was quiesced " + moment(q.At) + " to take snapshots was left so: dplane ended before this ran"},
+		Fields: []drivers.Field{{Name: "after", To: cmd.String()}}, Undo: "nothing",
+		Steps: []host.Command{cmd},
+	}
+}
+
+// sent says that the dataset is not pruned since it is sent somewhere: until the target can be asked, nobody knows
+// which snapshot it needs.
+func (v *view) sent(c *covered) string {
+	for _, key := range slices.Sorted(maps.Keys(v.Want.Replications)) {
+		r := v.Want.Replications[key]
+		if r.Source.Remote == "" && r.Source.Dataset != "" && (c.Name == string(r.Source.Dataset) || r.Recursive && spec.DatasetName(c.Name).Under(r.Source.Dataset)) {
+			return fmt.Sprintf("what the replication %s (%s) sends is not pruned: what its target still needs is not known", key, r.Pos.At())
+		}
+	}
+	return ""
+}
+
+// tells are notices of a dataset.
+func (c *covered) tells(x decision, now time.Time) (all []string) {
+	var future []string
+	for _, s := range x.own {
+		if s.Creation.After(now) {
+			future = append(future, s.Name)
+		}
+	}
+	if len(future) > 0 {
+		all = append(all, fmt.Sprintf("%s: dated in the future, kept, and filling no period: %s", c.Name, some(future)))
+	}
+	return all
+}
+
+// some are the first of many names.
+func some(names []string) string {
+	const shown = 5
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}
+
+// uncovered tells of datasets whose snapshots are remembered and that no schedule covers now: what was taken stays.
+func (v *view) uncovered() (all []string) {
+	for _, name := range slices.Sorted(maps.Keys(v.Have.Datasets)) {
+		t := v.Have.Taken[v.Have.Datasets[name].GUID]
+		if t == nil || v.Want.Covering(spec.DatasetName(name)).Schedule != nil || spec.DatasetName(name).InTrash() {
+			continue
+		}
+		n := 0
+		for _, s := range t.Snapshots {
+			if s.Gone.IsZero() {
+				n++
+			}
+		}
+		if n > 0 {
+			all = append(all, fmt.Sprintf("%s is in no schedule any more: the %d snapshots that dplane took of it stay, and are not pruned", name, n))
+		}
+	}
+	return all
+}
+
+// hook is the number of the hook of a declaration, from 1, among those of the taking; 0 where it has none.
+func hook(t *drivers.Taking, numbers map[spec.DatasetName]int, c spec.Cover) int {
+	before, after := c.Snapshots.Before, c.Snapshots.After
+	if before == nil && after == nil {
+		return 0
+	}
+	if n := numbers[c.At]; n > 0 {
+		return n
+	}
+	h := drivers.Hook{Before: program(before), After: program(after), Skip: before != nil && before.OnFailure != "snapshot"}
+	t.Hooks = append(t.Hooks, h)
+	numbers[c.At] = len(t.Hooks)
+	return len(t.Hooks)
+}
+
+// program is the command of a hook, nil where there is none.
+func program(h *spec.Hook) *host.Command {
+	if h == nil {
+		return nil
+	}
+	c := host.Write(h.Run...)
+	c.Timeout = h.Timeout.Std()
+	return &c
+}

@@ -1,0 +1,266 @@
+package schedule
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// covered is a dataset that a schedule covers, and that may be snapshotted here.
+type covered struct {
+	*state.Dataset
+	spec.Cover
+	policy    *Policy
+	retention string
+	known     bool         // something is remembered of it
+	mem       *state.Taken // never nil
+	list      []state.Snapshot
+	isListed  bool
+}
+
+// view is one look at all that is covered.
+type view struct {
+	Want    *spec.Spec
+	Have    *state.Observed
+	now     time.Time
+	sets    []*covered // by name
+	byName  map[string]*covered
+	notices []string
+}
+
+func newView(want *spec.Spec, obs *state.Observed, taken map[string]*state.Taken, now time.Time) *view {
+	v := &view{Want: want, Have: obs, now: now, byName: map[string]*covered{}}
+	policies := map[string]*Policy{}
+	for name, s := range want.Schedules {
+		p, err := NewPolicy(s, want.Node.Timezone)
+		if err != nil {
+			v.notices = append(v.notices, fmt.Sprintf("schedule %s (%s): nothing is taken or pruned: %v", name, s.Pos.At(), err))
+			continue
+		}
+		policies[name] = p
+	}
+	recorded := map[spec.Ref]string{}
+	for _, r := range obs.Recorded {
+		recorded[spec.Ref{Kind: spec.Kind(r.Kind), Name: r.Name}] = r.GUID
+	}
+	foreign := func(kind spec.Kind, name, guid string) bool {
+		r := recorded[spec.Ref{Kind: kind, Name: name}]
+		return r != "" && r != guid
+	}
+	refused := map[string]bool{}
+	for name, p := range obs.Pools {
+		refused[name] = obs.UnseenPool(name) != "" || p.Properties["readonly"].Value == "on" || foreign(spec.KindPool, name, p.GUID)
+	}
+	for _, name := range slices.Sorted(maps.Keys(obs.Datasets)) {
+		n, d := spec.DatasetName(name), obs.Datasets[name]
+		pool := string(n.Pool())
+		if r, seen := refused[pool]; !seen || r || n.InTrash() || d.ResumeToken != "" || d.GUID == "" {
+			continue
+		}
+		c := &covered{Dataset: d, Cover: want.Covering(n)}
+		if c.Schedule == nil || policies[c.Schedule.Name] == nil || want.ReceivedOnly(n, obs.Role) != "" || foreign(spec.KindDataset, name, d.GUID) {
+			continue
+		}
+		c.policy, c.retention = policies[c.Schedule.Name], c.Schedule.Retention(want.Node.Timezone)
+		if c.mem, c.known = taken[d.GUID]; !c.known {
+			c.mem = &state.Taken{}
+		}
+		v.sets, v.byName[name] = append(v.sets, c), c
+	}
+	return v
+}
+
+func (c *covered) pool() string { return string(spec.DatasetName(c.Name).Pool()) }
+
+// needed are the datasets, by pool, whose snapshots must be listed. clean are memories of which it is known that nothing
+// is left to be pruned.
+func (v *view) needed(clean map[string]*state.Taken) map[string][]string {
+	need := map[string][]string{}
+	for _, c := range v.sets {
+		due := c.due(v.now)
+		switch {
+		case !c.known, c.mem.Policy != c.retention, c.mem.Before != c.retention, c.pending(), !due.IsZero() && !due.After(v.now), c.expired(v.now):
+		case clean[c.GUID] == c.mem:
+			continue
+		case !c.leftover(v.now):
+			clean[c.GUID] = c.mem
+			continue
+		}
+		need[c.pool()] = append(need[c.pool()], c.Name)
+	}
+	return need
+}
+
+// fresh is when the dataset was last taken, or found to be unwritten when it was due; a time to come does not count.
+func (c *covered) fresh(now time.Time) (at time.Time) {
+	for _, s := range c.mem.Snapshots {
+		if s.Gone.IsZero() && s.Expires.IsZero() && s.Creation.After(at) && !s.Creation.After(now) {
+			at = s.Creation
+		}
+	}
+	if s := c.mem.Skipped; s.After(at) && !s.After(now) {
+		at = s
+	}
+	return at
+}
+
+// due is when the next is to be taken; zero: never.
+func (c *covered) due(now time.Time) time.Time { return c.policy.DueAfter(c.fresh(now), now) }
+
+func (c *covered) pending() bool {
+	return slices.ContainsFunc(c.mem.Snapshots, func(s state.TakenSnapshot) bool { return s.Pending })
+}
+
+// expired tells whether one that was taken by hand is to go.
+func (c *covered) expired(now time.Time) bool {
+	return slices.ContainsFunc(c.mem.Snapshots, func(s state.TakenSnapshot) bool {
+		return s.Gone.IsZero() && !s.Expires.IsZero() && !s.Expires.After(now) && !s.Stays
+	})
+}
+
+// leftover tells whether, by what is remembered alone, something is to be pruned that could go.
+func (c *covered) leftover(now time.Time) bool {
+	var own []state.Snapshot
+	stays := map[string]bool{}
+	for _, s := range c.mem.Snapshots {
+		if s.Gone.IsZero() && s.Expires.IsZero() {
+			own = append(own, state.Snapshot{Name: s.Name, TXG: s.TXG, Creation: s.Creation})
+			stays[s.Name] = s.Stays
+		}
+	}
+	return slices.ContainsFunc(c.policy.Retain(own, now), func(x Verdict) bool { return !x.Keep && !stays[x.Name] })
+}
+
+// pending tells whether it is not known of any of these whether a snapshot was taken.
+func (v *view) pending(names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return v.byName[n].pending() })
+}
+
+// key tells a snapshot from its copies, which have its guid.
+type key struct {
+	guid string
+	txg  uint64
+}
+
+// keptGone is how long a snapshot is remembered that is gone: it may come back, with a promoted clone or a pool that was
+// split.
+const keptGone = 30 * 24 * time.Hour
+
+// learn takes in what was listed, and gives the memories that changed.
+func (v *view) learn(taken map[string]*state.Taken) map[string]*state.Taken {
+	var own map[key]state.TakenSnapshot
+	changed := map[string]*state.Taken{}
+	for _, c := range v.sets {
+		c.list, c.isListed = v.Have.Listed[c.Name]
+		if !c.isListed {
+			continue
+		}
+		if own == nil {
+			own = index(taken)
+		}
+		before := c.mem
+		next := c.settle(own, v.now)
+		c.mem, c.known = next, true
+		x := v.decide(c)
+		if len(x.excess) == 0 {
+			next.Before = next.Policy
+		}
+		if x.unwritten {
+			next.Skipped = v.now
+		}
+		if !same(before, next) {
+			changed[c.GUID] = next
+		} else {
+			c.mem = before
+		}
+	}
+	return changed
+}
+
+func index(taken map[string]*state.Taken) map[key]state.TakenSnapshot {
+	own := map[key]state.TakenSnapshot{}
+	for _, t := range taken {
+		for _, s := range t.Snapshots {
+			if s.TXG > 0 {
+				own[key{s.GUID, s.TXG}] = s
+			}
+		}
+	}
+	return own
+}
+
+// settle is the memory of a dataset after a list of its snapshots. Ours are those that are remembered, by guid and
+// createtxg, wherever they were then; of those that are newer than all of them, and of all where none is, those that
+// carry the mark: the memory was lost, or is of an older copy of the database. On a dataset that was received with its
+// properties the mark proves nothing, since it came along.
+func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.Taken {
+	next := *c.mem
+	next.Snapshots = nil
+	var newest uint64
+	pending := map[string]state.TakenSnapshot{}
+	left := map[key]state.TakenSnapshot{}
+	for _, s := range c.mem.Snapshots {
+		newest = max(newest, s.TXG)
+		if s.TXG == 0 {
+			pending[s.Name] = s
+		} else {
+			left[key{s.GUID, s.TXG}] = s
+		}
+	}
+	received := c.received()
+	for _, s := range c.list {
+		k := key{s.GUID, s.TXG}
+		row, ours := own[k]
+		if p, ok := pending[s.Name]; !ours && ok && s.Marked {
+			row, ours = p, true
+		}
+		if !ours && s.Marked && s.TXG > newest && !received {
+			row, ours = state.TakenSnapshot{Expires: expiry(s.Mark)}, true
+		}
+		if ours {
+			next.Snapshots = append(next.Snapshots, state.TakenSnapshot{
+				Name: s.Name, GUID: s.GUID, TXG: s.TXG, Creation: s.Creation, Expires: row.Expires, Stays: s.Holds > 0 || len(s.Clones) > 0,
+			})
+			delete(left, k)
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(left), func(a, b key) int { return cmp.Or(cmp.Compare(a.txg, b.txg), cmp.Compare(a.guid, b.guid)) }) {
+		s := left[k]
+		if s.Gone.IsZero() || s.Gone.After(now) {
+			s.Gone = now
+		}
+		if now.Sub(s.Gone) < keptGone {
+			next.Snapshots = append(next.Snapshots, s)
+		}
+	}
+	if next.Policy != c.retention {
+		next.Policy, next.Since = c.retention, now
+	}
+	return &next
+}
+
+// received tells whether the dataset came with properties of a stream, and so perhaps the marks of its snapshots.
+func (c *covered) received() bool {
+	for _, p := range c.Properties {
+		if p.Source == "received" {
+			return true
+		}
+	}
+	return false
+}
+
+func same(a, b *state.Taken) bool {
+	x, y := *a, *b
+	x.Snapshots, y.Snapshots, x.Quiesced, y.Quiesced = nil, nil, nil, nil
+	return x.Policy == y.Policy && x.Before == y.Before && x.Since.Equal(y.Since) && x.Skipped.Equal(y.Skipped) &&
+		x.Failed.Equal(y.Failed) && x.Why == y.Why && (a.Quiesced == nil) == (b.Quiesced == nil) &&
+		slices.EqualFunc(a.Snapshots, b.Snapshots, func(p, q state.TakenSnapshot) bool {
+			return p.Name == q.Name && p.GUID == q.GUID && p.TXG == q.TXG && p.Creation.Equal(q.Creation) && p.Pending == q.Pending &&
+				p.Stays == q.Stays && p.Expires.Equal(q.Expires) && p.Gone.Equal(q.Gone)
+		})
+}

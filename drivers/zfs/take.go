@@ -1,0 +1,94 @@
+package zfs
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/state"
+)
+
+// mostTaken is how long the names in one command are, in bytes: Linux takes 2 MiB for arguments and environment
+// together (execve(2)), and each word costs a pointer besides.
+const mostTaken = 1 << 20
+
+// TakeSnapshots takes these snapshots (dataset@name) of one pool, all of them in one transaction group or none. One
+// command, but for the limit of a command line. mark is the value of state.ScheduleProperty on each.
+func TakeSnapshots(mark string, names []string) []host.Command {
+	var all []host.Command
+	for len(names) > 0 {
+		n, size := 0, 0
+		for n < len(names) && (n == 0 || size+len(names[n]) < mostTaken) {
+			size += len(names[n]) + 9
+			n++
+		}
+		argv := []string{"zfs", "snapshot", "-o", state.ScheduleProperty + "=" + mark}
+		all = append(all, host.Write(append(argv, names[:n]...)...))
+		names = names[n:]
+	}
+	return all
+}
+
+// ListCovered asks for the snapshots of exactly these datasets, not of those below, with what was written between
+// them and their marks. Where one is not there zfs exits 1, and prints the others.
+func ListCovered(datasets []string) host.Command {
+	columns := snapshotColumns + ",written," + state.ScheduleProperty
+	c := host.Read(append([]string{"zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", columns}, datasets...)...)
+	c.Timeout = datasetsTimeout
+	return c
+}
+
+// ParseCovered reads what ListCovered prints, in its order.
+func ParseCovered(out []byte) ([]state.Snapshot, error) { return parseSnapshots(out, 9) }
+
+// ListMarked asks which snapshots of exactly these datasets carry the mark themselves.
+func ListMarked(datasets []string) host.Command {
+	c := host.Read(append([]string{"zfs", "get", "-Hp", "-d", "1", "-t", "snapshot", "-s", "local", "-o", "name", state.ScheduleProperty}, datasets...)...)
+	c.Timeout = datasetsTimeout
+	return c
+}
+
+// ParseMarked are the whole names that ListMarked prints.
+func ParseMarked(out []byte) map[string]bool {
+	marked := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		marked[strings.TrimSuffix(line, "\n")] = true
+	}
+	return marked
+}
+
+// refusedSnapshot are the forms in which zfs names what it could not snapshot (cmd/zfs/zfs_main.c and
+// lib/libzfs/libzfs_dataset.c, zfs_snapshot_nvl).
+var refusedSnapshot = regexp.MustCompile(`(?m)^cannot (?:create snapshot|open) '([^'@]+)(?:@[^']*)?':`)
+
+// Refuses are the datasets that a failed `zfs snapshot` named; nil where it named none.
+func Refuses(err error) (names []string) {
+	var exit *host.ExitError
+	if !errors.As(err, &exit) {
+		return nil
+	}
+	for _, m := range refusedSnapshot.FindAllStringSubmatch(exit.Stderr, -1) {
+		if !slices.Contains(names, m[1]) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+// Reclaim asks how many bytes were free if these snapshots of a dataset were gone.
+func Reclaim(dataset string, names []string) host.Command {
+	return host.Read("zfs", "destroy", "-nvp", dataset+"@"+strings.Join(names, ","))
+}
+
+// ParseReclaim reads what Reclaim prints.
+func ParseReclaim(out []byte) (uint64, error) {
+	for line := range strings.Lines(string(out)) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "reclaim\t"); ok {
+			return strconv.ParseUint(n, 10, 64)
+		}
+	}
+	return 0, &ParseError{What: "zfs destroy -nvp", Text: string(out)}
+}
