@@ -89,7 +89,7 @@ func (a *app) listSnapshots() *cobra.Command {
 		Short:   "List the snapshots of what schedules cover, with the space they use",
 		Long:    "Lists the snapshots of these datasets, or of all that a schedule covers: whose they are, what each alone uses, and\nwhat would be free if all that dplane took, and that nothing holds, were gone.",
 		Example: "  dplane snapshots list tank/home",
-		Args:    args(0, -1),
+		Args:    args(0, 1000),
 		RunE: func(c *cobra.Command, names []string) error {
 			want, obs, d, done, err := a.looking(c.Context())
 			if err != nil {

@@ -253,6 +253,7 @@ var cases = []struct {
 	{"clones", clones},
 	{"renames", renames},
 	{"trashing", trashing},
+	{"takes", takes},
 	{"scrub and trim", scrubAndTrim},
 	{"features", enableFeatures},
 	{"a device that grew", growDevice},

@@ -128,9 +128,9 @@ func (k *call) zfsSnapshot(args []string) int {
 	var wanted [][2]string
 	for _, word := range operands {
 		name, snap, isSnap := strings.Cut(word, "@")
-		p, d, code := k.open(name)
+		p, d, _ := k.open(name)
 		if d == nil || !isSnap {
-			return max(code, 1)
+			return k.fail(2, "usage:\n\tsnapshot [-r] [-o property=value] ... <filesystem|volume>@<snap> ...")
 		}
 		if pool != nil && p != pool {
 			return k.fail(1, "cannot create snapshots : cannot create snapshots across different pools\nno snapshots were created")
