@@ -92,8 +92,11 @@ func (d *Driver) take(ctx context.Context, a drivers.Action) error {
 	for guid, why := range quiet.skipped {
 		failed[guid] = why
 	}
-	loud := d.resume(ctx, a)
-	all := []error{quiet.err, d.know(ctx, a, taken, failed), loud}
+	still := d.resume(ctx, a)
+	all := []error{quiet.err, d.know(ctx, a, taken, failed, still)}
+	for _, err := range still {
+		all = append(all, fmt.Errorf("end what was quiesced, which is tried again: %w", err))
+	}
 	var why error
 	for _, t := range a.Taking.Of {
 		if err := failed[t.GUID]; err != nil {
@@ -158,17 +161,19 @@ func (d *Driver) quiesce(ctx context.Context, a drivers.Action) (left []drivers.
 	return left, q
 }
 
-// resume runs each program that comes after, the last first, also where dplane is told to stop.
-func (d *Driver) resume(ctx context.Context, a drivers.Action) (all error) {
-	for _, h := range slices.Backward(a.Taking.Hooks) {
+// resume runs each program that comes after, the last first, also where dplane is told to stop. It gives those that
+// failed, by the number of the hook.
+func (d *Driver) resume(ctx context.Context, a drivers.Action) (failed map[int]error) {
+	failed = map[int]error{}
+	for i, h := range slices.Backward(a.Taking.Hooks) {
 		if h.After == nil {
 			continue
 		}
 		if _, err := d.Runner.Run(context.WithoutCancel(ctx), *h.After); err != nil {
-			all = errors.Join(all, fmt.Errorf("end what was quiesced: %w", err))
+			failed[i+1] = err
 		}
 	}
-	return all
+	return failed
 }
 
 // release runs what a dplane that died left to be run.
@@ -182,12 +187,14 @@ func (d *Driver) release(ctx context.Context, a drivers.Action) error {
 }
 
 // know remembers what became of it.
-func (d *Driver) know(ctx context.Context, a drivers.Action, taken map[string]bool, failed map[string]error) error {
+func (d *Driver) know(ctx context.Context, a drivers.Action, taken map[string]bool, failed map[string]error, still map[int]error) error {
 	changed := map[string]*state.Taken{}
 	for _, t := range a.Taking.Of {
 		m := d.remembered(t.GUID)
 		i := slices.IndexFunc(m.Snapshots, func(s state.TakenSnapshot) bool { return s.Name == t.Name && s.Pending })
-		m.Quiesced = nil
+		if still[t.Hook] == nil {
+			m.Quiesced = nil
+		}
 		switch err := failed[t.GUID]; {
 		case i < 0:
 		case taken[t.GUID]:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dplaneos/dplane/spec"
@@ -195,9 +196,9 @@ func index(taken map[string]*state.Taken) map[key]state.TakenSnapshot {
 }
 
 // settle is the memory of a dataset after a list of its snapshots. Ours are those that are remembered, by guid and
-// createtxg, wherever they were then; of those that are newer than all of them, and of all where none is, those that
-// carry the mark: the memory was lost, or is of an older copy of the database. On a dataset that was received with its
-// properties the mark proves nothing, since it came along.
+// createtxg, wherever they were then. Where none is remembered, the memory was lost, and the mark tells; of those that
+// are newer than all that is remembered, which may be of an older copy of the database, the mark and a name that fits the
+// time. On a dataset that was received with its properties the mark proves nothing, since it came along.
 func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.Taken {
 	next := *c.mem
 	next.Snapshots = nil
@@ -219,7 +220,7 @@ func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.
 		if p, ok := pending[s.Name]; !ours && ok && s.Marked {
 			row, ours = p, true
 		}
-		if !ours && s.Marked && s.TXG > newest && !received {
+		if !ours && s.Marked && !received && (newest == 0 || s.TXG > newest && c.named(s)) {
 			row, ours = state.TakenSnapshot{Expires: expiry(s.Mark)}, true
 		}
 		if ours {
@@ -238,10 +239,20 @@ func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.
 			next.Snapshots = append(next.Snapshots, s)
 		}
 	}
-	if next.Policy != c.retention {
+	if next.Policy != c.retention || next.Since.After(now) { // the clock may have been set back
 		next.Policy, next.Since = c.retention, now
 	}
 	return &next
+}
+
+// named tells whether a snapshot has the name that the schedule gave it when it was taken, give or take some seconds.
+func (c *covered) named(s state.Snapshot) bool {
+	for off := -3; off <= 3; off++ {
+		if strings.HasPrefix(s.Name, c.Schedule.SnapshotName(s.Creation.Add(time.Duration(off)*time.Second))) {
+			return true
+		}
+	}
+	return false
 }
 
 // received tells whether the dataset came with properties of a stream, and so perhaps the marks of its snapshots.

@@ -105,7 +105,7 @@ func (d *Dataset) before(txg uint64) (total uint64) {
 
 // taken is a snapshot as it is now.
 func (k *call) taken(d *Dataset, name string, local map[string]string) Snapshot {
-	s := Snapshot{Name: name, GUID: k.guid(), TXG: k.TXG, Creation: k.Clock, Total: d.Written}
+	s := Snapshot{Name: name, GUID: k.guid(), TXG: k.TXG, Creation: k.now(), Total: d.Written}
 	if len(local) > 0 {
 		s.Local = local
 	}
