@@ -52,6 +52,17 @@ func (p *Plan) Pending() int {
 	return n
 }
 
+// Asked is the number of actions that wait for a person who names them, scheduled work included.
+func (p *Plan) Asked() int {
+	n := 0
+	for _, a := range p.Actions {
+		if a.Hold != "" && a.Held != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // Summary counts the actions by verb.
 func (p *Plan) Summary() map[drivers.Verb]int {
 	n := map[drivers.Verb]int{}

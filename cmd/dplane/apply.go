@@ -314,7 +314,7 @@ func applyCode(s reconcile.Step, saved bool) int {
 		return exitFailed
 	case failed > 0:
 		return exitSome
-	case refused > 0 || s.Remaining.Pending() > 0 || len(s.Remaining.Unseen) > 0:
+	case refused > 0 || s.Remaining.Pending() > 0 || s.Remaining.Asked() > 0 || len(s.Remaining.Unseen) > 0:
 		return exitHeld
 	}
 	return 0

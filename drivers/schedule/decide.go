@@ -152,7 +152,7 @@ func (v *view) hold(c *covered, x decision, then []state.Snapshot) string {
 		return "the clock of this machine is not synchronised, so that what is old is not sure"
 	}
 	if a, b, back := c.backwards(v.now); back {
-		return fmt.Sprintf("the clock was set back: %s was taken after %s and is dated before it", b, a)
+		return fmt.Sprintf("the clock was set back: %s was taken after %s and is dated before it (zfs destroy of the one that is dated wrong ends this)", b, a)
 	}
 	if a, b := leap(then, v.now); v.Have.Clock != state.Synchronised && !b.IsZero() {
 		return fmt.Sprintf("the clock of this machine went from %s to %s with no snapshot between, and nothing tells that it is right", moment(a), moment(b))

@@ -15,7 +15,7 @@ import (
 
 // ticking is a machine whose schedule covers some datasets, with a clock that the test sets.
 type ticking struct {
-	t *testing.T
+	t testing.TB
 	*Machine
 	want *spec.Spec
 	dir  string
@@ -34,7 +34,7 @@ schedules:
   standard: {keep: {hourly: 3, daily: 2}}
 `
 
-func policyOf(t *testing.T, files string) *spec.Spec {
+func policyOf(t testing.TB, files string) *spec.Spec {
 	t.Helper()
 	s, err := spec.LoadFiles(map[string][]byte{"a.yaml": []byte(files)}, spec.LoadOptions{Hostname: "sim"})
 	if err != nil {
@@ -43,8 +43,11 @@ func policyOf(t *testing.T, files string) *spec.Spec {
 	return s
 }
 
-func newTicking(t *testing.T, files string) *ticking {
+func newTicking(t testing.TB, files string, below ...string) *ticking {
 	t.Helper()
+	if below == nil {
+		below = []string{"a", "a/b", "c", "d"}
+	}
 	dir := t.TempDir()
 	m, err := New(dir, "/pool/a")
 	if err != nil {
@@ -53,7 +56,7 @@ func newTicking(t *testing.T, files string) *ticking {
 	t.Cleanup(func() { m.Store.Close() })
 	x := &ticking{t: t, Machine: m, want: policyOf(t, files), dir: dir}
 	x.do("zpool create tank /pool/a")
-	for _, n := range []string{"a", "a/b", "c", "d"} {
+	for _, n := range below {
 		x.do("zfs create tank/" + n)
 	}
 	x.at("2026-11-24T07:00:00Z")
@@ -436,6 +439,9 @@ func TestScheduleLessIsKept(t *testing.T) {
 			if strings.Contains(a.Held, "maxPrune") {
 				allow[a.ID] = true
 			}
+		}
+		if step.Remaining.Asked() != 3 || step.Remaining.Pending() != 0 {
+			t.Errorf("%d wait to be named, %d are pending", step.Remaining.Asked(), step.Remaining.Pending())
 		}
 		if len(allow) != 3 {
 			t.Fatalf("%d actions wait for a person", len(allow))
