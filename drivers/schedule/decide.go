@@ -57,11 +57,12 @@ func (v *view) decide(c *covered) decision {
 	if isDue && c.Schedule.SkipEmpty && c.unwritten(bucketed) {
 		isDue, x.unwritten = false, true
 	}
-	then := bucketed
+	then, newest := bucketed, c.newest().GUID
 	if isDue {
 		x.take = c.freeName(c.Schedule.SnapshotName(v.now))
 		if c.mem.Failed.IsZero() { // else it may fail again, and nothing goes for one that is not taken
 			then = append(slices.Clone(bucketed), state.Snapshot{Dataset: c.Name, Name: x.take, Creation: v.now})
+			newest = "" // that one is, and the others go only once it is there
 		}
 	}
 	x.verdicts = c.policy.Retain(then, v.now)
@@ -70,21 +71,21 @@ func (v *view) decide(c *covered) decision {
 			x.goes = append(x.goes, verdict.Snapshot)
 		}
 	}
-	x.goes = slices.DeleteFunc(x.goes, func(s state.Snapshot) bool { return c.protects(s) != "" })
+	x.goes = slices.DeleteFunc(x.goes, func(s state.Snapshot) bool { return protects(s, newest) != "" })
 	slices.SortFunc(x.goes, func(a, b state.Snapshot) int { return cmp.Compare(a.TXG, b.TXG) })
 	x.excess = c.excess(x, then, v.now)
 	x.hold = v.hold(c, x, then)
 	return x
 }
 
-// protects says what keeps a snapshot whatever the policy says, "" where nothing does.
-func (c *covered) protects(s state.Snapshot) string {
-	switch newest := c.newest(); {
+// protects says what keeps a snapshot whatever the policy says, "" where nothing does. newest is the guid of the newest.
+func protects(s state.Snapshot, newest string) string {
+	switch {
 	case s.Holds > 0:
 		return "it is held"
 	case len(s.Clones) > 0:
 		return "it has the clone " + strings.Join(s.Clones, ", ")
-	case newest.GUID == s.GUID && len(c.list) > 0:
+	case s.GUID == newest:
 		return "the newest snapshot of a dataset is never pruned"
 	}
 	return ""

@@ -74,7 +74,7 @@ func (d *Driver) Explain(ctx context.Context, want *spec.Spec, obs *state.Observ
 
 // explain is pure.
 func (v *view) explain(c *covered) Explanation {
-	rows := c.rows()
+	rows, newest := c.rows(), c.newest().GUID
 	var own []state.Snapshot
 	for _, s := range c.list {
 		if row, ours := rows[s.Name]; ours && row.Expires.IsZero() {
@@ -84,7 +84,7 @@ func (v *view) explain(c *covered) Explanation {
 	e := Explanation{Next: c.due(v.now), Zone: c.policy.Zone(), Verdicts: c.policy.Retain(own, v.now)}
 	for i := range e.Verdicts {
 		x := &e.Verdicts[i]
-		if why := c.protects(x.Snapshot); why != "" && !x.Keep {
+		if why := protects(x.Snapshot, newest); why != "" && !x.Keep {
 			x.Keep, x.Reasons, x.Goes = true, []string{why}, time.Time{}
 		}
 	}
@@ -95,7 +95,7 @@ func (v *view) explain(c *covered) Explanation {
 			e.Verdicts = append(e.Verdicts, Verdict{Snapshot: s, Keep: true, Reasons: []string{"dplane did not take it: it is never pruned"}})
 		case !row.Expires.IsZero():
 			x := Verdict{Snapshot: s, Keep: row.Expires.After(v.now), Goes: row.Expires, Reasons: []string{"taken by hand, kept until " + moment(row.Expires)}}
-			if why := c.protects(s); why != "" && !x.Keep {
+			if why := protects(s, newest); why != "" && !x.Keep {
 				x.Keep, x.Reasons = true, append(x.Reasons, why)
 			}
 			e.Verdicts = append(e.Verdicts, x)
