@@ -111,7 +111,7 @@ func (c Consent) shrank(a drivers.Action) string {
 	switch {
 	case a.Risk > spec.Safe && (a.Reason.Code == drivers.Removed || a.Reason.Code == drivers.Trashed):
 		return fmt.Sprintf("is %s, and due only because the files say less than before", a.Risk)
-	case c.Cut != "" && (a.Risk > spec.Safe || a.Object.Kind == spec.KindPool):
+	case c.Cut != "" && (a.Risk > spec.Safe || a.Object.Kind == spec.KindPool || !a.Settles.IsZero()): // 30 may have become 3
 		return fmt.Sprintf("is %s, and the last line of %s has no end, so that it may be cut off", a.Risk, c.Cut)
 	}
 	return ""
@@ -143,7 +143,7 @@ func (c Consent) limit(p *Plan, declared int) {
 		return
 	}
 	for i := range p.Actions {
-		if a := &p.Actions[i]; a.Runnable() && !a.Scheduled && !c.names(a.Action) {
+		if a := &p.Actions[i]; a.Runnable() && (!a.Scheduled || a.Verb == drivers.Destroy) && !c.names(a.Action) {
 			a.Held = p.Limit + ": dplane apply --allow-limits approves it"
 		}
 	}

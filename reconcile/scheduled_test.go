@@ -28,6 +28,40 @@ func TestScheduledWork(t *testing.T) {
 	}
 }
 
+// What a schedule prunes counts for no limit, and waits with the rest where one holds the plan: the files may not mean it.
+func TestPrunesAndLimits(t *testing.T) {
+	prune := drivers.Action{Object: spec.Ref{Kind: spec.KindSchedule, Name: "tank/a"}, Verb: drivers.Destroy, Risk: spec.Safe, Scheduled: true, Destroy: []string{"7"}}
+	destroy := drivers.Action{Object: spec.Ref{Kind: spec.KindDataset, Name: "tank/a"}, Verb: drivers.Destroy, Risk: spec.Disruptive}
+	in := drivers.Input{Want: &spec.Spec{}, Have: state.NewObserved(time.Unix(0, 0), "")}
+	loop := Daemon(&spec.Spec{Daemon: spec.Daemon{Apply: spec.Disruptive}})
+	if p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{prune}}}, loop); p.Limit != "" || !p.Actions[0].Runnable() {
+		t.Errorf("limit %q:\n%s", p.Limit, show(p))
+	}
+	if p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{prune, destroy}}}, loop); p.Limit == "" || p.Actions[0].Runnable() {
+		t.Errorf("limit %q:\n%s", p.Limit, show(p))
+	}
+	prune.Settles = time.Unix(600, 0)
+	if p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{prune}}}, loop); p.Actions[0].Runnable() {
+		t.Error("it is done unasked before it is settled")
+	}
+	in.Now, in.Have.At = time.Unix(600, 0), time.Unix(600, 0)
+	if p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{prune}}}, loop); !p.Actions[0].Runnable() {
+		t.Errorf("settled, and held: %s", p.Actions[0].Held)
+	}
+	loop.Cut = "tank.yaml"
+	if p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{prune}}}, loop); p.Actions[0].Runnable() {
+		t.Error("done although the count may be cut off")
+	}
+	prune.Hold = "the clock is wrong"
+	if p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{prune}}}, ByHand(nil, nil)); p.Actions[0].Runnable() || p.Asked() != 1 {
+		t.Errorf("done by hand without its id: %s", p.Actions[0].Held)
+	}
+	prune.Identify()
+	if p := Build(in, []drivers.Driver{fixed{actions: []drivers.Action{prune}}}, ByHand(nil, map[string]bool{prune.ID: true})); !p.Actions[0].Runnable() {
+		t.Errorf("named, and held: %s", p.Actions[0].Held)
+	}
+}
+
 // A scrub that is due does not refuse a try: it waits for the time of it.
 func TestScheduledWorkWaitsForTry(t *testing.T) {
 	scrub := drivers.Action{Object: spec.Ref{Kind: spec.KindPool, Name: "tank"}, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true, Fields: []drivers.Field{{Name: "scrub"}}}

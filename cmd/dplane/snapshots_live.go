@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,7 +145,7 @@ a schedule covers the dataset; without, it stays until somebody destroys it. It 
 		},
 	}
 	c.Flags().StringVar(&f.name, "name", "", "what stands after the @; default as the schedule names them")
-	c.Flags().StringVar(&f.label, "label", "", "is added to the default name")
+	c.Flags().StringVar(&f.label, "label", "", "is added to the default name, which ends with -hand without")
 	c.Flags().StringVar(&f.keep, "keep", "", "destroy it after this `time` (14d)")
 	return c
 }
@@ -208,9 +209,7 @@ func (f takeFlags) action(want *spec.Spec, obs *state.Observed, dataset string, 
 		if s == nil {
 			s = &spec.Schedule{}
 		}
-		if snap = s.SnapshotName(now); f.label != "" {
-			snap += "-" + f.label
-		}
+		snap = s.SnapshotName(now) + "-" + cmp.Or(f.label, "hand") // the schedule may take one in this very second
 	}
 	whole := dataset + "@" + snap
 	if _, err := spec.ParseSnapshotName(whole); err != nil {

@@ -65,7 +65,7 @@ func (d *Driver) lookAgain(ctx context.Context, a drivers.Action) error {
 	}
 	names := map[string]string{} // those that go, with their guids
 	for i, f := range a.Fields {
-		names[f.From] = a.Destroy[i]
+		names[f.Name] = a.Destroy[i]
 	}
 	for _, s := range list {
 		if guid, goes := names[s.Name]; goes && (s.GUID != guid || s.Holds > 0 || len(s.Clones) > 0) {

@@ -221,7 +221,7 @@ func TestQuiescedIsRemembered(t *testing.T) {
 
 // A prune that was decided with a snapshot that was not taken does nothing; one whose list is old looks again.
 func TestPruneChecks(t *testing.T) {
-	prune := drivers.Action{Verb: drivers.Destroy, GUID: "g", Counts: "new", Destroy: []string{"7"}, Fields: []drivers.Field{{Name: "snapshot", From: "old"}}, Steps: []host.Command{host.Write("zfs", "destroy", "tank@old")}}
+	prune := drivers.Action{Verb: drivers.Destroy, GUID: "g", Counts: "new", Destroy: []string{"7"}, Fields: []drivers.Field{{Name: "old", To: "no longer kept"}}, Steps: []host.Command{host.Write("zfs", "destroy", "tank@old")}}
 	prune.Object.Name = "tank"
 	at := time.Date(2026, 11, 24, 7, 0, 0, 0, time.UTC)
 	row := state.TakenSnapshot{Name: "new", Creation: at}

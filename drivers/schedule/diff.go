@@ -163,7 +163,7 @@ func (c *covered) prune(x decision) drivers.Action {
 		names = append(names, s.Name)
 		frees += s.Used
 		a.Destroy = append(a.Destroy, s.GUID)
-		a.Fields = append(a.Fields, drivers.Field{Name: "snapshot", From: s.Name})
+		a.Fields = append(a.Fields, drivers.Field{Name: s.Name, To: "no longer kept"})
 	}
 	a.Notes = []string{fmt.Sprintf("frees %s at least", spec.Size(frees))}
 	a.Steps = zfs.DestroySnapshots(c.Name, names)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -96,7 +95,11 @@ func (d *Driver) save(ctx context.Context, changed map[string]*state.Taken) erro
 	if err := d.Memory.SaveTaken(context.WithoutCancel(ctx), changed); err != nil {
 		return err
 	}
-	maps.Copy(d.taken, changed)
+	for guid, t := range changed {
+		if d.taken[guid] = t; t == nil {
+			delete(d.taken, guid)
+		}
+	}
 	return nil
 }
 

@@ -64,7 +64,9 @@ func newView(want *spec.Spec, obs *state.Observed, taken map[string]*state.Taken
 			continue
 		}
 		c := &covered{Dataset: d, Cover: want.Covering(n)}
-		if c.Schedule == nil || policies[c.Schedule.Name] == nil || want.ReceivedOnly(n, obs.Role) != "" || foreign(spec.KindDataset, name, d.GUID) {
+		if c.Schedule == nil || policies[c.Schedule.Name] == nil || want.ReceivedOnly(n, obs.Role) != "" ||
+			want.Datasets[n] != nil && foreign(spec.KindDataset, name, d.GUID) { // what is not declared is covered whoever made it
+
 			continue
 		}
 		c.policy, c.retention = policies[c.Schedule.Name], c.Schedule.Retention(want.Node.Timezone)
@@ -167,6 +169,9 @@ func (v *view) learn(taken map[string]*state.Taken) map[string]*state.Taken {
 		before := c.mem
 		next := c.settle(own, v.now)
 		c.mem, c.known = next, true
+		if c.obeyed(v.now) {
+			next.Before = next.Policy
+		}
 		x := v.decide(c)
 		if len(x.excess) == 0 {
 			next.Before = next.Policy
@@ -180,7 +185,49 @@ func (v *view) learn(taken map[string]*state.Taken) map[string]*state.Taken {
 			c.mem = before
 		}
 	}
+	if own != nil {
+		v.forget(taken, changed)
+	}
 	return changed
+}
+
+// obeyed tells whether nothing of what is there goes by the policy as it is now, so that it is no smaller one.
+func (c *covered) obeyed(now time.Time) bool {
+	var own []state.Snapshot
+	rows := c.rows()
+	for _, s := range c.list {
+		if row, ours := rows[s.Name]; ours && row.Expires.IsZero() {
+			own = append(own, s)
+		}
+	}
+	return !slices.ContainsFunc(c.policy.Retain(own, now), func(x Verdict) bool { return !x.Keep })
+}
+
+// forgotten is how long a dataset is remembered that is not to be seen: it may be of a pool that is away.
+const forgotten = 2 * 365 * 24 * time.Hour
+
+// forget ends the memory of datasets that were not seen for very long.
+func (v *view) forget(taken, changed map[string]*state.Taken) {
+	there := map[string]bool{}
+	for _, d := range v.Have.Datasets {
+		there[d.GUID] = true
+	}
+	for guid, t := range taken {
+		last := t.Since
+		for _, s := range t.Snapshots {
+			last = later(last, later(s.Creation, s.Gone))
+		}
+		if !there[guid] && v.now.Sub(last) > forgotten {
+			changed[guid] = nil
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func index(taken map[string]*state.Taken) map[key]state.TakenSnapshot {

@@ -277,6 +277,37 @@ func TestScheduleMemoryLost(t *testing.T) {
 	x.is("tank/c", "dplane-20261124T070000Z", "dplane-20261124T090000Z", "dplane-20261124T091000Z", "dplane-20261124T100000Z", "dplane-20261124T110000Z")
 }
 
+// With the memory lost, one too many is no retention that became smaller: nothing waits for a person.
+func TestScheduleMemoryLostOfOne(t *testing.T) {
+	x := newTicking(t, strings.Replace(covered, "hourly: 3, daily: 2", "hourly: 1", 1))
+	x.tick()
+	_, all, err := x.Store.Taken(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for guid := range all {
+		all[guid] = nil
+	}
+	if err := x.Store.SaveTaken(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	x.at("2026-11-24T08:00:00Z")
+	x.tick()
+	x.is("tank/a", "dplane-20261124T080000Z")
+}
+
+// A child that is destroyed and made anew is covered by itself.
+func TestScheduleChildMadeAnew(t *testing.T) {
+	x := newTicking(t, strings.Replace(covered, "  tank/a/b: {}\n", "", 1))
+	x.tick()
+	x.do("zfs destroy -r tank/a/b")
+	x.do("zfs create tank/a/b")
+	x.at("2026-11-24T07:30:00Z")
+	x.tick()
+	x.is("tank/a/b", "dplane-20261124T073000Z")
+	x.is("tank/a", "dplane-20261124T070000Z")
+}
+
 // An older copy of the database knows less: what carries the mark and is newer is dplane's all the same.
 func TestScheduleOlderMemory(t *testing.T) {
 	x := newTicking(t, covered)
