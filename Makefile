@@ -104,8 +104,12 @@ test-crash: e2e-binaries ## the whole guest stopped in the middle of an apply, f
 test-reboot: e2e-binaries ## a machine booted three times: what is in the trash stays there, and comes back whole
 	@$(e2e)/reboot bin/e2e
 
+.PHONY: bench-zfs
+bench-zfs: e2e-binaries ## ticks of a schedule on a real OpenZFS, beside sanoid: 100 datasets with 30 snapshots each
+	@$(e2e)/on-zfs --timeout 1800 bin/e2e "RUN=TestScheduleBench DPLANE_E2E_DATASETS=100 DPLANE_E2E_SNAPSHOTS=30 ./suite"
+
 .PHONY: test-full
-test-full: test fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot ## everything that is too long for CI, in sections of less than an hour
+test-full: test fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot bench-zfs ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/
