@@ -108,8 +108,12 @@ test-reboot: e2e-binaries ## a machine booted three times: what is in the trash 
 bench-zfs: e2e-binaries ## ticks of a schedule on a real OpenZFS, beside sanoid: 100 datasets with 30 snapshots each
 	@$(e2e)/on-zfs --timeout 1800 bin/e2e "RUN=TestScheduleBench DPLANE_E2E_DATASETS=100 DPLANE_E2E_SNAPSHOTS=30 ./suite"
 
+.PHONY: laws
+laws: ## the property tests of the decisions, with many more cases than `make check` has
+	$(GO) test -timeout 50m ./drivers/dataset ./drivers/pool ./drivers/schedule ./spec -run 'Law|Prop|Ticks|Clock|Retain|Simulate|Recurrence' -rapid.checks=3000
+
 .PHONY: test-full
-test-full: test fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot bench-zfs ## everything that is too long for CI, in sections of less than an hour
+test-full: test laws fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot bench-zfs ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/
