@@ -137,7 +137,7 @@ func TestScheduleDay(t *testing.T) {
 	set(ticks[0].Add(-time.Hour))
 	b := newBox(t)
 	d := &day{b, b.pool("tank")}
-	must(t, "zpool", "create", "-m", "none", d.pool, b.disk("a"))
+	must(t, "zpool", "create", "-m", b.path("mnt"), d.pool, b.disk("a"))
 	for _, name := range []string{"data", "data/none", "data/stranger", "data/held", "data/cloned"} {
 		must(t, "zfs", "create", d.pool+"/"+name)
 	}
