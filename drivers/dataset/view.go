@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -40,14 +41,12 @@ func newView(in drivers.Input) *view {
 	for _, r := range in.Have.Recorded {
 		v.recorded[spec.Ref{Kind: spec.Kind(r.Kind), Name: r.Name}] = r
 	}
-	v.names = make([]string, 0, len(in.Have.Datasets))
-	for n, d := range in.Have.Datasets {
-		v.names = append(v.names, n)
-		if at := place(d); d.Mounted && path.IsAbs(at) {
-			v.mounted[at] = n
+	v.names = slices.Sorted(maps.Keys(in.Have.Datasets))
+	for _, n := range v.names { // of two at one place it is always the same one
+		if d := in.Have.Datasets[n]; d.Mounted && path.IsAbs(place(d)) {
+			v.mounted[place(d)] = n
 		}
 	}
-	slices.Sort(v.names)
 	return v
 }
 
