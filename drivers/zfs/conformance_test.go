@@ -35,6 +35,8 @@ type machine struct {
 	receive func(name string, props map[string]string) error
 	key     func(name, text string) string                 // makes a key file
 	use     func(name, mountpoint string) (release func()) // opens a file of it
+	write   func(name, mountpoint string, bytes int)
+	copied  func(snapshot, name string) error // sends it, with its properties
 }
 
 const vdevSize = 256 << 20
@@ -49,7 +51,8 @@ func fakeMachine(t *testing.T) *machine {
 		f.AddKey("/pool/"+name, text)
 		return "/pool/" + name
 	}
-	return &machine{Runner: f, t: t, dir: "/pool", key: key, pool: "tank", receive: f.Receive, use: func(name, _ string) func() {
+	write := func(name, _ string, bytes int) { f.Write(name, uint64(bytes)) }
+	return &machine{Runner: f, t: t, dir: "/pool", key: key, pool: "tank", receive: f.Receive, copied: f.Copy, write: write, use: func(name, _ string) func() {
 		f.SetBusy(name, true)
 		return func() { f.SetBusy(name, false) }
 	}}
@@ -86,6 +89,7 @@ func realMachine(t *testing.T) *machine {
 	}
 	m := &machine{Runner: process.New(), t: t, real: true, dir: dir, pool: fmt.Sprintf("dplane%08x", rand.Uint32())}
 	m.receive, m.use, m.key = m.sendReceive, m.openFile, m.writeKey
+	m.write, m.copied = m.writeFile, m.sendOne
 	z, err := zfs.ParseVersion([]byte(m.do(zfs.Version())))
 	if err != nil {
 		t.Fatal(err)
@@ -103,18 +107,38 @@ func (m *machine) openFile(_, mountpoint string) func() {
 	return func() { _ = f.Close() } // nothing was written
 }
 
+// writeFile puts random bytes in a file, and waits until zfs counts them.
+func (m *machine) writeFile(_, mountpoint string, bytes int) {
+	text := make([]byte, bytes)
+	for i := range text {
+		text[i] = byte(rand.Uint32())
+	}
+	if err := os.WriteFile(filepath.Join(mountpoint, "written"), text, 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	m.do(host.Write("zpool", "sync", m.pool))
+}
+
+func (m *machine) sendOne(snapshot, name string) error {
+	_, err := m.Run(context.Background(), host.Write("sh", "-c", `zfs send -p "$1" | zfs recv -u "$2"`, "sh", snapshot, name))
+	return err
+}
+
 // sendReceive makes a dataset with received properties, by way of a stream.
 func (m *machine) sendReceive(name string, props map[string]string) error {
 	from := m.pool + "/stream"
 	for _, c := range []host.Command{
 		zfs.CreateFilesystem(from, props), host.Write("zfs", "snapshot", from+"@s"),
-		host.Write("sh", "-c", `zfs send -p "$1" | zfs recv -u "$2"`, "sh", from+"@s", name), host.Write("zfs", "destroy", "-r", from),
 	} {
 		if _, err := m.Run(context.Background(), c); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := m.sendOne(from+"@s", name); err != nil {
+		return err
+	}
+	_, err := m.Run(context.Background(), host.Write("zfs", "destroy", "-r", from))
+	return err
 }
 
 // do runs what must succeed.
@@ -254,6 +278,9 @@ var cases = []struct {
 	{"renames", renames},
 	{"trashing", trashing},
 	{"takes", takes},
+	{"takes nothing", takesNothing},
+	{"marks", marks},
+	{"written", written},
 	{"scrub and trim", scrubAndTrim},
 	{"features", enableFeatures},
 	{"a device that grew", growDevice},

@@ -28,35 +28,37 @@ func ListSnapshotsBelow(datasets ...string) host.Command {
 }
 
 // ParseSnapshots reads what ListSnapshots and ListSnapshotsBelow print, in its order.
-func ParseSnapshots(out []byte) ([]state.Snapshot, error) { return parseSnapshots(out, 7) }
-
-// parseSnapshots reads lines of snapshotColumns, and of as many as are asked for of those that ListCovered adds.
-func parseSnapshots(out []byte, columns int) ([]state.Snapshot, error) {
+func ParseSnapshots(out []byte) ([]state.Snapshot, error) {
 	var all []state.Snapshot
 	for line := range strings.Lines(string(out)) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		bad := &ParseError{What: "zfs list -t snapshot", Text: line}
-		if len(f) != columns {
-			return nil, bad
-		}
-		dataset, name, ok := strings.Cut(f[0], "@")
-		created, err := strconv.ParseInt(f[3], 10, 64)
-		if _, guid := strconv.ParseUint(f[1], 10, 64); !ok || dataset == "" || name == "" || guid != nil || err != nil {
-			return nil, bad
-		}
-		s := state.Snapshot{
-			Dataset: dataset, Name: name, GUID: f[1], TXG: number([]byte(f[2])), Creation: time.Unix(created, 0).UTC(),
-			Used: number([]byte(f[4])), Holds: int(number([]byte(f[5]))),
-		}
-		if f[6] != "-" && f[6] != "" {
-			s.Clones = strings.Split(f[6], ",")
-		}
-		if columns > 7 {
-			s.Written, s.Mark = number([]byte(f[7])), absent([]byte(f[8]))
+		s, ok := snapshot(f)
+		if !ok || len(f) != 7 {
+			return nil, &ParseError{What: "zfs list -t snapshot", Text: line}
 		}
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// snapshot reads the values of snapshotColumns.
+func snapshot(f []string) (s state.Snapshot, ok bool) {
+	if len(f) < 7 {
+		return s, false
+	}
+	dataset, name, ok := strings.Cut(f[0], "@")
+	created, err := strconv.ParseInt(f[3], 10, 64)
+	if _, guid := strconv.ParseUint(f[1], 10, 64); !ok || dataset == "" || name == "" || guid != nil || err != nil {
+		return s, false
+	}
+	s = state.Snapshot{
+		Dataset: dataset, Name: name, GUID: f[1], TXG: number([]byte(f[2])), Creation: time.Unix(created, 0).UTC(),
+		Used: number([]byte(f[4])), Holds: int(number([]byte(f[5]))),
+	}
+	if f[6] != "-" && f[6] != "" {
+		s.Clones = strings.Split(f[6], ",")
+	}
+	return s, true
 }
 
 // Clone makes a dataset from a snapshot, with these properties.

@@ -33,16 +33,35 @@ func TakeSnapshots(mark string, names []string) []host.Command {
 }
 
 // ListCovered asks for the snapshots of exactly these datasets, not of those below, with what was written between
-// them and their marks. Where one is not there zfs exits 1, and prints the others.
+// them and their marks. Where one is not there zfs exits 1, and prints the others. The name ends a record too: a mark
+// may hold any text, and who may set one on a dataset must not be able to spell the snapshots of another.
 func ListCovered(datasets []string) host.Command {
-	columns := snapshotColumns + ",written," + state.ScheduleProperty
+	columns := snapshotColumns + ",written," + state.ScheduleProperty + ",name"
 	c := host.Read(append([]string{"zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", columns}, datasets...)...)
 	c.Timeout = datasetsTimeout
 	return c
 }
 
-// ParseCovered reads what ListCovered prints, in its order.
-func ParseCovered(out []byte) ([]state.Snapshot, error) { return parseSnapshots(out, 9) }
+// ParseCovered reads what ListCovered prints, in its order. A mark may hold a tab or a newline. With both it can look like
+// the end of its record: what follows then begins a second time, or swallows a whole line, and nothing is believed.
+func ParseCovered(out []byte) ([]state.Snapshot, error) {
+	var all []state.Snapshot
+	seen := map[string]bool{}
+	for rest := string(out); rest != ""; {
+		name, _, _ := strings.Cut(rest, "\t")
+		text, after, ended := strings.Cut(rest, "\t"+name+"\n")
+		f := strings.SplitN(text, "\t", 9)
+		s, ok := snapshot(f)
+		if !ended || !ok || len(f) != 9 || seen[name] || strings.Contains(text[:len(text)-len(f[8])], "\n") || strings.Contains(f[8], "\n") && strings.Contains(f[8], "\t") {
+			return nil, &ParseError{What: "zfs list -t snapshot", Text: rest}
+		}
+		seen[name] = true
+		s.Written, s.Mark = number([]byte(f[7])), absent([]byte(f[8]))
+		all = append(all, s)
+		rest = after
+	}
+	return all, nil
+}
 
 // ListMarked asks which snapshots of exactly these datasets carry the mark themselves.
 func ListMarked(datasets []string) host.Command {
@@ -51,7 +70,8 @@ func ListMarked(datasets []string) host.Command {
 	return c
 }
 
-// ParseMarked are the whole names that ListMarked prints.
+// ParseMarked are the whole names that ListMarked prints. One that came with a stream is not among them: its source is
+// received.
 func ParseMarked(out []byte) map[string]bool {
 	marked := map[string]bool{}
 	for line := range strings.Lines(string(out)) {
@@ -61,8 +81,8 @@ func ParseMarked(out []byte) map[string]bool {
 }
 
 // refusedSnapshot are the forms in which zfs names what it could not snapshot (cmd/zfs/zfs_main.c and
-// lib/libzfs/libzfs_dataset.c, zfs_snapshot_nvl).
-var refusedSnapshot = regexp.MustCompile(`(?m)^cannot (?:create snapshot|open) '([^'@]+)(?:@[^']*)?':`)
+// lib/libzfs/libzfs_dataset.c, zfs_snapshot_nvl): all that the kernel refused, but only the first that is not there.
+var refusedSnapshot = regexp.MustCompile(`(?m)^cannot (?:create snapshot|open) '([^'@]+)(?:@.*)?': `)
 
 // Refuses are the datasets that a failed `zfs snapshot` named; nil where it named none.
 func Refuses(err error) (names []string) {

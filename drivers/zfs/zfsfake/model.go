@@ -105,6 +105,7 @@ type Snapshot struct {
 	Holds      []string          // tags
 	Creation   int64             `json:",omitempty"` // seconds since 1970; 0: it follows from TXG
 	Local      map[string]string `json:",omitempty"` // user properties that are its own
+	Received   map[string]string `json:",omitempty"` // and those that came with a stream
 	Total      uint64            `json:",omitempty"` // Dataset.Written when it was taken
 	Unique     uint64            `json:",omitempty"` // bytes that only this one keeps
 }

@@ -327,6 +327,25 @@ func (f *Fake) Receive(name string, props map[string]string) error {
 	return nil
 }
 
+// Copy makes a dataset as `zfs send -p SNAPSHOT | zfs recv -u` does, with that snapshot.
+func (f *Fake) Copy(snapshot, name string) error {
+	f.mu.Lock()
+	_, of, s := f.Model.snapshot(snapshot)
+	f.mu.Unlock()
+	if s == nil {
+		return errors.New("no snapshot " + snapshot)
+	}
+	if err := f.Receive(name, of.Local); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, d := f.Model.dataset(name)
+	d.Written = s.Total
+	d.Snapshots = []Snapshot{{Name: s.Name, GUID: s.GUID, TXG: f.Model.TXG, Creation: s.Creation, Received: s.Local, Total: s.Total}}
+	return nil
+}
+
 // Write puts that many bytes into a dataset.
 func (f *Fake) Write(name string, bytes uint64) {
 	f.mu.Lock()

@@ -2,6 +2,7 @@ package zfsfake
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,6 +74,9 @@ func (m *Model) ofSnapshot(name, prop string) (value, source string) {
 	if v, own := s.Local[prop]; own {
 		return v, "local"
 	}
+	if v, came := s.Received[prop]; came {
+		return v, "received"
+	}
 	of, _, _ := strings.Cut(name, "@")
 	if v, source, ok := p.inherited(of, prop); ok && strings.Contains(prop, ":") {
 		return v, source
@@ -112,8 +116,8 @@ func (k *call) taken(d *Dataset, name string, local map[string]string) Snapshot 
 	return s
 }
 
-// zfsSnapshot takes all that are named or none, in one transaction group; what is wrong with one of them is told of
-// the first alone.
+// zfsSnapshot takes all that are named or none, in one transaction group. Of what is not there the first is told of, of
+// what can't be taken each. A snapshot that is named twice is taken once.
 func (k *call) zfsSnapshot(args []string) int {
 	opts, operands, ok := getopt(args, "ro:")
 	if !ok || len(operands) == 0 {
@@ -124,38 +128,52 @@ func (k *call) zfsSnapshot(args []string) int {
 		name, value, _ := strings.Cut(o, "=")
 		local[name] = value
 	}
-	var pool *Pool
-	var wanted [][2]string
+	type one struct {
+		pool     *Pool
+		of, name string
+	}
+	var wanted []one
 	for _, word := range operands {
 		name, snap, isSnap := strings.Cut(word, "@")
 		p, d, _ := k.open(name)
 		if d == nil || !isSnap {
 			return k.fail(2, "usage:\n\tsnapshot [-r] [-o property=value] ... <filesystem|volume>@<snap> ...")
 		}
-		if pool != nil && p != pool {
-			return k.fail(1, "cannot create snapshots : cannot create snapshots across different pools\nno snapshots were created")
-		}
-		pool = p
 		names := []string{name}
 		if opts.has('r') {
 			names = p.below(name)
 		}
 		for _, n := range names {
-			wanted = append(wanted, [2]string{n, snap})
+			if o := (one{p, n, snap}); !slices.Contains(wanted, o) {
+				wanted = append(wanted, o)
+			}
 		}
+	}
+	pool, of := wanted[0].pool, map[string]bool{}
+	for _, w := range wanted {
+		if w.pool != pool || of[w.of] { // the real one has one text for both
+			return k.fail(1, "cannot create snapshots : multiple snapshots of same fs not allowed\nno snapshots were created")
+		}
+		of[w.of] = true
+	}
+	if pool.ReadOnly {
+		return k.fail(1, "cannot create snapshots : pool is read-only\nno snapshots were created")
 	}
 	if !k.write(pool) {
 		return 0
 	}
 	for _, w := range wanted {
-		if why := pool.refusesSnapshot(w[0], w[1]); why != "" {
+		if why := pool.refusesSnapshot(w.of, w.name); why != "" {
 			k.wrote = false
-			return k.fail(1, "cannot create snapshot '%s@%s': %s\nno snapshots were created", w[0], w[1], why)
+			k.fail(1, "cannot create snapshot '%s@%s': %s", w.of, w.name, why)
 		}
 	}
+	if !k.wrote {
+		return k.fail(1, "no snapshots were created")
+	}
 	for _, w := range wanted {
-		d := pool.Datasets[w[0]]
-		d.Snapshots = append(d.Snapshots, k.taken(d, w[1], local))
+		d := pool.Datasets[w.of]
+		d.Snapshots = append(d.Snapshots, k.taken(d, w.name, local))
 	}
 	return 0
 }
@@ -169,29 +187,21 @@ func (p *Pool) refusesSnapshot(name, snap string) string {
 	if d.Full {
 		return "out of space"
 	}
-	if p.ReadOnly {
-		return "pool is read-only"
-	}
 	return ""
 }
 
-// listSnapshots is `zfs list -t snapshot`: the named ones, or with -r those of the datasets and below.
+// listSnapshots is `zfs list -t snapshot`: the named ones, those of the datasets, or with -r also those below them; by
+// dataset, then by age.
 func (k *call) listSnapshots(opts options, operands []string) int {
 	code := 0
 	columns := strings.Split(opts.last('o', "name,used,available,referenced,mountpoint"), ",")
-	row := func(name string) {
-		values := make([]string, len(columns))
-		for i, c := range columns {
-			values[i], _ = k.ofSnapshot(name, c)
-		}
-		k.printf("%s\n", strings.Join(values, "\t"))
-	}
+	found := map[string]uint64{} // txg by whole name
 	for _, name := range operands {
 		if strings.Contains(name, "@") {
 			if _, _, s := k.snapshot(name); s == nil {
 				code = k.fail(1, "cannot open '%s': dataset does not exist", name)
 			} else {
-				row(name)
+				found[name] = s.TXG
 			}
 			continue
 		}
@@ -206,9 +216,20 @@ func (k *call) listSnapshots(opts options, operands []string) int {
 		}
 		for _, n := range names {
 			for _, s := range p.Datasets[n].Snapshots {
-				row(n + "@" + s.Name)
+				found[n+"@"+s.Name] = s.TXG
 			}
 		}
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(found), func(a, b string) int {
+		of, _, _ := strings.Cut(a, "@")
+		other, _, _ := strings.Cut(b, "@")
+		return cmp.Or(cmp.Compare(of, other), cmp.Compare(found[a], found[b]), cmp.Compare(a, b))
+	}) {
+		values := make([]string, len(columns))
+		for i, c := range columns {
+			values[i], _ = k.ofSnapshot(name, c)
+		}
+		k.printf("%s\n", strings.Join(values, "\t"))
 	}
 	return code
 }
@@ -279,6 +300,14 @@ func (k *call) zfsPromote(args []string) int {
 	at := slices.IndexFunc(of.Snapshots, func(s Snapshot) bool { return s.GUID == guid })
 	moved := slices.Clone(of.Snapshots[:at+1])
 	of.Snapshots = slices.Clone(of.Snapshots[at+1:])
+	before := s.Total // what had been written when the clone began goes with its snapshots
+	for i := range d.Snapshots {
+		d.Snapshots[i].Total += before
+	}
+	for i := range of.Snapshots {
+		of.Snapshots[i].Total -= before
+	}
+	d.Written, of.Written = d.Written+before, of.Written-before
 	d.Snapshots = append(moved, d.Snapshots...)
 	d.Origin, of.Origin = of.Origin, guid
 	return 0
@@ -355,16 +384,32 @@ func (k *call) destroySnapshots(name, list string) int {
 	return 0
 }
 
-// reclaim is `zfs destroy -nvp` of snapshots.
+// reclaim is `zfs destroy -nvp` of snapshots. It minds clones, and no holds.
 func (k *call) reclaim(name, list string) int {
+	p, d := k.dataset(name)
+	if d == nil {
+		return k.fail(1, "cannot open '%s': dataset does not exist", name)
+	}
 	var sum uint64
+	there := map[string]bool{}
+	var cloned *refusal
 	for _, snap := range strings.Split(list, ",") {
 		_, _, s := k.snapshot(name + "@" + snap)
-		if s == nil {
+		if s == nil || there[snap] {
 			continue
+		}
+		there[snap] = true
+		if clones := p.clones(s.GUID); len(clones) > 0 && cloned == nil {
+			cloned = refuse(1, "cannot destroy '%s@%s': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n%s", name, snap, strings.Join(clones, "\n"))
 		}
 		k.printf("destroy\t%s@%s\n", name, snap)
 		sum += s.Unique
+	}
+	if len(there) == 0 {
+		return k.fail(1, "could not find any snapshots to destroy; check snapshot names.")
+	}
+	if cloned != nil {
+		return k.refused(cloned)
 	}
 	k.printf("reclaim\t%d\n", sum)
 	return 0
