@@ -147,21 +147,14 @@ func (d *Driver) snapshots(ctx context.Context, names []string) (list []state.Sn
 	return list, missing, err
 }
 
-// mark tells which snapshots carry the mark themselves. One that shows a value does, unless its dataset has one too,
-// which it may have inherited: then zfs is asked.
+// mark tells which snapshots carry the mark themselves, of those where that decides: what zfs shows may be inherited from
+// the dataset, or have come with a stream, so it is asked what is local. What is known to be dplane's needs no mark.
 func (d *Driver) mark(ctx context.Context, v *view, list []state.Snapshot) error {
 	var unsure []string
-	for i, s := range list {
-		if s.Mark == "" {
-			continue
-		}
+	own := index(d.taken)
+	for _, s := range list {
 		c := v.byName[s.Dataset]
-		if c == nil {
-			continue
-		}
-		if p, has := c.Properties[state.ScheduleProperty]; !has || p.Value == "" || p.Value == "-" {
-			list[i].Marked = true
-		} else if len(unsure) == 0 || unsure[len(unsure)-1] != s.Dataset {
+		if _, known := own[key{s.GUID, s.TXG}]; s.Mark != "" && c != nil && !known && !c.took(s.Name) {
 			unsure = append(unsure, s.Dataset)
 		}
 	}
@@ -175,7 +168,7 @@ func (d *Driver) mark(ctx context.Context, v *view, list []state.Snapshot) error
 	}
 	marked := zfs.ParseMarked(res.Stdout)
 	for i, s := range list {
-		list[i].Marked = s.Marked || s.Mark != "" && marked[s.FullName()]
+		list[i].Marked = s.Mark != "" && marked[s.FullName()]
 	}
 	return nil
 }

@@ -26,10 +26,11 @@ func listOf(text string) (list []state.Snapshot) {
 	return list
 }
 
-// rowsOf reads "name,guid,txg" of what is remembered.
+// rowsOf reads "name,guid,txg" of what is remembered, with a + behind what was taken and not seen yet.
 func rowsOf(text string) (rows []state.TakenSnapshot) {
-	for _, s := range listOf(text) {
-		rows = append(rows, state.TakenSnapshot{Name: s.Name, GUID: s.GUID, TXG: s.TXG, Creation: s.Creation, Pending: s.TXG == 0})
+	for i, s := range listOf(text) {
+		taken := strings.HasSuffix(strings.Fields(text)[i], "+")
+		rows = append(rows, state.TakenSnapshot{Name: s.Name, GUID: s.GUID, TXG: s.TXG, Creation: s.Creation, Pending: s.TXG == 0 && !taken})
 	}
 	return rows
 }
@@ -54,6 +55,7 @@ func TestSettle(t *testing.T) {
 		{name: "a promoted clone has both", list: "x,1,10", elsewhere: "x,1,10", want: "x"},
 		{name: "it was written down, and taken", list: "x,1,10*", remembered: "x,,0", want: "x"},
 		{name: "it was written down, and another has the name", list: "x,1,10", remembered: "x,,0"},
+		{name: "it was taken", list: "x,1,10", remembered: "x,,0+", want: "x"},
 		{name: "it was written down, and never taken", list: "y,1,10", remembered: "x,,0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

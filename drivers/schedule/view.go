@@ -264,7 +264,7 @@ func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.
 	for _, s := range c.list {
 		k := key{s.GUID, s.TXG}
 		row, ours := own[k]
-		if p, ok := pending[s.Name]; !ours && ok && s.Marked {
+		if p, ok := pending[s.Name]; !ours && ok && (s.Marked || !p.Pending) {
 			row, ours = p, true
 		}
 		if !ours && s.Marked && !received && (newest == 0 || s.TXG > newest && c.named(s)) {
@@ -290,6 +290,11 @@ func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.
 		next.Policy, next.Since = c.retention, now
 	}
 	return &next
+}
+
+// took tells whether dplane took a snapshot of that name, which no list has shown yet.
+func (c *covered) took(name string) bool {
+	return slices.ContainsFunc(c.mem.Snapshots, func(s state.TakenSnapshot) bool { return s.Name == name && s.TXG == 0 && !s.Pending })
 }
 
 // named tells whether a snapshot has the name that the schedule gave it when it was taken, give or take some seconds.

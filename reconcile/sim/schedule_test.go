@@ -277,6 +277,20 @@ func TestScheduleMemoryLost(t *testing.T) {
 	x.is("tank/c", "dplane-20261124T070000Z", "dplane-20261124T090000Z", "dplane-20261124T091000Z", "dplane-20261124T100000Z", "dplane-20261124T110000Z")
 }
 
+// A mark that came with a stream is no proof: what another machine, or another dataset, was taken of stays.
+func TestScheduleReceivedMark(t *testing.T) {
+	x := newTicking(t, covered)
+	x.tick()
+	if err := x.ZFS.Copy("tank/a@dplane-20261124T070000Z", "tank/c/copy"); err != nil {
+		t.Fatal(err)
+	}
+	for h := 8; h < 13; h++ {
+		x.at(fmt.Sprintf("2026-11-24T%02d:00:00Z", h))
+		x.tick()
+	}
+	x.is("tank/c/copy", "dplane-20261124T070000Z", "dplane-20261124T080000Z", "dplane-20261124T100000Z", "dplane-20261124T110000Z", "dplane-20261124T120000Z")
+}
+
 // With the memory lost, one too many is no retention that became smaller: nothing waits for a person.
 func TestScheduleMemoryLostOfOne(t *testing.T) {
 	x := newTicking(t, strings.Replace(covered, "hourly: 3, daily: 2", "hourly: 1", 1))
