@@ -1,6 +1,9 @@
 package state
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Taken is what is remembered of one dataset that a schedule covers: the snapshots that dplane took of it, and under
 // which policy. It is kept by the dataset's guid.
@@ -27,6 +30,9 @@ type Quiesced struct {
 	Timeout time.Duration `json:"timeout"`
 	At      time.Time     `json:"at"` // when the other one was begun
 }
+
+// Is tells whether it is this command.
+func (q *Quiesced) Is(argv []string) bool { return q != nil && slices.Equal(q.Run, argv) }
 
 // TakenSnapshot is one that dplane took. Its guid and createtxg together tell it from a copy, which has the guid too.
 type TakenSnapshot struct {

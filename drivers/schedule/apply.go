@@ -67,10 +67,17 @@ func (d *Driver) lookAgain(ctx context.Context, a drivers.Action) error {
 	for i, f := range a.Fields {
 		names[f.Name] = a.Destroy[i]
 	}
+	var newest state.Snapshot
 	for _, s := range list {
 		if guid, goes := names[s.Name]; goes && (s.GUID != guid || s.Holds > 0 || len(s.Clones) > 0) {
 			return fmt.Errorf("prune %s: %w: %s is another one, held or cloned since", a.Object.Name, drivers.ErrMoot, s.Name)
 		}
+		if s.TXG >= newest.TXG {
+			newest = s
+		}
+	}
+	if names[newest.Name] != "" { // it was rolled back meanwhile
+		return fmt.Errorf("prune %s: %w: %s is the newest snapshot now, which is never pruned", a.Object.Name, drivers.ErrMoot, newest.Name)
 	}
 	return nil
 }
@@ -192,8 +199,10 @@ func (d *Driver) know(ctx context.Context, a drivers.Action, taken map[string]bo
 	for _, t := range a.Taking.Of {
 		m := d.remembered(t.GUID)
 		i := slices.IndexFunc(m.Snapshots, func(s state.TakenSnapshot) bool { return s.Name == t.Name && s.Pending })
-		if still[t.Hook] == nil {
-			m.Quiesced = nil
+		if t.Hook > 0 && still[t.Hook] == nil {
+			if after := a.Taking.Hooks[t.Hook-1].After; after != nil && m.Quiesced.Is(after.Argv) {
+				m.Quiesced = nil
+			}
 		}
 		switch err := failed[t.GUID]; {
 		case i < 0:
@@ -202,7 +211,7 @@ func (d *Driver) know(ctx context.Context, a drivers.Action, taken map[string]bo
 			m.Failed, m.Why = time.Time{}, ""
 		case untaken(err):
 			m.Snapshots = slices.Delete(m.Snapshots, i, i+1)
-			if !hopeless(err) {
+			if !hopeless(err) && !errors.Is(err, errLoud) { // those of one hook stay together
 				m.Failed, m.Why = d.Now(), err.Error()
 			}
 		} // else the next list tells whether it is there

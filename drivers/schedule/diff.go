@@ -11,6 +11,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
 )
 
 // unasked is how long a retention that became smaller must stand before the loop prunes by it.
@@ -23,12 +24,14 @@ func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
 	for _, pool := range slices.Sorted(maps.Keys(in.Have.Unlisted)) {
 		r.Notices = append(r.Notices, fmt.Sprintf("pool %s: nothing is taken or pruned by schedule: %s", pool, in.Have.Unlisted[pool]))
 	}
+	for _, name := range slices.Sorted(maps.Keys(in.Have.Datasets)) { // also of what no schedule covers any more
+		if t := in.Have.Taken[in.Have.Datasets[name].GUID]; t != nil && t.Quiesced != nil {
+			r.Actions = append(r.Actions, release(name, in.Have.Datasets[name].GUID, t.Quiesced))
+		}
+	}
 	due, troubled := map[string][]taking{}, map[string][]taking{} // by place, and by pool
 	var prunes []drivers.Action
 	for _, c := range v.sets {
-		if c.mem.Quiesced != nil {
-			r.Actions = append(r.Actions, c.release())
-		}
 		if c.list, c.isListed = in.Have.Listed[c.Name]; !c.isListed {
 			continue
 		}
@@ -171,12 +174,11 @@ func (c *covered) prune(x decision) drivers.Action {
 }
 
 // release is what must still run after a program that quiesced something, whose dplane died.
-func (c *covered) release() drivers.Action {
-	q := c.mem.Quiesced
+func release(name, guid string, q *state.Quiesced) drivers.Action {
 	cmd := host.Write(q.Run...)
 	cmd.Timeout = q.Timeout
 	return drivers.Action{
-		Object: spec.Ref{Kind: spec.KindSchedule, Name: c.Name}, GUID: c.GUID, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true,
+		Object: spec.Ref{Kind: spec.KindSchedule, Name: name}, GUID: guid, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true,
 		Reason: drivers.Reason{Code: drivers.Due, Observed: "what was quiesced " + moment(q.At) + " to take snapshots was left so: dplane ended before this ran"},
 		Fields: []drivers.Field{{Name: "after", To: cmd.String()}}, Undo: "nothing",
 		Steps: []host.Command{cmd},

@@ -63,6 +63,9 @@ func newView(want *spec.Spec, obs *state.Observed, taken map[string]*state.Taken
 		if r, seen := refused[pool]; !seen || r || n.InTrash() || d.ResumeToken != "" || d.GUID == "" {
 			continue
 		}
+		if leaves(want, n) {
+			continue
+		}
 		c := &covered{Dataset: d, Cover: want.Covering(n)}
 		if c.Schedule == nil || policies[c.Schedule.Name] == nil || want.ReceivedOnly(n, obs.Role) != "" ||
 			want.Datasets[n] != nil && foreign(spec.KindDataset, name, d.GUID) { // what is not declared is covered whoever made it
@@ -76,6 +79,20 @@ func newView(want *spec.Spec, obs *state.Observed, taken map[string]*state.Taken
 		v.sets, v.byName[name] = append(v.sets, c), c
 	}
 	return v
+}
+
+// leaves tells whether the files have a dataset, or one above it, go to the trash or take another name: it may not be
+// called so any more when its turn comes.
+func leaves(want *spec.Spec, name spec.DatasetName) bool {
+	for n := name; n != ""; n = n.Parent() {
+		if d := want.Datasets[n]; d != nil && d.Absent {
+			return true
+		}
+	}
+	return slices.ContainsFunc(want.DatasetNames(), func(n spec.DatasetName) bool {
+		old := want.Datasets[n].Renamed
+		return old != "" && name.Under(old)
+	})
 }
 
 func (c *covered) pool() string { return string(spec.DatasetName(c.Name).Pool()) }
@@ -169,11 +186,12 @@ func (v *view) learn(taken map[string]*state.Taken) map[string]*state.Taken {
 		before := c.mem
 		next := c.settle(own, v.now)
 		c.mem, c.known = next, true
-		if c.obeyed(v.now) {
+		sure := v.sure(c)
+		if sure && c.obeyed(v.now) {
 			next.Before = next.Policy
 		}
 		x := v.decide(c)
-		if len(x.excess) == 0 {
+		if sure && len(x.excess) == 0 {
 			next.Before = next.Policy
 		}
 		if x.unwritten {
@@ -189,6 +207,22 @@ func (v *view) learn(taken map[string]*state.Taken) map[string]*state.Taken {
 		v.forget(taken, changed)
 	}
 	return changed
+}
+
+// sure tells whether the clock can be relied on, as far as the dataset's snapshots tell: while some are yet to come, what
+// would go otherwise stays, which says nothing of the policy.
+func (v *view) sure(c *covered) bool {
+	var own []state.Snapshot
+	rows := c.rows()
+	for _, s := range c.list {
+		if _, ours := rows[s.Name]; ours {
+			own = append(own, s)
+		}
+	}
+	_, _, back := c.backwards(v.now)
+	_, to := leap(own, v.now)
+	return !back && v.Have.Clock != state.Unsynchronised && (to.IsZero() || v.Have.Clock == state.Synchronised) &&
+		!slices.ContainsFunc(own, func(s state.Snapshot) bool { return s.Creation.After(v.now) })
 }
 
 // obeyed tells whether nothing of what is there goes by the policy as it is now, so that it is no smaller one.
@@ -297,9 +331,12 @@ func (c *covered) took(name string) bool {
 	return slices.ContainsFunc(c.mem.Snapshots, func(s state.TakenSnapshot) bool { return s.Name == name && s.TXG == 0 && !s.Pending })
 }
 
-// named tells whether a snapshot has the name that the schedule gave it when it was taken, give or take some seconds.
+// slowest is how much later than it was planned a snapshot may be taken: what quiesces takes its time.
+const slowest = 15 * 60
+
+// named tells whether a snapshot has the name that the schedule gave it shortly before it was taken.
 func (c *covered) named(s state.Snapshot) bool {
-	for off := -3; off <= 3; off++ {
+	for off := -slowest; off <= 3; off++ {
 		if strings.HasPrefix(s.Name, c.Schedule.SnapshotName(s.Creation.Add(time.Duration(off)*time.Second))) {
 			return true
 		}
