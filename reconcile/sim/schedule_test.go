@@ -500,17 +500,20 @@ func TestScheduleLessIsKept(t *testing.T) {
 	}
 }
 
-// Held and cloned snapshots stay, and stop no other; a rollback is no loss of what comes after.
+// Held and cloned snapshots that no period keeps stay, and stop no other from being pruned, nor any action.
 func TestScheduleProtected(t *testing.T) {
 	x := newTicking(t, covered)
-	x.tick()
-	x.do("zfs hold keep tank/a@dplane-20261124T070000Z")
-	x.at("2026-11-24T08:00:00Z")
-	x.tick()
-	x.do("zfs clone tank/a@dplane-20261124T080000Z tank/d/clone")
-	for h := 9; h < 14; h++ {
+	for h := 7; h < 14; h++ {
 		x.at(fmt.Sprintf("2026-11-24T%02d:00:00Z", h))
-		x.tick()
+		if step := x.tick(); step.Outcomes.Count(state.Done) != len(step.Outcomes) {
+			t.Errorf("at %d: %+v", h, step.Outcomes)
+		}
+		switch h {
+		case 8:
+			x.do("zfs hold keep tank/a@dplane-20261124T080000Z")
+		case 9:
+			x.do("zfs clone tank/a@dplane-20261124T090000Z tank/d/clone")
+		}
 	}
-	x.is("tank/a", "dplane-20261124T070000Z", "dplane-20261124T080000Z", "dplane-20261124T110000Z", "dplane-20261124T120000Z", "dplane-20261124T130000Z")
+	x.is("tank/a", "dplane-20261124T070000Z", "dplane-20261124T080000Z", "dplane-20261124T090000Z", "dplane-20261124T110000Z", "dplane-20261124T120000Z", "dplane-20261124T130000Z")
 }
