@@ -82,6 +82,8 @@ type Action struct {
 	Counts string `json:"counts,omitempty"`
 	// Scheduled is work that recurs (a scrub): it is no change, so no exit status and no limit counts it.
 	Scheduled bool `json:"scheduled,omitempty"`
+	// Apart is work of which other drivers see nothing but the space that is used: after it they need not look again.
+	Apart bool `json:"apart,omitempty"`
 }
 
 // Taking are snapshots that are taken at one instant, as far as zfs lets them.

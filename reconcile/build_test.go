@@ -29,8 +29,11 @@ func act(s string) drivers.Action {
 
 type fixed struct {
 	drivers.Driver
+	kind    spec.Kind
 	actions []drivers.Action
 }
+
+func (f fixed) Kind() spec.Kind { return f.kind }
 
 func (f fixed) Diff(drivers.Input) drivers.Result {
 	return drivers.Result{Actions: append([]drivers.Action(nil), f.actions...), Notices: []string{"a notice"}}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/dplaneos/dplane/drivers"
@@ -47,12 +48,16 @@ func (l *Loop) Observe(ctx context.Context, want *spec.Spec) (*state.Observed, e
 		return nil, fmt.Errorf("read what was recorded: %w", err)
 	}
 	obs.Recorded = recorded
-	for _, d := range l.Drivers {
+	return obs, l.look(ctx, want, obs, l.Drivers)
+}
+
+func (l *Loop) look(ctx context.Context, want *spec.Spec, obs *state.Observed, by []drivers.Driver) error {
+	for _, d := range by {
 		if err := d.Observe(ctx, want, obs); err != nil {
-			return nil, fmt.Errorf("observe %ss: %w", d.Kind(), err)
+			return fmt.Errorf("observe %ss: %w", d.Kind(), err)
 		}
 	}
-	return obs, nil
+	return nil
 }
 
 // Plan looks and plans; nothing is changed.
@@ -61,8 +66,12 @@ func (l *Loop) Plan(ctx context.Context, want *spec.Spec, consent Consent) (*Pla
 	if err != nil {
 		return nil, nil, err
 	}
+	return l.decide(want, obs, consent), obs, nil
+}
+
+func (l *Loop) decide(want *spec.Spec, obs *state.Observed, consent Consent) *Plan {
 	in := drivers.Input{Want: want, Have: obs, Now: obs.At, Wipe: consent.Wipe, Restore: consent.Restore}
-	return Build(in, l.Drivers, consent), obs, nil
+	return Build(in, l.Drivers, consent)
 }
 
 // Carry carries out a plan made from obs, looks again, and records both. by is who asked. Only an
@@ -79,12 +88,50 @@ func (l *Loop) Carry(ctx context.Context, want *spec.Spec, p *Plan, obs *state.O
 		if err != nil {
 			return s, err
 		}
-		if s.Remaining, s.Observed, err = l.Plan(after, want, consent.spent()); err != nil {
+		if err := l.again(after, want, &s, consent.spent()); err != nil {
 			return s, err
 		}
 		l.verify(&s)
 	}
 	return s, l.record(after, want, s, l.whole(want, s, consent), by)
+}
+
+// sameLook is how old a look may be of which a part stands for the next one.
+const sameLook = time.Minute
+
+// again looks once more, and plans what is left. After work that was apart, and went well, only its own drivers look:
+// a tick in which a schedule takes snapshots costs one look at all datasets, not two.
+func (l *Loop) again(ctx context.Context, want *spec.Spec, s *Step, consent Consent) (err error) {
+	now := l.Clock.Now().UTC()
+	by, enough := l.apart(s, now)
+	if !enough {
+		s.Remaining, s.Observed, err = l.Plan(ctx, want, consent)
+		return err
+	}
+	obs := *s.Observed
+	obs.At = now
+	if err := l.look(ctx, want, &obs, by); err != nil {
+		return err
+	}
+	s.Remaining, s.Observed = l.decide(want, &obs, consent), &obs
+	return nil
+}
+
+// apart are the drivers that must look again, where all that was done was apart and went well, not long after the first
+// look.
+func (l *Loop) apart(s *Step, now time.Time) (by []drivers.Driver, enough bool) {
+	if age := now.Sub(s.Observed.At); age < 0 || age > sameLook {
+		return nil, false
+	}
+	for _, o := range s.Outcomes {
+		if o.Outcome != state.Done || !o.Action.Apart {
+			return nil, false
+		}
+		if d := l.driver(o.Action.Object.Kind); !slices.Contains(by, d) {
+			by = append(by, d)
+		}
+	}
+	return by, true
 }
 
 // learn keeps what the outcomes tell before anything else can go wrong.

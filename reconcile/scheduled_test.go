@@ -77,3 +77,29 @@ func TestScheduledWorkWaitsForTry(t *testing.T) {
 		t.Errorf("after it, it is held: %s", p.Actions[0].Held)
 	}
 }
+
+// What is apart spares the other drivers the second look, if all of it went well and not long ago.
+func TestApart(t *testing.T) {
+	took := Outcome{Outcome: state.Done, Action: Planned{Action: drivers.Action{Object: spec.Ref{Kind: spec.KindSchedule, Name: "tank"}, Apart: true}}}
+	failed, other := took, took
+	failed.Outcome, other.Action.Apart = state.Failed, false
+	l := &Loop{Drivers: []drivers.Driver{&fixed{kind: spec.KindDataset}, &fixed{kind: spec.KindSchedule}}}
+	looked := time.Unix(1000, 0)
+	for name, c := range map[string]struct {
+		done Outcomes
+		at   time.Time
+		want bool
+	}{
+		"one":              {Outcomes{took}, looked, true},
+		"two":              {Outcomes{took, took}, looked.Add(time.Minute), true},
+		"one failed":       {Outcomes{took, failed}, looked, false},
+		"one not apart":    {Outcomes{other, took}, looked, false},
+		"after a minute":   {Outcomes{took}, looked.Add(61 * time.Second), false},
+		"a clock set back": {Outcomes{took}, looked.Add(-time.Second), false},
+	} {
+		by, enough := l.apart(&Step{Outcomes: c.done, Observed: state.NewObserved(looked, "")}, c.at)
+		if enough != c.want || enough && (len(by) != 1 || by[0].Kind() != spec.KindSchedule) {
+			t.Errorf("%s: %v, %v", name, by, enough)
+		}
+	}
+}

@@ -42,7 +42,7 @@ type TakenSnapshot struct {
 	Creation time.Time `json:"creation"`
 	// Pending: it was written down before it was taken, and nothing tells yet whether it was.
 	Pending bool      `json:"pending,omitempty"`
-	Stays   bool      `json:"stays,omitempty"`  // the last list showed that it can't go: held or cloned
+	Stays   bool      `json:"stays,omitempty"`  // the last list showed that it can't go: held, cloned or the newest
 	Expires time.Time `json:"expires,omitzero"` // of one taken by hand: until then it stays, then it goes
 	Gone    time.Time `json:"gone,omitzero"`    // the first list that did not show it
 }

@@ -19,8 +19,9 @@ type decision struct {
 	own       []state.Snapshot
 	verdicts  []Verdict        // of all that are there, and the one that is to be taken
 	goes      []state.Snapshot // oldest first
-	excess    []state.Snapshot // of them those that would stay if less were not kept than before
 	hold      string           // why nothing is pruned without a person's word
+	excess    []state.Snapshot // of what goes those that would stay if less were not kept than before
+	tooMany   string           // why these are not pruned without a person's word
 }
 
 // farApart is a stretch without a snapshot that no schedule has, a yearly one included: rather the clock was set.
@@ -74,6 +75,9 @@ func (v *view) decide(c *covered) decision {
 	x.goes = slices.DeleteFunc(x.goes, func(s state.Snapshot) bool { return protects(s, newest) != "" })
 	slices.SortFunc(x.goes, func(a, b state.Snapshot) int { return cmp.Compare(a.TXG, b.TXG) })
 	x.excess = c.excess(x, then, v.now)
+	if n := len(x.excess); n > 0 && n*100 > c.Schedule.MaxPrune*len(x.own) {
+		x.tooMany = fmt.Sprintf("less is to be kept than before, and that would prune %d of %d at once, more than maxPrune (%d%%)", n, len(x.own), c.Schedule.MaxPrune)
+	}
 	x.hold = v.hold(c, x, then)
 	return x
 }
@@ -157,9 +161,6 @@ func (v *view) hold(c *covered, x decision, then []state.Snapshot) string {
 	}
 	if a, b := leap(then, v.now); v.Have.Clock != state.Synchronised && !b.IsZero() {
 		return fmt.Sprintf("the clock of this machine went from %s to %s with no snapshot between, and nothing tells that it is right", moment(a), moment(b))
-	}
-	if n := len(x.excess); n > 0 && n*100 > c.Schedule.MaxPrune*len(x.own) {
-		return fmt.Sprintf("less is to be kept than before, and that would prune %d of %d at once, more than maxPrune (%d%%)", n, len(x.own), c.Schedule.MaxPrune)
 	}
 	return ""
 }

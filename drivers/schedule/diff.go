@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,7 +42,7 @@ func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
 			if why := v.sent(c); why != "" {
 				r.Notices = append(r.Notices, why)
 			} else {
-				prunes = append(prunes, c.prune(x))
+				prunes = append(prunes, c.prunes(x, v.now)...)
 			}
 		}
 		if x.take != "" {
@@ -121,6 +122,7 @@ func (v *view) take(place string, due []taking) drivers.Action {
 			a.Steps = append(a.Steps, *h.Before)
 		}
 	}
+	a.Apart = len(a.Taking.Hooks) == 0 // nobody knows what those do
 	a.Steps = append(a.Steps, zfs.TakeSnapshots(a.Taking.Mark, names)...)
 	for _, h := range slices.Backward(a.Taking.Hooks) {
 		if h.After != nil {
@@ -146,23 +148,42 @@ func (p *Policy) boundary(now time.Time) (at time.Time) {
 	return at
 }
 
-// prune is the action that destroys what goes of one dataset.
-func (c *covered) prune(x decision) drivers.Action {
+// prunes are the actions that destroy what goes of one dataset: one, but where what goes only because less is to be kept
+// has to wait, and the rest does not wait with it.
+func (c *covered) prunes(x decision, now time.Time) []drivers.Action {
+	settles := c.mem.Since.Add(unasked)
+	switch {
+	case len(x.excess) == 0:
+		return []drivers.Action{c.prune(x, x.goes)}
+	case x.hold != "" || x.tooMany == "" && !now.Before(settles) || len(x.excess) == len(x.goes):
+		a := c.prune(x, x.goes)
+		a.Hold, a.Settles = cmp.Or(x.hold, x.tooMany), settles
+		return []drivers.Action{a}
+	}
+	more := map[string]bool{}
+	for _, s := range x.excess {
+		more[s.GUID] = true
+	}
+	rest := c.prune(x, slices.DeleteFunc(slices.Clone(x.goes), func(s state.Snapshot) bool { return more[s.GUID] }))
+	a := c.prune(x, x.excess)
+	a.Hold, a.Settles = x.tooMany, settles
+	return []drivers.Action{rest, a}
+}
+
+// prune is the action that destroys some of what goes of one dataset.
+func (c *covered) prune(x decision, goes []state.Snapshot) drivers.Action {
 	a := drivers.Action{
-		Object: spec.Ref{Kind: spec.KindSchedule, Name: c.Name}, GUID: c.GUID, Verb: drivers.Destroy, Risk: spec.Safe, Scheduled: true,
-		Reason: drivers.Reason{Code: drivers.Expired, At: c.Schedule.Pos.At(), Observed: fmt.Sprintf("%d of its %d own snapshots are no longer kept", len(x.goes), len(x.own))},
+		Object: spec.Ref{Kind: spec.KindSchedule, Name: c.Name}, GUID: c.GUID, Verb: drivers.Destroy, Risk: spec.Safe, Scheduled: true, Apart: true,
+		Reason: drivers.Reason{Code: drivers.Expired, At: c.Schedule.Pos.At(), Observed: fmt.Sprintf("%d of its %d own snapshots are no longer kept", len(goes), len(x.own))},
 		Undo:   "nothing: what schedule " + c.Schedule.Name + " took, it lets go",
 		Hold:   x.hold,
-	}
-	if len(x.excess) > 0 {
-		a.Settles = c.mem.Since.Add(unasked)
 	}
 	if x.take != "" && c.mem.Failed.IsZero() {
 		a.Counts = x.take
 	}
 	var names []string
 	var frees uint64
-	for _, s := range x.goes {
+	for _, s := range goes {
 		names = append(names, s.Name)
 		frees += s.Used
 		a.Destroy = append(a.Destroy, s.GUID)

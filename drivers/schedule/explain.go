@@ -104,8 +104,12 @@ func (v *view) explain(c *covered) Explanation {
 	slices.SortStableFunc(e.Verdicts, func(a, b Verdict) int {
 		return cmp.Or(a.Creation.Compare(b.Creation), cmp.Compare(a.Name, b.Name))
 	})
-	if why := v.hold(c, v.decide(c), own); why != "" {
+	x := v.decide(c)
+	if why := v.hold(c, x, own); why != "" {
 		e.Notes = append(e.Notes, why+": nothing is pruned before a person allows it")
+	}
+	if x.tooMany != "" {
+		e.Notes = append(e.Notes, x.tooMany+": those stay until a person allows it")
 	}
 	if why := v.sent(c); why != "" {
 		e.Notes = append(e.Notes, why)

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -151,9 +152,30 @@ func TestHold(t *testing.T) {
 			if len(x.goes) == 0 {
 				t.Fatal("nothing goes")
 			}
-			if x.hold != "" && c.want == "" || !strings.Contains(x.hold, c.want) {
-				t.Errorf("held: %q, want %q", x.hold, c.want)
+			if why := cmp.Or(x.hold, x.tooMany); why != "" && c.want == "" || !strings.Contains(why, c.want) {
+				t.Errorf("held: %q, want %q", why, c.want)
 			}
 		})
+	}
+}
+
+// One that is kept until a time that is over, and that can't go since it is the newest, is not listed again and again.
+func TestExpiredNewest(t *testing.T) {
+	list := listOf("a,1,1 b,2,2")
+	c := &covered{Dataset: &state.Dataset{Name: "tank/a", GUID: "g"}, list: list, mem: &state.Taken{}}
+	for _, s := range list {
+		c.mem.Snapshots = append(c.mem.Snapshots, state.TakenSnapshot{Name: s.Name, GUID: s.GUID, TXG: s.TXG, Creation: s.Creation})
+	}
+	now := list[1].Creation.Add(time.Hour)
+	for i, want := range []bool{true, false} {
+		c.mem.Snapshots[i].Expires = now.Add(-time.Minute)
+		if c.mem.Snapshots[i].Stays = false; !c.expired(now) {
+			t.Fatal("not expired before it was listed")
+		}
+		c.mem = c.settle(index(map[string]*state.Taken{"g": c.mem}), now)
+		if got := c.expired(now); got != want {
+			t.Errorf("snapshot %d: listed again: %v, want %v", i, got, want)
+		}
+		c.mem.Snapshots[i].Expires = time.Time{}
 	}
 }

@@ -294,7 +294,7 @@ func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.
 			left[key{s.GUID, s.TXG}] = s
 		}
 	}
-	received := c.received()
+	received, last := c.received(), c.newest()
 	for _, s := range c.list {
 		k := key{s.GUID, s.TXG}
 		row, ours := own[k]
@@ -306,7 +306,7 @@ func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.
 		}
 		if ours {
 			next.Snapshots = append(next.Snapshots, state.TakenSnapshot{
-				Name: s.Name, GUID: s.GUID, TXG: s.TXG, Creation: s.Creation, Expires: row.Expires, Stays: s.Holds > 0 || len(s.Clones) > 0,
+				Name: s.Name, GUID: s.GUID, TXG: s.TXG, Creation: s.Creation, Expires: row.Expires, Stays: protects(s, last.GUID) != "",
 			})
 			delete(left, k)
 		}

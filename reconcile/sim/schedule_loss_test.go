@@ -113,7 +113,7 @@ func TestScheduleLessWithTheClockBack(t *testing.T) {
 	x.at("2026-11-24T15:01:00Z")
 	s = loop()
 	t.Log(outcomes(s))
-	if got := x.there("tank/a"); len(got) < n {
+	if got := x.there("tank/a"); len(got) < n-1 { // the oldest was kept no longer in any case
 		t.Errorf("at once, unasked, over maxPrune: %d of %d are left: %v", len(got), n, got)
 	}
 }
