@@ -30,6 +30,20 @@ type Command struct {
 	// itself is Input, which Prompting fills in when the command runs. "": standard input is empty.
 	Prompt string `json:"prompt,omitempty"`
 	Input  []byte `json:"-"` // never printed, hashed or stored
+	// Host is the remote of that name, on which it runs; "": here.
+	Host string `json:"host,omitempty"`
+	// Stdin is what it reads from, the other end of a pipe; nil: nothing. Both run at once and end together.
+	Stdin *Command `json:"stdin,omitempty"`
+	// Pipe is how they are joined.
+	Pipe Pipe `json:"pipe,omitzero"`
+}
+
+// Pipe is how a command is joined to its Stdin: without a limit on its duration, but with one on how long nothing moves.
+type Pipe struct {
+	Rate  int64         `json:"rate,omitempty"`  // the most bytes per second; 0: no limit, and no byte passes through dplane
+	Stall time.Duration `json:"stall,omitempty"` // how long no byte may move before both are ended; 0: for ever
+	// Moved is told now and then how many bytes the sending end says it wrote; may be nil.
+	Moved func(bytes int64) `json:"-"`
 }
 
 // The deadlines of commands that name none of their own. A write has much longer: to unmount a file system can
@@ -63,7 +77,14 @@ func (c Command) String() string {
 	for i, w := range c.Argv {
 		words[i] = quote(w)
 	}
-	return strings.Join(words, " ")
+	line := strings.Join(words, " ")
+	if c.Host != "" {
+		line = c.Host + ": " + line
+	}
+	if c.Stdin != nil {
+		line = c.Stdin.String() + " | " + line
+	}
+	return line
 }
 
 func quote(w string) string {

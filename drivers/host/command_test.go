@@ -27,3 +27,12 @@ func TestUnexpectedIsShort(t *testing.T) {
 		t.Errorf("%d bytes: %.600s", len(u.Error()), u.Error())
 	}
 }
+
+func TestPipeString(t *testing.T) {
+	send := Read("zfs", "send", "tank/my home@a")
+	recv := Write("zfs", "receive", "backup/home")
+	recv.Host, recv.Stdin = "nas-b", &send
+	if got, want := recv.String(), "zfs send 'tank/my home@a' | nas-b: zfs receive backup/home"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
