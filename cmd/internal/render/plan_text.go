@@ -86,12 +86,20 @@ func (p *plan) byObject() [][]action {
 	return groups
 }
 
+// shownOfRun is how many lines of work that only runs are shown; of what changes and goes all are.
+const shownOfRun = 20
+
 // action writes one action: a headline that grep finds whole, then what changes, why, and at what price.
 func (t *text) action(a action, named map[string]string) {
 	look := verbLook[a.Verb]
 	t.printf("%s  %s  %s\n", t.in(look.color+";"+bold, clean(look.symbol+" "+a.Verb+" "+a.Object.String())),
 		t.in(riskColor[a.Risk], "risk "+clean(a.Risk)), t.in(dim, "id "+clean(a.ID)))
-	t.fields(a.Fields)
+	if few := shownOfRun; a.Verb == string(drivers.Run) && len(a.Fields) > few { // an hour's snapshots of a thousand datasets
+		t.fields(a.Fields[:few])
+		t.printf("    and %d more (--json has all)\n", len(a.Fields)-few)
+	} else {
+		t.fields(a.Fields)
+	}
 	t.lines("    ", "why:  ", why(a.Reason))
 	if a.Undo != "" {
 		t.lines("    ", "undo: ", a.Undo)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -196,5 +197,24 @@ func TestSizesAndAges(t *testing.T) {
 		if got := ageText(d); got != want {
 			t.Errorf("%s: %s, want %s", d, got, want)
 		}
+	}
+}
+
+// A schedule that takes a thousand snapshots does not push the rest of the plan off the screen; what changes or goes is
+// shown whole.
+func TestManyFields(t *testing.T) {
+	a := drivers.Action{Object: ref(spec.KindSchedule, "tank"), Verb: drivers.Run}
+	for i := range 1000 {
+		a.Fields = append(a.Fields, drivers.Field{Name: fmt.Sprintf("tank/d%03d", i), To: "due"})
+	}
+	lines := func() int {
+		p := &reconcile.Plan{Actions: []reconcile.Planned{{Action: a}}}
+		return bytes.Count(written(t, func(w io.Writer) error { return PlanText(w, p, TextOptions{}) }), []byte("tank/d"))
+	}
+	if n := lines(); n != shownOfRun {
+		t.Errorf("%d of a thousand are shown", n)
+	}
+	if a.Verb = drivers.Destroy; lines() != 1000 {
+		t.Error("not all that goes is shown")
 	}
 }
