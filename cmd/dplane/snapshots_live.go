@@ -114,7 +114,7 @@ func (a *app) listSnapshots() *cobra.Command {
 }
 
 func shown(s schedule.Shown) render.SnapshotsOf {
-	doc := render.SnapshotsOf{Name: s.Name, Schedule: s.Schedule, Reclaimable: s.Reclaimable, Snapshots: []render.SnapshotRow{}}
+	doc := render.SnapshotsOf{Name: s.Name, Schedule: s.Schedule, Reclaimable: s.Reclaimable, AtLeast: s.AtLeast, Snapshots: []render.SnapshotRow{}}
 	for _, x := range s.Snapshots {
 		own, ours := s.Own[x.Name]
 		row := render.SnapshotRow{Name: x.Name, GUID: x.GUID, Creation: x.Creation, Used: x.Used, Own: ours, Holds: x.Holds, Clones: x.Clones}

@@ -99,16 +99,16 @@ func (d *Driver) observePool(ctx context.Context, want *spec.Spec, obs *state.Ob
 // leaves them out. zfs exits 1 where a name is no user of this machine, and still prints the others; Diff then
 // blocks what is declared and was not printed.
 func (d *Driver) observeQuotas(ctx context.Context, want *spec.Spec, pool string, list []*state.Dataset) error {
-	props := quotaNames(want, pool, list)
-	if len(props) == 0 {
-		return nil
+	var out []byte
+	for _, c := range zfs.GetQuotas(pool, quotaNames(want, pool, list)) {
+		res, err := d.Runner.Run(ctx, c)
+		var exit *host.ExitError
+		if err != nil && !(errors.As(err, &exit) && exit.Code == 1) {
+			return err
+		}
+		out = append(out, res.Stdout...)
 	}
-	res, err := d.Runner.Run(ctx, zfs.GetQuotas(pool, props))
-	var exit *host.ExitError
-	if err != nil && !(errors.As(err, &exit) && exit.Code == 1) {
-		return err
-	}
-	quotas, err := zfs.ParseQuotas(pool, res.Stdout)
+	quotas, err := zfs.ParseQuotas(pool, out)
 	if err != nil {
 		return err
 	}

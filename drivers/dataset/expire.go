@@ -29,7 +29,7 @@ func (d *Driver) observeExpired(ctx context.Context, want *spec.Spec, obs *state
 		}
 	}
 	for _, pool := range sortedKeys(places) {
-		if err := d.addSnapshots(ctx, obs, pool, zfs.ListSnapshotsBelow(places[pool]...)); err != nil {
+		if err := d.addSnapshots(ctx, obs, pool, zfs.ListSnapshotsBelow(places[pool]...)...); err != nil {
 			return err
 		}
 	}

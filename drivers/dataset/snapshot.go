@@ -29,33 +29,35 @@ func (d *Driver) observeOrigins(ctx context.Context, want *spec.Spec, obs *state
 	}
 	for _, pool := range sortedKeys(names) {
 		slices.Sort(names[pool])
-		if err := d.addSnapshots(ctx, obs, pool, zfs.ListSnapshots(slices.Compact(names[pool]))); err != nil {
+		if err := d.addSnapshots(ctx, obs, pool, zfs.ListSnapshots(slices.Compact(names[pool]))...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addSnapshots adds what a list prints. zfs exits 1 where one of several is not there, and still prints the
+// addSnapshots adds what lists print. zfs exits 1 where one of several is not there, and still prints the
 // others.
-func (d *Driver) addSnapshots(ctx context.Context, obs *state.Observed, pool string, c host.Command) error {
-	res, err := d.Runner.Run(ctx, c)
-	var exit *host.ExitError
-	if errors.As(err, &exit) && exit.Code == 1 {
-		err = nil
-	}
-	var list []state.Snapshot
-	if err == nil {
-		list, err = zfs.ParseSnapshots(res.Stdout)
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("observe snapshots of %s: %w", pool, err)
+func (d *Driver) addSnapshots(ctx context.Context, obs *state.Observed, pool string, lists ...host.Command) error {
+	for _, c := range lists {
+		res, err := d.Runner.Run(ctx, c)
+		var exit *host.ExitError
+		if errors.As(err, &exit) && exit.Code == 1 {
+			err = nil
 		}
-		obs.Unseen = append(obs.Unseen, state.Unseen{Pool: pool, Why: why("its snapshots could not be listed", err)})
-		return nil
+		var list []state.Snapshot
+		if err == nil {
+			list, err = zfs.ParseSnapshots(res.Stdout)
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("observe snapshots of %s: %w", pool, err)
+			}
+			obs.Unseen = append(obs.Unseen, state.Unseen{Pool: pool, Why: why("its snapshots could not be listed", err)})
+			return nil
+		}
+		obs.Snapshots = append(obs.Snapshots, list...)
 	}
-	obs.Snapshots = append(obs.Snapshots, list...)
 	return nil
 }
 

@@ -27,6 +27,7 @@ type Shown struct {
 	Snapshots      []state.Snapshot // in the order in which they were taken
 	Own            map[string]state.TakenSnapshot
 	Reclaimable    uint64 // bytes that were free if all that dplane took, and that nothing holds, were gone
+	AtLeast        bool   // it may be more: they are too many to be asked for at once
 }
 
 // Cause is why a dataset can't be shown.
@@ -152,14 +153,18 @@ func (d *Driver) Show(ctx context.Context, want *spec.Spec, obs *state.Observed,
 				free = append(free, x.Name)
 			}
 		}
-		if len(free) > 0 {
-			res, err := d.Runner.Run(ctx, zfs.Reclaim(name, free))
+		asked := zfs.Reclaim(name, free)
+		s.AtLeast = len(asked) > 1
+		for _, c := range asked {
+			res, err := d.Runner.Run(ctx, c)
 			if err != nil {
 				return nil, fmt.Errorf("ask what the snapshots of %s hold: %w", name, err)
 			}
-			if s.Reclaimable, err = zfs.ParseReclaim(res.Stdout); err != nil {
+			n, err := zfs.ParseReclaim(res.Stdout)
+			if err != nil {
 				return nil, err
 			}
+			s.Reclaimable += n
 		}
 		all = append(all, s)
 	}

@@ -137,13 +137,18 @@ func (d *Driver) list(ctx context.Context, v *view, pool string, names []string)
 // snapshots lists those of these datasets; missing tells that one of them is gone, of which zfs says so, and lists the
 // others.
 func (d *Driver) snapshots(ctx context.Context, names []string) (list []state.Snapshot, missing bool, err error) {
-	res, err := d.Runner.Run(ctx, zfs.ListCovered(names))
-	if errors.Is(zfs.Classify(err), zfs.ErrNotExist) {
-		missing, err = true, nil
+	var out []byte
+	for _, c := range zfs.ListCovered(names) {
+		res, err := d.Runner.Run(ctx, c)
+		if errors.Is(zfs.Classify(err), zfs.ErrNotExist) {
+			missing, err = true, nil
+		}
+		if err != nil {
+			return nil, missing, err
+		}
+		out = append(out, res.Stdout...)
 	}
-	if err == nil {
-		list, err = zfs.ParseCovered(res.Stdout)
-	}
+	list, err = zfs.ParseCovered(out)
 	return list, missing, err
 }
 
@@ -162,11 +167,15 @@ func (d *Driver) mark(ctx context.Context, v *view, list []state.Snapshot) error
 		return nil
 	}
 	slices.Sort(unsure)
-	res, err := d.Runner.Run(ctx, zfs.ListMarked(slices.Compact(unsure)))
-	if err != nil {
-		return err
+	var out []byte
+	for _, c := range zfs.ListMarked(slices.Compact(unsure)) {
+		res, err := d.Runner.Run(ctx, c)
+		if err != nil {
+			return err
+		}
+		out = append(out, res.Stdout...)
 	}
-	marked := zfs.ParseMarked(res.Stdout)
+	marked := zfs.ParseMarked(out)
 	for i, s := range list {
 		list[i].Marked = s.Mark != "" && marked[s.FullName()]
 	}

@@ -15,7 +15,7 @@ import (
 // listed are the snapshots of these datasets, as the driver of schedules lists them.
 func (m *machine) listed(names ...string) []state.Snapshot {
 	m.t.Helper()
-	list, err := zfs.ParseCovered([]byte(m.do(zfs.ListCovered(names))))
+	list, err := zfs.ParseCovered([]byte(m.do(zfs.ListCovered(names)[0])))
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -59,18 +59,18 @@ func takes(m *machine, at string) {
 			m.t.Errorf("the mark of %s shows %q, want %q", s.Name, s.Mark, want)
 		}
 	}
-	marked := zfs.ParseMarked([]byte(m.do(zfs.ListMarked([]string{a, b}))))
+	marked := zfs.ParseMarked([]byte(m.do(zfs.ListMarked([]string{a, b})[0])))
 	if len(marked) != 2 || !marked[a+"@one"] || !marked[b+"@one"] {
 		m.t.Errorf("marked: %v", marked)
 	}
 	if list := m.listed(a); len(list) != 1 { // not what is below it
 		m.t.Errorf("of %s: %+v", a, list)
 	}
-	res, err := m.Run(context.Background(), zfs.ListCovered([]string{at + "/gone", a}))
+	res, err := m.Run(context.Background(), zfs.ListCovered([]string{at + "/gone", a})[0])
 	if list, bad := zfs.ParseCovered(res.Stdout); err == nil || bad != nil || len(list) != 1 {
 		m.t.Errorf("one of two is gone: %v, %v, %+v", err, bad, list)
 	}
-	if n, err := zfs.ParseReclaim([]byte(m.do(zfs.Reclaim(b, []string{"one", "hand"})))); err != nil || n > 1<<20 {
+	if n, err := zfs.ParseReclaim([]byte(m.do(zfs.Reclaim(b, []string{"one", "hand"})[0]))); err != nil || n > 1<<20 {
 		m.t.Errorf("reclaim %d, %v", n, err)
 	}
 	for _, c := range zfs.DestroySnapshots(b, []string{"one", "hand"}) {
@@ -101,7 +101,7 @@ func takesNothing(m *machine, at string) {
 	if list := m.listed(c, b, a, b); len(list) != 3 || list[0].Dataset != a || list[1].Dataset != b || list[2].Dataset != c {
 		m.t.Errorf("sorted, and each once: %+v", list)
 	}
-	_, err := m.Run(context.Background(), zfs.ListMarked([]string{at + "/gone", a}))
+	_, err := m.Run(context.Background(), zfs.ListMarked([]string{at + "/gone", a})[0])
 	if !errors.Is(zfs.Classify(err), zfs.ErrNotExist) {
 		m.t.Errorf("the marks of what is gone: %v", err)
 	}
@@ -122,7 +122,7 @@ func marks(m *machine, at string) {
 	if len(list) != 2 || list[0].GUID != list[1].GUID || list[1].Mark != "standard" || !list[0].Creation.Equal(list[1].Creation) {
 		m.t.Errorf("a copy: %+v", list)
 	}
-	if marked := zfs.ParseMarked([]byte(m.do(zfs.ListMarked([]string{a, to})))); len(marked) != 1 || !marked[a+"@one"] {
+	if marked := zfs.ParseMarked([]byte(m.do(zfs.ListMarked([]string{a, to})[0]))); len(marked) != 1 || !marked[a+"@one"] {
 		m.t.Errorf("a copy is marked: %v", marked)
 	}
 	for n, p := range m.dataset(to).Properties {
@@ -143,7 +143,7 @@ func marks(m *machine, at string) {
 	}
 	m.do(host.Write("zfs", "snapshot", a+"@two"))
 	m.do(host.Write("zfs", "set", state.ScheduleProperty+"=x\t"+a+"@two\n"+b+"@one\t7\t8\t9\t0\t0\t-\t0\tstandard", a))
-	if list, err := zfs.ParseCovered([]byte(m.do(zfs.ListCovered([]string{a, b})))); err == nil {
+	if list, err := zfs.ParseCovered([]byte(m.do(zfs.ListCovered([]string{a, b})[0]))); err == nil {
 		m.t.Errorf("a mark spelled a snapshot: %+v", list)
 	}
 }
@@ -180,17 +180,17 @@ func written(m *machine, at string) {
 	}
 	written(map[string]uint64{"one": 0, "two": much, "three": much / 2})
 
-	reclaim := zfs.Reclaim(at, []string{"one", "gone"})
+	reclaim := zfs.Reclaim(at, []string{"one", "gone"})[0]
 	if n, err := zfs.ParseReclaim([]byte(m.do(reclaim))); err != nil || n > slack {
 		m.t.Errorf("reclaim %d, %v", n, err)
 	}
 	m.do(host.Write("zfs", "hold", "k", at+"@one"))
 	m.do(reclaim)
 	m.do(host.Write("zfs", "release", "k", at+"@one"))
-	m.refused(1, zfs.ErrNotExist, zfs.Reclaim(at, []string{"gone"}))
-	m.refused(1, zfs.ErrNotExist, zfs.Reclaim(at+"/gone", []string{"one"}))
+	m.refused(1, zfs.ErrNotExist, zfs.Reclaim(at, []string{"gone"})[0])
+	m.refused(1, zfs.ErrNotExist, zfs.Reclaim(at+"/gone", []string{"one"})[0])
 	m.do(host.Write("zfs", "clone", "-o", "mountpoint=none", at+"@two", at+"-clone"))
-	m.refused(1, zfs.ErrHasChildren, zfs.Reclaim(at, []string{"one", "two"}))
+	m.refused(1, zfs.ErrHasChildren, zfs.Reclaim(at, []string{"one", "two"})[0])
 
 	m.do(host.Write("zfs", "promote", at+"-clone"))
 	written(map[string]uint64{"three": much / 2})

@@ -66,8 +66,9 @@ func clones(m *machine, at string) {
 	m.do(host.Write("zfs", "release", "keep", at+"/web@v1"))
 }
 
-func snapshots(m *machine, code int, c host.Command) []state.Snapshot {
+func snapshots(m *machine, code int, lists []host.Command) []state.Snapshot {
 	m.t.Helper()
+	c := lists[0]
 	res, err := m.Run(m.t.Context(), c)
 	if res.Code != code {
 		m.t.Fatalf("%s: status %d, %v", c, res.Code, err)

@@ -49,10 +49,13 @@ func GetDatasets(pool string) host.Command {
 }
 
 // GetQuotas asks for properties that `all` leaves out (userquota@anna, groupquota@staff and their like) on
-// every file system of a pool, in one process. A name without a user on this machine makes zfs print
+// every file system of a pool, in one process but for the limit of a word. A name without a user on this machine makes zfs print
 // nothing for it and exit 1, and still print the others.
-func GetQuotas(pool string, props []string) host.Command {
-	c := host.Read("zfs", "get", "-Hp", "-r", "-t", "filesystem", "-o", "name,property,value,source", strings.Join(props, ","), pool)
-	c.Timeout = datasetsTimeout
-	return c
+func GetQuotas(pool string, props []string) (all []host.Command) {
+	for _, some := range perWord(props) {
+		c := host.Read("zfs", "get", "-Hp", "-r", "-t", "filesystem", "-o", "name,property,value,source", strings.Join(some, ","), pool)
+		c.Timeout = datasetsTimeout
+		all = append(all, c)
+	}
+	return all
 }

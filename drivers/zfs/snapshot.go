@@ -16,15 +16,13 @@ import (
 const snapshotColumns = "name,guid,createtxg,creation,used,userrefs,clones"
 
 // ListSnapshots asks for these snapshots (dataset@name). Where one is not there zfs exits 1, and prints the others.
-func ListSnapshots(names []string) host.Command {
-	return host.Read(append([]string{"zfs", "list", "-Hp", "-t", "snapshot", "-o", snapshotColumns}, names...)...)
+func ListSnapshots(names []string) []host.Command {
+	return reads(names, "zfs", "list", "-Hp", "-t", "snapshot", "-o", snapshotColumns)
 }
 
 // ListSnapshotsBelow asks for all snapshots of these datasets and of what is below them.
-func ListSnapshotsBelow(datasets ...string) host.Command {
-	c := host.Read(append([]string{"zfs", "list", "-Hp", "-r", "-t", "snapshot", "-o", snapshotColumns}, datasets...)...)
-	c.Timeout = datasetsTimeout
-	return c
+func ListSnapshotsBelow(datasets ...string) []host.Command {
+	return reads(datasets, "zfs", "list", "-Hp", "-r", "-t", "snapshot", "-o", snapshotColumns)
 }
 
 // ParseSnapshots reads what ListSnapshots and ListSnapshotsBelow print, in its order.
@@ -90,12 +88,8 @@ func Changes(c host.Command) bool {
 	return c.Effect == host.Writes && !(c.Argv[0] == "zfs" && slices.Contains([]string{"load-key", "mount", "unmount"}, c.Argv[1]))
 }
 
-// most is how many names stand in one command, and mostBytes how long a list of snapshots is: far below the
-// kernel's limits (2 MiB for all, 128 KiB for one word).
-const (
-	most      = 500
-	mostBytes = 64 << 10
-)
+// most is how many datasets one command changes: each is a transaction group of its own, and takes its time.
+const most = 500
 
 // SetAll sets the same properties on several datasets.
 func SetAll(names []string, props map[string]string) []host.Command {
@@ -119,14 +113,8 @@ func InheritAll(names []string, prop string) []host.Command {
 // DestroySnapshots destroys these snapshots of one dataset, each by its name.
 func DestroySnapshots(dataset string, names []string) []host.Command {
 	var all []host.Command
-	for len(names) > 0 {
-		n, size := 0, 0
-		for n < len(names) && (n == 0 || size+len(names[n]) < mostBytes) {
-			size += len(names[n]) + 1
-			n++
-		}
-		all = append(all, host.Write("zfs", "destroy", dataset+"@"+strings.Join(names[:n], ",")))
-		names = names[n:]
+	for _, some := range perWord(names) {
+		all = append(all, host.Write("zfs", "destroy", dataset+"@"+strings.Join(some, ",")))
 	}
 	return all
 }

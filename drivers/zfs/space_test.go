@@ -25,7 +25,7 @@ func userQuotas(m *machine, at string) {
 	m.do(zfs.CreateFilesystem(at+"/child", nil))
 	m.do(zfs.Set(at, map[string]string{"groupquota@root": "1G", "userquota@1000": "5M", "userobjquota@root": "77"}))
 	all := []string{"userquota@root", "groupquota@root", "userquota@1000", "userobjquota@root", "userquota@nosuchuser"}
-	q, err := zfs.ParseQuotas(m.pool, []byte(m.do(zfs.GetQuotas(m.pool, all))))
+	q, err := zfs.ParseQuotas(m.pool, []byte(m.do(zfs.GetQuotas(m.pool, all)[0])))
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -11,23 +11,13 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// mostTaken is how long the names in one command are, in bytes: Linux takes 2 MiB for arguments and environment
-// together (execve(2)), and each word costs a pointer besides.
-const mostTaken = 1 << 20
-
 // TakeSnapshots takes these snapshots (dataset@name) of one pool, all of them in one transaction group or none. One
 // command, but for the limit of a command line. mark is the value of state.ScheduleProperty on each.
 func TakeSnapshots(mark string, names []string) []host.Command {
 	var all []host.Command
-	for len(names) > 0 {
-		n, size := 0, 0
-		for n < len(names) && (n == 0 || size+len(names[n]) < mostTaken) {
-			size += len(names[n]) + 9
-			n++
-		}
+	for _, some := range perLine(names) {
 		argv := []string{"zfs", "snapshot", "-o", state.ScheduleProperty + "=" + mark}
-		all = append(all, host.Write(append(argv, names[:n]...)...))
-		names = names[n:]
+		all = append(all, host.Write(append(argv, some...)...))
 	}
 	return all
 }
@@ -35,15 +25,14 @@ func TakeSnapshots(mark string, names []string) []host.Command {
 // ListCovered asks for the snapshots of exactly these datasets, not of those below, with what was written between
 // them and their marks. Where one is not there zfs exits 1, and prints the others. The name ends a record too: a mark
 // may hold any text, and who may set one on a dataset must not be able to spell the snapshots of another.
-func ListCovered(datasets []string) host.Command {
+func ListCovered(datasets []string) []host.Command {
 	columns := snapshotColumns + ",written," + state.ScheduleProperty + ",name"
-	c := host.Read(append([]string{"zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", columns}, datasets...)...)
-	c.Timeout = datasetsTimeout
-	return c
+	return reads(datasets, "zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", columns)
 }
 
-// ParseCovered reads what ListCovered prints, in its order. A mark may hold a tab or a newline. With both it can look like
-// the end of its record: what follows then begins a second time, or swallows a whole line, and nothing is believed.
+// ParseCovered reads what ListCovered prints, that of several commands one after the other, in its order. A mark may hold a
+// tab or a newline. With both it can look like the end of its record: what follows then begins a second time, or swallows
+// a whole line, and nothing is believed.
 func ParseCovered(out []byte) ([]state.Snapshot, error) {
 	var all []state.Snapshot
 	seen := map[string]bool{}
@@ -64,10 +53,8 @@ func ParseCovered(out []byte) ([]state.Snapshot, error) {
 }
 
 // ListMarked asks which snapshots of exactly these datasets carry the mark themselves.
-func ListMarked(datasets []string) host.Command {
-	c := host.Read(append([]string{"zfs", "get", "-Hp", "-d", "1", "-t", "snapshot", "-s", "local", "-o", "name", state.ScheduleProperty}, datasets...)...)
-	c.Timeout = datasetsTimeout
-	return c
+func ListMarked(datasets []string) []host.Command {
+	return reads(datasets, "zfs", "get", "-Hp", "-d", "1", "-t", "snapshot", "-s", "local", "-o", "name", state.ScheduleProperty)
 }
 
 // ParseMarked are the whole names that ListMarked prints. One that came with a stream is not among them: its source is
@@ -98,12 +85,17 @@ func Refuses(err error) (names []string) {
 	return names
 }
 
-// Reclaim asks how many bytes were free if these snapshots of a dataset were gone.
-func Reclaim(dataset string, names []string) host.Command {
-	return host.Read("zfs", "destroy", "-nvp", dataset+"@"+strings.Join(names, ","))
+// Reclaim asks how many bytes were free if these snapshots of a dataset were gone. Several commands tell of so much at
+// least together: what snapshots of two of them share, neither counts.
+func Reclaim(dataset string, names []string) []host.Command {
+	var all []host.Command
+	for _, some := range perWord(names) {
+		all = append(all, host.Read("zfs", "destroy", "-nvp", dataset+"@"+strings.Join(some, ",")))
+	}
+	return all
 }
 
-// ParseReclaim reads what Reclaim prints.
+// ParseReclaim reads what one of Reclaim prints.
 func ParseReclaim(out []byte) (uint64, error) {
 	for line := range strings.Lines(string(out)) {
 		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "reclaim\t"); ok {

@@ -164,7 +164,8 @@ func SimulateText(w io.Writer, s Simulated, opt TextOptions) error {
 type SnapshotsOf struct {
 	Name        string        `json:"name"`
 	Schedule    string        `json:"schedule"`
-	Reclaimable uint64        `json:"reclaimable"` // if all that dplane took, and that nothing holds, were gone
+	Reclaimable uint64        `json:"reclaimable"`        // if all that dplane took, and that nothing holds, were gone
+	AtLeast     bool          `json:"reclaimableAtLeast"` // it may be more
 	Snapshots   []SnapshotRow `json:"snapshots"`
 }
 
@@ -195,7 +196,11 @@ func SnapshotsText(w io.Writer, all []SnapshotsOf, opt TextOptions) error {
 		if i > 0 {
 			t.printf("\n")
 		}
-		t.printf("%s: schedule %s, %d snapshots, %s reclaimable\n", clean(d.Name), clean(d.Schedule), len(d.Snapshots), bytesText(d.Reclaimable))
+		free := bytesText(d.Reclaimable)
+		if d.AtLeast {
+			free = "at least " + free
+		}
+		t.printf("%s: schedule %s, %d snapshots, %s reclaimable\n", clean(d.Name), clean(d.Schedule), len(d.Snapshots), free)
 		var rows [][]string
 		for _, s := range d.Snapshots {
 			whose := "dplane"

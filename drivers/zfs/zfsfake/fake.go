@@ -58,6 +58,9 @@ func (f *Fake) Run(ctx context.Context, c host.Command) (host.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return host.Result{}, fmt.Errorf("run %s: %w", c.Argv[0], err)
 	}
+	if tooLong(c.Argv) {
+		return host.Result{}, fmt.Errorf("run %s: argument list too long", c.Argv[0])
+	}
 	k, code, err := f.call(c.Argv, bytes.NewReader(c.Input))
 	switch {
 	case err != nil:
@@ -72,6 +75,20 @@ func (f *Fake) Run(ctx context.Context, c host.Command) (host.Result, error) {
 		return res, &host.ExitError{Command: c, Code: code, Stderr: k.err.String()}
 	}
 	return res, nil
+}
+
+// tooLong tells whether Linux starts no process with these arguments: 128 KiB is the limit of one, 2 MiB that of all and
+// the environment, with a pointer to each (execve(2)).
+func tooLong(argv []string) bool {
+	const environment = 4096
+	size := environment
+	for _, w := range argv {
+		size += len(w) + 9
+		if len(w) >= 128<<10 {
+			return true
+		}
+	}
+	return size > 2<<20
 }
 
 // call runs one command on the model.

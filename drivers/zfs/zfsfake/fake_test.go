@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -273,5 +274,16 @@ func TestManyDatasets(t *testing.T) {
 	out := do(t, f, "zfs get -Hp -r -t filesystem,volume -o name,property,value,source all tank")
 	if n := strings.Count(out, "\ttype\tfilesystem"); n != many+1 {
 		t.Errorf("%d datasets", n)
+	}
+}
+
+// As on Linux, no process begins with a word of 128 KiB, nor with 2 MiB in all.
+func TestTooManyArguments(t *testing.T) {
+	f := tank(t)
+	long := strings.Repeat("a", 127<<10)
+	for _, argv := range [][]string{{"zfs", "list", long + long}, append([]string{"zfs", "list"}, slices.Repeat([]string{long}, 17)...)} {
+		if _, err := f.Run(t.Context(), host.Read(argv...)); err == nil || !strings.HasSuffix(err.Error(), "argument list too long") {
+			t.Errorf("%d words are taken", len(argv))
+		}
 	}
 }
