@@ -36,6 +36,24 @@ var (
 	ErrNoHostID    = errors.New("the machine has no host id")
 )
 
+// The kinds of refusal of a replication.
+var (
+	ErrModified     = errors.New("the target was written to since its newest snapshot")
+	ErrNoBase       = errors.New("the two ends have not the base in common")
+	ErrTargetExists = errors.New("the target exists, and a first stream makes a new one")
+	ErrPartial      = errors.New("the target holds what an interrupted receive left")
+	ErrNotPartial   = errors.New("no interrupted receive left anything")
+	ErrToken        = errors.New("the resume token is damaged")
+	ErrTokenGone    = errors.New("what the resume token is of is gone")
+	ErrCrypt        = errors.New("the encryption of the stream and of the target do not go together")
+	ErrLargeBlocks  = errors.New("the target was received with large blocks")
+	ErrBadStream    = errors.New("the stream is none that can be received here")
+	ErrSender       = errors.New("no stream came from the sending end")
+	ErrIncomplete   = errors.New("the stream is damaged or ends early")
+	ErrHeld         = errors.New("held by this tag already")
+	ErrNotHeld      = errors.New("not held by this tag")
+)
+
 // A refusal is one way in which zfs or zpool says no, under LC_ALL=C.
 type refusal struct {
 	text  string // part of standard error
@@ -52,6 +70,29 @@ var refusals = []refusal{
 	{"permission denied", ErrPermission, "2.3.9/as_nobody_zfs_set"},
 
 	{"pool I/O is currently suspended", ErrSuspended, "2.3.9/zfs_get_suspended"},
+
+	{"has been modified\nsince most recent snapshot", ErrModified, "2.3.9/zfs_receive_modified"},
+	{"match incremental source", ErrNoBase, "2.3.9/zfs_receive_no_base"},
+	{"not an earlier snapshot from the same fs", ErrNoBase, "2.3.9/zfs_send_not_earlier"},
+	{"must specify -F to overwrite it", ErrTargetExists, "2.3.9/zfs_receive_target_exists"},
+	{"destination already exists", ErrExists, "2.3.9/zfs_receive_snapshot_exists"}, // a snapshot of that name
+	{"contains partially-complete state", ErrPartial, "2.3.9/zfs_receive_partial"},
+	{"Contains partially-completed state", ErrPartial, "2.3.9/zfs_mount_partial"},
+	{"does not have any resumable receive state", ErrNotPartial, "2.3.9/zfs_receive_-A_nothing"},
+	{"resume token is corrupt", ErrToken, "2.3.9/zfs_send_token_corrupt"},
+	{"no longer exists", ErrTokenGone, "2.3.9/zfs_send_token_from_gone"},
+	{"inherited key must be loaded", ErrLocked, "2.3.9/zfs_receive_locked"},
+	{"dataset key must be loaded", ErrLocked, "2.3.9/zfs_send_locked"},
+	{"cannot perform raw receive on top of existing unencrypted dataset", ErrCrypt, "2.3.9/zfs_receive_raw_on_plain"},
+	{"may not be sent with properties without the raw flag", ErrCrypt, "2.3.9/zfs_send_-p_encrypted"},
+	{"embedded data stream feature with encrypted receive", ErrCrypt, "2.3.9/zfs_receive_embedded"},
+	{"requires -L", ErrLargeBlocks, "2.3.9/zfs_receive_large_blocks"},
+	{"multiple snapshots cannot be sent from a bookmark", ErrNoBase, "2.3.9/zfs_send_-I_bookmark"},
+	{"': No such process", ErrNotExist, "2.3.9/zfs_send_bookmark_gone"},
+	{"dataset does not exist\ncannot receive", ErrNoParent, "2.3.9/zfs_receive_no_parent"},
+	{"tag already exists on this dataset", ErrHeld, "2.3.9/zfs_hold_again"},
+	{"no such tag on this dataset", ErrNotHeld, "2.3.9/zfs_release_no_tag"},
+	{"bookmark exists", ErrExists, "2.3.9/zfs_bookmark_exists"},
 
 	{"parent does not exist", ErrNoParent, "2.3.9/zfs_create_tank_no_parent"},
 	{"parent is not a filesystem", ErrNoParent, "2.3.9/zfs_create_parent_volume"},
@@ -124,6 +165,14 @@ var refusals = []refusal{
 	{"Incorrect key provided", ErrKey, "2.3.9/zfs_load_key_wrong"},
 	{"Failed to open key material file", ErrKey, "2.3.9/zfs_load_key_nofile"},
 	{"encryption key not loaded", ErrLocked, "2.3.9/zfs_mount_key_unloaded"},
+
+	{"' does not exist", ErrNotExist, "2.3.9/zfs_receive_target_gone"},
+	{"kernel modules must be upgraded to receive", ErrBadStream, "2.3.9/zfs_receive_unsupported"}, // also of a bad name
+	{"invalid stream", ErrBadStream, "2.3.9/zfs_receive_garbage"},
+
+	// Last, for where both ends of a pipe say something the cause is what the other end says.
+	{"failed to read from stream", ErrSender, "2.3.9/zfs_receive_nothing"},
+	{"incomplete stream", ErrIncomplete, "2.3.9/zfs_receive_damaged"},
 }
 
 // hints say what an operator can do about each kind.
@@ -153,6 +202,21 @@ var hints = map[error]string{
 	ErrKey:         "the key file is another one than the dataset was made with, or cannot be read: `zfs load-key -n -L file:///PATH NAME` tries one",
 	ErrLocked:      "load it first: `zfs load-key NAME`",
 	ErrNotEmpty:    "empty the directory, or choose another mountpoint",
+
+	ErrModified:     "keep it read-only; `zfs rollback` to its newest snapshot gives up what was written, a clone of a new snapshot keeps it",
+	ErrNoBase:       "the base was destroyed on one end: plan again, another snapshot or bookmark may be common to both",
+	ErrTargetExists: "choose another target, or rename what stands there: dplane receives over nothing that exists",
+	ErrPartial:      "it is resumed with its token; `zfs receive -A TARGET` gives it up",
+	ErrNotPartial:   "it was resumed or given up meanwhile: plan again",
+	ErrToken:        "`zfs receive -A TARGET` gives up what came; plan again",
+	ErrTokenGone:    "`zfs receive -A TARGET` gives up what came; plan again",
+	ErrCrypt:        "a target goes on as it began, raw or not: declare it so, or begin a new one",
+	ErrLargeBlocks:  "send with large blocks (-L), as before, or begin a new target",
+	ErrBadStream:    "see that the release of ZFS on the receiving end is not older, and `zpool get all` for its features",
+	ErrSender:       "see what the sending end and the connection said",
+	ErrIncomplete:   "see what the sending end and the connection said; what came is kept and resumed",
+	ErrHeld:         "nothing is to be done: it is kept",
+	ErrNotHeld:      "nothing is to be done: it was released",
 }
 
 // Refused is an error of zfs or zpool with the kind found for it.

@@ -1,0 +1,171 @@
+package zfs
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// endColumns are valid for all four types: where one has no such value it is "-" (2.1.11, 2.3.9). The name is last.
+const endColumns = "type,guid,createtxg,creation,written,used,referenced,userrefs,readonly,inconsistent,receive_resume_token,encryptionroot,keystatus,name"
+
+// ListEnds asks for these datasets, or with below for all that is below them too, with all their snapshots and bookmarks,
+// in one process. Where one is not there zfs exits 1, and prints the others.
+func ListEnds(below bool, datasets ...string) host.Command {
+	depth := []string{"-d", "1"} // its own snapshots, and, alas, its children
+	if below {
+		depth = []string{"-r"}
+	}
+	argv := append([]string{"zfs", "list", "-Hp"}, depth...)
+	argv = append(argv, "-t", "filesystem,volume,snapshot,bookmark", "-o", endColumns)
+	c := host.Read(append(argv, datasets...)...)
+	c.Timeout = datasetsTimeout
+	return c
+}
+
+// ParseEnds reads what ListEnds prints, sorted by name. What a far side prints is not trusted: every name has to be one
+// that a dataset can have, was asked for, and comes once.
+func ParseEnds(out []byte, below bool, datasets ...string) ([]state.End, error) {
+	p := ends{below: below, asked: datasets, of: map[string]*state.End{}, seen: map[string]bool{}}
+	for line := range strings.Lines(string(out)) {
+		text, ended := strings.CutSuffix(line, "\n")
+		if !ended || !p.row(strings.Split(text, "\t")) {
+			return nil, &ParseError{What: "zfs list -t filesystem,volume,snapshot,bookmark", Text: line}
+		}
+	}
+	list := make([]state.End, 0, len(p.of))
+	for _, e := range p.of {
+		if e.Type == "" { // its points came, but not the dataset
+			return nil, &ParseError{What: "zfs list -t filesystem,volume,snapshot,bookmark", Text: e.Name}
+		}
+		slices.SortFunc(e.Snapshots, older)
+		slices.SortFunc(e.Bookmarks, older)
+		list = append(list, *e)
+	}
+	slices.SortFunc(list, func(a, b state.End) int { return cmp.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+func older(a, b state.Point) int {
+	return cmp.Or(cmp.Compare(a.TXG, b.TXG), cmp.Compare(a.Name, b.Name))
+}
+
+// ends is a list that is being read.
+type ends struct {
+	below bool
+	asked []string
+	of    map[string]*state.End
+	seen  map[string]bool // whole names
+}
+
+// row takes one line, and tells whether it could be one.
+func (p *ends) row(f []string) bool {
+	if len(f) != strings.Count(endColumns, ",")+1 {
+		return false
+	}
+	whole := f[len(f)-1]
+	at := strings.IndexAny(whole+"@", "@#")
+	dataset := whole[:at]
+	if asked, wanted := p.wanted(dataset); !wanted || p.seen[whole] {
+		return asked && !p.seen[whole]
+	}
+	p.seen[whole] = true
+	if _, err := spec.ParseDatasetName(dataset); err != nil {
+		return false
+	}
+	e := p.of[dataset]
+	if e == nil {
+		e = &state.End{Name: dataset}
+		p.of[dataset] = e
+	}
+	mark := whole[at:]
+	switch f[0] {
+	case "filesystem", "volume":
+		return mark == "" && endDataset(e, f)
+	case "snapshot":
+		return strings.HasPrefix(mark, "@") && point(&e.Snapshots, f, dataset, mark[1:])
+	case "bookmark":
+		return strings.HasPrefix(mark, "#") && point(&e.Bookmarks, f, dataset, mark[1:])
+	}
+	return false
+}
+
+// wanted tells whether a dataset may come in the list at all, and whether it is one that was meant: with -d 1 the children
+// come unasked.
+func (p *ends) wanted(dataset string) (may, meant bool) {
+	for _, a := range p.asked {
+		if dataset == a {
+			return true, true
+		}
+		may = may || strings.HasPrefix(dataset, a+"/")
+	}
+	return may, may && p.below
+}
+
+// endDataset fills in what the row of a file system or volume says.
+func endDataset(e *state.End, f []string) bool {
+	n := numbers(f[2], f[4], f[5], f[6])
+	if !isGUID(f[1]) || n == nil || !oneOf(f[8], "on", "off") || !oneOf(f[9], "0", "1", "-") || !oneOf(f[12], "-", "none", "available", "unavailable") {
+		return false
+	}
+	e.Type, e.GUID, e.TXG, e.Written, e.Used, e.Referenced = f[0], f[1], n[0], n[1], n[2], n[3]
+	e.ReadOnly, e.Partial, e.KeyLoaded = f[8] == "on", f[9] == "1", f[12] == "available"
+	if token := f[10]; token != "-" {
+		if CheckToken(token) != nil {
+			return false
+		}
+		e.Token = token
+	}
+	if root := f[11]; root != "-" {
+		if _, err := spec.ParseDatasetName(root); err != nil {
+			return false
+		}
+		e.EncryptionRoot, e.Encrypted = root, true
+	}
+	return true
+}
+
+// lastSecond is the end of the year 9999, beyond which a time has no text.
+const lastSecond = 253402300799
+
+// point adds what the row of a snapshot or bookmark says.
+func point(list *[]state.Point, f []string, dataset, name string) bool {
+	n := numbers(f[2], f[3], f[4], f[7])
+	if !isGUID(f[1]) || n == nil || n[1] > lastSecond || n[3] > 1<<31-1 {
+		return false
+	}
+	if _, err := spec.ParseSnapshotName(dataset + "@" + name); err != nil { // bookmarks are named alike
+		return false
+	}
+	*list = append(*list, state.Point{
+		Name: name, GUID: f[1], TXG: n[0], Creation: time.Unix(int64(n[1]), 0).UTC(), Written: n[2], Holds: int(n[3]),
+	})
+	return true
+}
+
+// numbers reads values that are "-" where there is none; nil where one is something else.
+func numbers(words ...string) []uint64 {
+	all := make([]uint64, len(words))
+	for i, w := range words {
+		n, err := strconv.ParseUint(w, 10, 64)
+		if err != nil && w != "-" {
+			return nil
+		}
+		all[i] = n
+	}
+	return all
+}
+
+func oneOf(word string, words ...string) bool { return slices.Contains(words, word) }
+
+// isGUID tells whether a word is a guid in the one form that is compared.
+func isGUID(word string) bool {
+	n, err := strconv.ParseUint(word, 10, 64)
+	return err == nil && n != 0 && strconv.FormatUint(n, 10) == word
+}
