@@ -16,17 +16,13 @@ import (
 const endColumns = "type,guid,createtxg,creation,written,used,referenced,userrefs,readonly,inconsistent,receive_resume_token,encryptionroot,keystatus,name"
 
 // ListEnds asks for these datasets, or with below for all that is below them too, with all their snapshots and bookmarks,
-// in one process. Where one is not there zfs exits 1, and prints the others.
-func ListEnds(below bool, datasets ...string) host.Command {
-	depth := []string{"-d", "1"} // its own snapshots, and, alas, its children
+// in one process but for the limit of a command line. Where one is not there zfs exits 1, and prints the others.
+func ListEnds(below bool, datasets ...string) []host.Command {
+	argv := []string{"zfs", "list", "-Hp", "-d", "1"} // its own snapshots, and, alas, its children
 	if below {
-		depth = []string{"-r"}
+		argv = []string{"zfs", "list", "-Hp", "-r"}
 	}
-	argv := append([]string{"zfs", "list", "-Hp"}, depth...)
-	argv = append(argv, "-t", "filesystem,volume,snapshot,bookmark", "-o", endColumns)
-	c := host.Read(append(argv, datasets...)...)
-	c.Timeout = datasetsTimeout
-	return c
+	return reads(datasets, append(argv, "-t", "filesystem,volume,snapshot,bookmark", "-o", endColumns)...)
 }
 
 // ParseEnds reads what ListEnds prints, sorted by name. What a far side prints is not trusted: every name has to be one

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/state"
 )
@@ -24,6 +25,18 @@ func endRow(kind, guid, txg, refs, name string) string {
 		written = "-"
 	}
 	return strings.Join([]string{kind, guid, txg, "1795853426", written, "6", "7", refs, readonly, "0", "-", "-", "-", name}, "\t") + "\n"
+}
+
+func TestListEnds(t *testing.T) {
+	const columns = " -t filesystem,volume,snapshot,bookmark -o type,guid,createtxg,creation,written,used,referenced,userrefs,readonly,inconsistent,receive_resume_token,encryptionroot,keystatus,name "
+	for _, c := range []struct {
+		below bool
+		want  string
+	}{{false, "zfs list -Hp -d 1" + columns + "tank/a tank/b"}, {true, "zfs list -Hp -r" + columns + "tank/a tank/b"}} {
+		if all := zfs.ListEnds(c.below, "tank/a", "tank/b"); len(all) != 1 || all[0].String() != c.want || all[0].Effect != host.Reads {
+			t.Error(all)
+		}
+	}
 }
 
 func TestParseEnds(t *testing.T) {

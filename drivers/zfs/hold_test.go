@@ -11,7 +11,7 @@ import (
 
 func TestHoldCommands(t *testing.T) {
 	var names []string
-	for range 1200 {
+	for range 12_000 {
 		names = append(names, "tank/"+strings.Repeat("x", 100)+"@"+strings.Repeat("y", 100))
 	}
 	for _, all := range [][]host.Command{zfs.Hold("dplane:x", names), zfs.Release("dplane:x", names), zfs.ListHolds(names)} {
