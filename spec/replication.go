@@ -1,5 +1,7 @@
 package spec
 
+import "slices"
+
 // Remote is a machine reached over SSH.
 type Remote struct {
 	Name string
@@ -28,6 +30,11 @@ type Replication struct {
 	Send      Send
 	Receive   Receive
 	Keep      map[string]int // what stays on the target; nil: all
+}
+
+// Excludes tells whether a dataset of the source is not sent: it, or one above it, is excluded.
+func (r *Replication) Excludes(name DatasetName) bool {
+	return slices.ContainsFunc(r.Exclude, func(p string) bool { return Pattern(p).Covers(string(name)) })
 }
 
 // End is one end of a replication: here (no remote), there, or every other HA peer (Standby).

@@ -204,7 +204,7 @@ func (t *toTrash) sent(r *spec.Replication) string {
 		return ""
 	}
 	for _, d := range t.list {
-		if !slices.ContainsFunc(r.Exclude, func(p string) bool { return spec.Pattern(p).Covers(d.Name) }) {
+		if !r.Excludes(spec.DatasetName(d.Name)) {
 			return d.Name
 		}
 	}

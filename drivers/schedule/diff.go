@@ -211,7 +211,8 @@ func release(name, guid string, q *state.Quiesced) drivers.Action {
 func (v *view) sent(c *covered) string {
 	for _, key := range slices.Sorted(maps.Keys(v.Want.Replications)) {
 		r := v.Want.Replications[key]
-		if r.Source.Remote == "" && r.Source.Dataset != "" && (c.Name == string(r.Source.Dataset) || r.Recursive && spec.DatasetName(c.Name).Under(r.Source.Dataset)) {
+		name := spec.DatasetName(c.Name)
+		if r.Source.Remote == "" && r.Source.Dataset != "" && !r.Excludes(name) && (name == r.Source.Dataset || r.Recursive && name.Under(r.Source.Dataset)) {
 			return fmt.Sprintf("what the replication %s (%s) sends is not pruned: what its target still needs is not known", key, r.Pos.At())
 		}
 	}
