@@ -184,16 +184,35 @@ func (a *app) takeNow(ctx context.Context, want *spec.Spec, db *sqlite.Store, da
 	return err
 }
 
+// foreign is the name of the dataset's pool, or its own, if something else took that than what is recorded: it is held
+// until it is adopted (PRODUCT.md section 4, promise 7). What is not declared is covered whoever made it.
+func foreign(obs *state.Observed, want *spec.Spec, name spec.DatasetName) string {
+	held := []spec.Ref{{Kind: spec.KindPool, Name: string(name.Pool())}}
+	if want.Datasets[name] != nil {
+		held = append(held, spec.Ref{Kind: spec.KindDataset, Name: string(name)})
+	}
+	for _, x := range held {
+		r, known := obs.RecordedAs(string(x.Kind), x.Name)
+		if now := guidOf(obs, r); known && r.GUID != "" && now != "" && now != r.GUID {
+			return x.Name
+		}
+	}
+	return ""
+}
+
 // action is the snapshot that is asked for.
 func (f takeFlags) action(want *spec.Spec, obs *state.Observed, dataset string, now time.Time) (drivers.Action, error) {
 	var none drivers.Action
 	name := spec.DatasetName(dataset)
 	have, cover := obs.Datasets[dataset], want.Covering(name)
+	took := foreign(obs, want, name)
 	switch {
 	case obs.ZFS.Error != "":
 		return none, failf(obs.ZFS.Hint, "nothing can be taken: %s", obs.ZFS.Error)
 	case obs.UnseenPool(string(name.Pool())) != "":
 		return none, failf("dplane status tells more", "nothing can be taken: %s", obs.UnseenPool(string(name.Pool())))
+	case took != "":
+		return none, failf("if it is the right one: dplane adopt "+took, "another one took the known name %s: nothing of it is touched", took)
 	case have == nil:
 		return none, failf("dplane status lists what is there", "%s is not there", dataset)
 	case want.Datasets[name] == nil && cover.Schedule == nil:
