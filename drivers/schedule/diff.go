@@ -228,18 +228,9 @@ func (c *covered) tells(x decision, now time.Time) (all []string) {
 		}
 	}
 	if len(future) > 0 {
-		all = append(all, fmt.Sprintf("%s: dated in the future, kept, and filling no period: %s", c.Name, some(future)))
+		all = append(all, fmt.Sprintf("%s: dated in the future, kept, and filling no period: %s", c.Name, drivers.Some(future)))
 	}
 	return all
-}
-
-// some are the first of many names.
-func some(names []string) string {
-	const shown = 5
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
 
 // uncovered tells of datasets whose snapshots are remembered and that no schedule covers now: what was taken stays.

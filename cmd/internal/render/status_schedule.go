@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -29,29 +30,20 @@ func (s *Status) schedules(all []state.ScheduleHealth) {
 		}
 		var why []string
 		if n := len(h.Late); n > 0 {
-			why = append(why, fmt.Sprintf("%s without a snapshot as new as it must be: %s", count(n, "dataset"), some(h.Late)))
+			why = append(why, fmt.Sprintf("%s without a snapshot as new as it must be: %s", count(n, "dataset"), drivers.Some(h.Late)))
 		}
 		if n := len(h.Failed); n > 0 {
-			why = append(why, fmt.Sprintf("%s could not be snapshotted: %s", count(n, "dataset"), some(h.Failed)))
+			why = append(why, fmt.Sprintf("%s could not be snapshotted: %s", count(n, "dataset"), drivers.Some(h.Failed)))
 		}
 		if len(why) > 0 {
 			x.State, x.Reason = Degraded, strings.Join(why, "; ")
 			s.worsen(Degraded, "schedule "+h.Name+": "+x.Reason)
 		}
 		if n := len(h.Future); n > 0 {
-			s.Notices = append(s.Notices, fmt.Sprintf("schedule %s: %s dated in the future, kept, and filling no period: %s", h.Name, count(n, "snapshot"), some(h.Future)))
+			s.Notices = append(s.Notices, fmt.Sprintf("schedule %s: %s dated in the future, kept, and filling no period: %s", h.Name, count(n, "snapshot"), drivers.Some(h.Future)))
 		}
 		s.Schedules = append(s.Schedules, x)
 	}
-}
-
-// some are the first of many.
-func some(all []string) string {
-	const shown = 5
-	if len(all) <= shown {
-		return strings.Join(all, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(all[:shown], ", "), len(all)-shown)
 }
 
 func (t *text) statusSchedules(all []ScheduleStatus) {
