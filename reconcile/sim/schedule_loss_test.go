@@ -214,10 +214,7 @@ func TestScheduleOlderMemorySlowTake(t *testing.T) {
 	x.tick()
 	x.at("2026-11-24T08:00:00Z")
 	x.tick()
-	_, old, err := x.Store.Taken(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := x.remembered()
 	for h := 9; h < 12; h++ {
 		x.at(fmt.Sprintf("2026-11-24T%02d:00:00Z", h))
 		x.Clock.Move(-time.Minute)
@@ -226,9 +223,7 @@ func TestScheduleOlderMemorySlowTake(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := x.Store.SaveTaken(t.Context(), old); err != nil {
-		t.Fatal(err)
-	}
+	x.remember(old)
 	x.at("2026-11-24T11:10:00Z")
 	x.tick()
 	t.Log(x.there("tank/a"))

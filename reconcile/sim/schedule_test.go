@@ -110,6 +110,34 @@ func (x *ticking) there(name string) []string {
 	return names
 }
 
+// remembered is what is known of what was taken, by dataset.
+func (x *ticking) remembered() map[string]*state.Taken {
+	x.t.Helper()
+	version, all, err := x.Store.Taken(x.t.Context(), 0)
+	if err != nil || version == 0 || len(all) == 0 {
+		x.t.Fatal(version, len(all), err)
+	}
+	return all
+}
+
+// remember puts an older memory back.
+func (x *ticking) remember(old map[string]*state.Taken) {
+	x.t.Helper()
+	if err := x.Store.SaveTaken(x.t.Context(), old); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// forget ends all memory of what was taken.
+func (x *ticking) forget() {
+	x.t.Helper()
+	all := x.remembered()
+	for guid := range all {
+		all[guid] = nil
+	}
+	x.remember(all)
+}
+
 func (x *ticking) is(name string, want ...string) {
 	x.t.Helper()
 	if got := x.there(name); !slices.Equal(got, want) {
@@ -259,17 +287,7 @@ func TestScheduleMemoryLost(t *testing.T) {
 	for _, n := range []string{"tank/a@mine", "tank/c@dplane-20261124T091000Z"} {
 		x.do("zfs snapshot " + n)
 	}
-	version, all, err := x.Store.Taken(t.Context(), 0)
-	if err != nil || version == 0 {
-		t.Fatal(version, err)
-	}
-	forget := map[string]*state.Taken{}
-	for guid := range all {
-		forget[guid] = nil
-	}
-	if err := x.Store.SaveTaken(t.Context(), forget); err != nil {
-		t.Fatal(err)
-	}
+	x.forget()
 	x.at("2026-11-24T10:00:00Z")
 	x.tick()
 	x.at("2026-11-24T11:00:00Z")
@@ -296,16 +314,7 @@ func TestScheduleReceivedMark(t *testing.T) {
 func TestScheduleMemoryLostOfOne(t *testing.T) {
 	x := newTicking(t, strings.Replace(covered, "hourly: 3, daily: 2", "hourly: 1", 1))
 	x.tick()
-	_, all, err := x.Store.Taken(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for guid := range all {
-		all[guid] = nil
-	}
-	if err := x.Store.SaveTaken(t.Context(), all); err != nil {
-		t.Fatal(err)
-	}
+	x.forget()
 	x.at("2026-11-24T08:00:00Z")
 	x.tick()
 	x.is("tank/a", "dplane-20261124T080000Z")
@@ -329,17 +338,12 @@ func TestScheduleOlderMemory(t *testing.T) {
 	x.tick()
 	x.at("2026-11-24T08:00:00Z")
 	x.tick()
-	_, old, err := x.Store.Taken(t.Context(), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := x.remembered()
 	for h := 9; h < 12; h++ {
 		x.at(fmt.Sprintf("2026-11-24T%02d:00:00Z", h))
 		x.tick()
 	}
-	if err := x.Store.SaveTaken(t.Context(), old); err != nil {
-		t.Fatal(err)
-	}
+	x.remember(old)
 	x.at("2026-11-24T12:00:00Z")
 	x.tick()
 	x.is("tank/a", "dplane-20261124T070000Z", "dplane-20261124T100000Z", "dplane-20261124T110000Z", "dplane-20261124T120000Z")
