@@ -30,6 +30,7 @@ const (
 	Conflict = "conflict" // something else is in the way
 	Due      = "due"      // scheduled work whose time has come
 	Expired  = "expired"  // its time is over
+	Behind   = "behind"   // a target lacks what its source has
 	Trashed  = "trashed"  // it is in the trash, and wanted
 )
 
@@ -77,13 +78,45 @@ type Action struct {
 	Settles time.Time `json:"-"`
 	// Taking are the snapshots that this takes.
 	Taking *Taking `json:"taking,omitempty"`
+	// Sending is what this sends.
+	Sending *Sending `json:"sending,omitempty"`
 	// Counts is the name of the snapshot of the object that must have been taken when this runs, since it was decided
 	// with it; "": none.
 	Counts string `json:"counts,omitempty"`
 	// Scheduled is work that recurs (a scrub): it is no change, so no exit status and no limit counts it.
 	Scheduled bool `json:"scheduled,omitempty"`
+	// Long work is carried out in a lane of its own, beside the loop, which goes on.
+	Long bool `json:"long,omitempty"`
 	// Apart is work of which other drivers see nothing but the space that is used: after it they need not look again.
 	Apart bool `json:"apart,omitempty"`
+}
+
+// Sending is what a replication sends, and how.
+type Sending struct {
+	Replication string            `json:"replication"`
+	From        string            `json:"from,omitempty"` // the remote that sends; "": here
+	To          string            `json:"to,omitempty"`   // the remote that receives; "": here
+	Source      string            `json:"source"`         // the topmost dataset
+	Target      string            `json:"target"`
+	Recursive   bool              `json:"recursive,omitempty"`
+	Exclude     []string          `json:"exclude,omitempty"`
+	Rate        int64             `json:"rate,omitempty"` // bytes per second; 0: no limit
+	Compressed  bool              `json:"compressed,omitempty"`
+	LargeBlocks bool              `json:"largeBlocks,omitempty"`
+	Set         map[string]string `json:"set,omitempty"`     // on what is received
+	Without     []string          `json:"without,omitempty"` // properties that are not received
+	Pairs       []SendingPair     `json:"pairs,omitempty"`
+}
+
+// SendingPair is one dataset of it.
+type SendingPair struct {
+	Source    string   `json:"source"`
+	GUID      string   `json:"guid"` // of the source
+	Target    string   `json:"target"`
+	Snapshots []string `json:"snapshots,omitempty"` // guids of those that go, oldest first
+	Full      bool     `json:"full,omitempty"`      // the first of them goes whole; else there must be something in common
+	Raw       bool     `json:"raw,omitempty"`
+	Encrypted bool     `json:"encrypted,omitempty"` // as it was when it was decided that it may go in plain
 }
 
 // Taking are snapshots that are taken at one instant, as far as zfs lets them.

@@ -32,6 +32,8 @@ type Input struct {
 	// Wipe are the disks that a person named to be cleared (--wipe DISK=POOL), with the pool whose label
 	// may go; "" where none may.
 	Wipe map[string]string
+	// Send are the names of replications that a person wants to run now.
+	Send map[string]bool
 	// Restore are the names of datasets that a person wants back from the trash (dplane restore).
 	Restore map[string]bool
 }

@@ -46,7 +46,12 @@ func (l *Loop) execute(ctx context.Context, p *Plan, by string, allow map[string
 			failed[a.ID] = a.Object.String()
 			continue
 		}
-		o := l.one(ctx, a, p.Generation, by, a.Named || allow[a.ID], p.vain(a, failed))
+		allowed, vain := a.Named || allow[a.ID], p.vain(a, failed)
+		if a.Long && l.Lanes != nil && vain == "" {
+			l.begin(ctx, a, p.Generation, by, allowed)
+			continue
+		}
+		o := l.one(ctx, a, p.Generation, by, allowed, vain)
 		var partial *drivers.Partial
 		if o.Outcome != state.Done && !errors.As(o.Err, &partial) {
 			failed[a.ID] = a.Object.String()

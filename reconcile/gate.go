@@ -19,6 +19,7 @@ type Consent struct {
 	Limits     *spec.Limits      // what is changed at once at most; nil: a person lifted them (--allow-limits)
 	Wipe       map[string]string // disks that a person named to be cleared: drivers.Input.Wipe
 	Restore    map[string]bool   // datasets that a person wants back from the trash: drivers.Input.Restore
+	Send       map[string]bool   // replications that a person wants to run now: drivers.Input.Send
 	Select     Selection         // the part that is meant
 	Pause      string            // why nothing at all is done now
 	Trying     bool              // what is done is taken back unless it is confirmed: no time for scheduled work
@@ -52,7 +53,7 @@ func cutOff(files map[string][]byte) string {
 // spent is what is left of a consent once it was used: an id or a disk that was named holds for one action, once, and
 // what is due waits for no try that is over.
 func (c Consent) spent() Consent {
-	c.Allow, c.Wipe, c.Restore, c.Trying = nil, nil, nil, false
+	c.Allow, c.Wipe, c.Restore, c.Send, c.Trying = nil, nil, nil, nil, false
 	return c
 }
 

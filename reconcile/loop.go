@@ -23,6 +23,7 @@ type Loop struct {
 	Log      *slog.Logger
 	Render   func(*Plan) ([]byte, error) // the plan's JSON document, as the record keeps it
 	Progress func(Outcome)               // told of each action that ended; may be nil
+	Lanes    *Lanes                      // where long work goes on; nil: it is done where it stands
 	Invalid  string                      // why newer files are not in force; recorded for status
 }
 
@@ -30,6 +31,7 @@ type Loop struct {
 type Step struct {
 	Plan      *Plan           // what was to be done
 	Outcomes  Outcomes        // what was done
+	Lanes     Outcomes        // long work that ended since the step before
 	Remaining *Plan           // what is still to be done, by a second look where anything was done
 	Observed  *state.Observed // by the last look
 }
@@ -48,6 +50,7 @@ func (l *Loop) Observe(ctx context.Context, want *spec.Spec) (*state.Observed, e
 		return nil, fmt.Errorf("read what was recorded: %w", err)
 	}
 	obs.Recorded = recorded
+	obs.Running = running(want.Daemon.Runtime)
 	return obs, l.look(ctx, want, obs, l.Drivers)
 }
 
@@ -70,7 +73,7 @@ func (l *Loop) Plan(ctx context.Context, want *spec.Spec, consent Consent) (*Pla
 }
 
 func (l *Loop) decide(want *spec.Spec, obs *state.Observed, consent Consent) *Plan {
-	in := drivers.Input{Want: want, Have: obs, Now: obs.At, Wipe: consent.Wipe, Restore: consent.Restore}
+	in := drivers.Input{Want: want, Have: obs, Now: obs.At, Wipe: consent.Wipe, Restore: consent.Restore, Send: consent.Send}
 	return Build(in, l.Drivers, consent)
 }
 
@@ -81,8 +84,12 @@ func (l *Loop) Carry(ctx context.Context, want *spec.Spec, p *Plan, obs *state.O
 	if err := l.tellForgotten(context.WithoutCancel(ctx), obs); err != nil {
 		return s, err
 	}
+	s.Lanes = l.Lanes.take()
 	s.Outcomes = l.execute(ctx, p, by, consent.Allow)
 	after := context.WithoutCancel(ctx)
+	if err := l.learn(after, consent.Patience, s.Lanes); err != nil {
+		return s, err
+	}
 	if len(s.Outcomes) > 0 {
 		err := l.learn(after, consent.Patience, s.Outcomes)
 		if err != nil {
@@ -136,7 +143,7 @@ func (l *Loop) apart(s *Step, now time.Time) (by []drivers.Driver, enough bool) 
 
 // learn keeps what the outcomes tell before anything else can go wrong.
 func (l *Loop) learn(ctx context.Context, p *Patience, done Outcomes) error {
-	if p == nil {
+	if p == nil || len(done) == 0 {
 		return nil
 	}
 	p.take(done, l.Clock.Now())
@@ -223,7 +230,7 @@ func (s *Step) Errors() []string {
 	for _, u := range s.Observed.Unseen {
 		out = append(out, fmt.Sprintf("pool %s: %s", u.Pool, u.Why))
 	}
-	for _, o := range s.Outcomes {
+	for _, o := range slices.Concat(s.Lanes, s.Outcomes) {
 		if o.Err != nil {
 			out = append(out, o.Err.Error())
 		}
@@ -240,11 +247,14 @@ func (l *Loop) note(msg, generation string) {
 
 // Settle looks at intents that a killed process left behind: the next look at the machine decides what
 // they did, they are never repeated blindly. p, of the loop, learns which were its own; nil is a person's.
-func (l *Loop) Settle(ctx context.Context, p *Patience) error {
+// What runs in a lane, of a process in whose runtime directory that is known, is not among them.
+func (l *Loop) Settle(ctx context.Context, runtime string, p *Patience) error {
 	open, err := l.Store.Unsettled(ctx)
 	if err != nil {
 		return fmt.Errorf("read unfinished intents: %w", err)
 	}
+	now := running(runtime)
+	open = slices.DeleteFunc(open, func(e state.Event) bool { return busy(now, e.Action.Kind, e.Action.Name) })
 	if p != nil && len(open) > 0 {
 		p.died(open, l.Clock.Now())
 		if err := l.Remember(ctx, p); err != nil {

@@ -70,12 +70,12 @@ func (l *Loop) tell(ctx context.Context, t *Try, level, msg string) {
 }
 
 // Look looks again and records what there is to be done, when nothing more is.
-func (l *Loop) Look(ctx context.Context, want *spec.Spec, consent Consent, by string) error {
+func (l *Loop) Look(ctx context.Context, want *spec.Spec, consent Consent, by string) (*Plan, error) {
 	consent = consent.spent()
 	consent.Select = Selection{}
 	p, obs, err := l.Plan(ctx, want, consent)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return l.record(ctx, want, Step{Plan: p, Remaining: p, Observed: obs}, p, by)
+	return p, l.record(ctx, want, Step{Plan: p, Remaining: p, Observed: obs}, p, by)
 }

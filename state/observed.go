@@ -29,6 +29,10 @@ type Observed struct {
 	// Unlisted says by pool why the snapshots there could not be listed.
 	Unlisted  map[string]string `json:"unlisted,omitempty"`
 	Schedules []ScheduleHealth  `json:"schedules,omitempty"`
+	// Replications are what is seen of them, by name.
+	Replications map[string]*Replication `json:"replications,omitempty"`
+	// ReplicationHealth is how they stand.
+	ReplicationHealth []ReplicationHealth `json:"replicationHealth,omitempty"`
 	// Clock is whether the time of this machine can be relied on: synchronised, unsynchronised, or "" where no time
 	// service runs that would tell.
 	Clock string `json:"clock,omitempty"`
@@ -59,6 +63,8 @@ type Observed struct {
 	NoHostID bool `json:"noHostID,omitempty"`
 	// Recorded is the memory of pools and datasets seen before (PRODUCT.md section 4, promise 7).
 	Recorded []Recorded `json:"recorded,omitempty"`
+	// Running is long work that goes on beside the loop.
+	Running []Lane `json:"running,omitempty"`
 	// Unseen are the pools of which nothing can be said: what depends on them plans nothing.
 	Unseen []Unseen `json:"unseen,omitempty"`
 	// Role of this node in its HA group: "" without a group, else standby or active.
@@ -91,6 +97,13 @@ func (z ZFS) Is21() bool { return strings.HasPrefix(z.Userland, "2.1.") }
 type Unseen struct {
 	Pool string `json:"pool"`
 	Why  string `json:"why"`
+}
+
+// Lane is an object that long work is done on, and by whom.
+type Lane struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	By   string `json:"by,omitempty"`
 }
 
 // Recorded is a pool or dataset that was seen here before.

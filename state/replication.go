@@ -17,6 +17,8 @@ type End struct {
 
 	// Token is what an interrupted receive left, "" where there is nothing to resume.
 	Token string `json:"token,omitempty"`
+	// Resume is what the token says; nil where it can't be read.
+	Resume *Token `json:"resume,omitempty"`
 	// Partial is a target whose first stream has not wholly come, or is coming.
 	Partial bool `json:"partial,omitempty"`
 
@@ -37,6 +39,7 @@ type Point struct {
 	Creation time.Time `json:"creation"`
 	Written  uint64    `json:"written,omitempty"` // bytes since the snapshot before
 	Holds    int       `json:"holds,omitempty"`   // of all tags
+	Ours     bool      `json:"ours,omitempty"`    // one of them is that of the replication
 }
 
 // Token is what a resume token says that it is a token of. It comes from the far side: a claim, which has to be compared

@@ -141,7 +141,7 @@ func (a *app) runApply(ctx context.Context, f applyFlags) error {
 		return err
 	}
 	defer db.Close()
-	return a.applyUnderLock(ctx, want, db, f, part, saved)
+	return a.applyUnderLock(ctx, want, db, lock, f, part, saved)
 }
 
 // openStore opens the database for writing, and says where a broken one was put aside.
@@ -160,10 +160,10 @@ func (a *app) openStore(path string) (*sqlite.Store, error) {
 	return db, nil
 }
 
-func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, f applyFlags, part reconcile.Selection, saved *bound) error {
+func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, lock *reconcile.Lock, f applyFlags, part reconcile.Selection, saved *bound) error {
 	l := a.loop(db, true)
-	l.Progress = a.progress
-	if err := l.Settle(ctx, nil); err != nil {
+	l.Progress, l.Lanes = a.progress, &reconcile.Lanes{Dir: want.Daemon.Runtime}
+	if err := l.Settle(ctx, want.Daemon.Runtime, nil); err != nil {
 		return err
 	}
 	if err := a.settleTry(ctx, l, want); err != nil {
@@ -211,6 +211,9 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 		if back := a.conclude(ctx, l, want, trial, s, consent); back != nil {
 			return back
 		}
+	}
+	if err == nil {
+		err = a.awaitLanes(ctx, l, want, lock, &s)
 	}
 	if err != nil {
 		return &exitError{code: max(applyCode(s, f.plan != ""), exitFailed), err: err, hint: sqlite.Hint(err)}

@@ -60,6 +60,7 @@ type daemon struct {
 	loop  *reconcile.Loop
 	log   *slog.Logger
 	web   *endpoint
+	lanes *reconcile.Lanes // where long work goes on, whichever loop began it
 	cache *spec.Cache
 
 	patience reconcile.Patience // with what fails, and with whom the loop fights
@@ -67,8 +68,9 @@ type daemon struct {
 	left     string             // what the last pass left to be done, for systemctl status
 	asked    atomic.Bool        // a SIGHUP came
 	systemd  *supervisor
-	until    time.Time // the deadline of a try whose apply died; zero: none
-	leftOut  string    // who had the lock, so that the last round was left out; "": it was not
+	ended    chan struct{} // a lane ended
+	until    time.Time     // the deadline of a try whose apply died; zero: none
+	leftOut  string        // who had the lock, so that the last round was left out; "": it was not
 
 	want    *spec.Spec        // in force; nil until a valid configuration was ever seen
 	invalid string            // why the newest files are not in force
@@ -80,7 +82,8 @@ type daemon struct {
 func (a *app) runDaemon(ctx context.Context) error {
 	outliveReaders()
 	a.hurry = hurry
-	d := &daemon{app: a, log: a.logger(), cache: spec.NewCache()}
+	d := &daemon{app: a, log: a.logger(), cache: spec.NewCache(), ended: make(chan struct{}, 1)}
+	d.lanes = &reconcile.Lanes{Ended: d.laneEnded}
 	d.patience.Rand = rand.New(rand.NewPCG(uint64(os.Getpid()), uint64(reconcile.Wall{}.Now().UnixNano())))
 	if err := d.open(ctx); err != nil {
 		return err
@@ -94,6 +97,7 @@ func (a *app) runDaemon(ctx context.Context) error {
 	defer func() { d.web.stop() }()
 	defer d.supervised(ctx)()
 	poke := d.pokes(ctx, files)
+	defer func() { cancel(); d.lanes.Wait() }() // what is sent ends, and goes on with the next start
 
 	d.event(ctx, "daemon", "info", "daemon started")
 	for {
@@ -128,6 +132,14 @@ func (d *daemon) supervised(ctx context.Context) (end func()) {
 	return func() { close(over); <-ended }
 }
 
+// laneEnded has the loop look again at once: what was sent may be what something else waits for.
+func (d *daemon) laneEnded() {
+	select {
+	case d.ended <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
 // pokes are the reasons to look before the interval is over: files that changed, and a SIGHUP, with which a person
 // also asks to try again what the loop rests from.
 func (d *daemon) pokes(ctx context.Context, files <-chan struct{}) <-chan struct{} {
@@ -139,6 +151,7 @@ func (d *daemon) pokes(ctx context.Context, files <-chan struct{}) <-chan struct
 			case <-ctx.Done():
 				return
 			case <-files:
+			case <-d.ended:
 			case <-hup:
 				d.asked.Store(true)
 			}
@@ -317,10 +330,10 @@ func (d *daemon) step(ctx context.Context) error {
 		d.beginAnew(ctx)
 	}
 	d.patience.Interval = d.interval()
-	if err := d.loop.Settle(ctx, &d.patience); err != nil { // under the lock alone: no intent is that of a living apply
+	if err := d.loop.Settle(ctx, d.want.Daemon.Runtime, &d.patience); err != nil { // under the lock alone: no intent is that of a living apply
 		return err
 	}
-	d.loop.Invalid = d.invalid
+	d.loop.Invalid, d.lanes.Dir, d.loop.Lanes = d.invalid, d.want.Daemon.Runtime, d.lanes
 	consent := reconcile.Daemon(d.want)
 	consent.Patience = &d.patience
 	d.tries(ctx, &consent)

@@ -109,7 +109,7 @@ func (a *app) conclude(ctx context.Context, l *reconcile.Loop, want *spec.Spec, 
 		fmt.Fprintln(a.stderr, "confirmed")
 		return nil
 	}
-	if err := l.Look(context.WithoutCancel(ctx), want, consent, who()); err != nil {
+	if _, err := l.Look(context.WithoutCancel(ctx), want, consent, who()); err != nil {
 		return err
 	}
 	return failf("dplane apply does it for good", "not confirmed: the previous values and sources are back")

@@ -10,6 +10,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/host/process"
 	"github.com/dplaneos/dplane/drivers/pool"
+	"github.com/dplaneos/dplane/drivers/replication"
 	"github.com/dplaneos/dplane/drivers/schedule"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/reconcile"
@@ -18,17 +19,24 @@ import (
 
 // kinds are the drivers, in the order in which they observe: what an earlier one saw a later one reads. Without leave
 // to write nothing is remembered of a look.
-func kinds(r host.Runner, memory schedule.Memory, clock reconcile.Clock, mayWrite bool) []drivers.Driver {
+func kinds(r host.Runner, memory memories, clock reconcile.Clock, mayWrite bool) []drivers.Driver {
 	return []drivers.Driver{
 		&pool.Driver{Runner: r}, &pool.Disks{Runner: r}, &dataset.Driver{Runner: r},
 		&schedule.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite},
+		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now},
 	}
+}
+
+// memories are what drivers remember.
+type memories interface {
+	schedule.Memory
+	replication.Memory
 }
 
 // store is all memory of a machine.
 type store interface {
 	reconcile.Store
-	schedule.Memory
+	memories
 }
 
 // loop joins the drivers, the store and the clock. Without leave to write, nothing can be changed by
@@ -76,3 +84,5 @@ func (forgetful) LastGeneration(context.Context) (state.Generation, bool, error)
 func (forgetful) Taken(context.Context, int64) (int64, map[string]*state.Taken, error) {
 	return 0, map[string]*state.Taken{}, nil
 }
+
+func (forgetful) Replicated(context.Context) (map[string]*state.Replicated, error) { return nil, nil }

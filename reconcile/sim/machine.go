@@ -17,6 +17,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/dataset"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/pool"
+	"github.com/dplaneos/dplane/drivers/replication"
 	"github.com/dplaneos/dplane/drivers/schedule"
 	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/reconcile"
@@ -106,7 +107,7 @@ func (m *Machine) Pass(want *spec.Spec, consent reconcile.Consent, fault *host.F
 		}
 	}()
 	ctx := context.Background()
-	if err := l.Settle(ctx, nil); err != nil {
+	if err := l.Settle(ctx, want.Daemon.Runtime, nil); err != nil {
 		return step, false, err
 	}
 	p, obs, err := l.Plan(ctx, want, consent)
@@ -123,6 +124,7 @@ func (m *Machine) Loop(r host.Runner) *reconcile.Loop {
 		Drivers: []drivers.Driver{
 			&pool.Driver{Runner: r}, &dataset.Driver{Runner: r},
 			&schedule.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true},
+			&replication.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now},
 		}, Runner: r,
 		Store: m.Store, Clock: m.Clock, Log: slog.New(slog.DiscardHandler), Render: func(*reconcile.Plan) ([]byte, error) { return []byte("{}"), nil },
 	}

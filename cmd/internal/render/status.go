@@ -82,15 +82,6 @@ type DatasetStatus struct {
 	Used   uint64 `json:"used"` // bytes
 }
 
-// ReplicationStatus is one replication; lag and objective are seconds.
-type ReplicationStatus struct {
-	Name      string `json:"name"`
-	State     string `json:"state"`
-	Lag       int64  `json:"lag"`
-	Objective int64  `json:"objective"`
-	Error     string `json:"error"`
-}
-
 // StatusError is something that went wrong.
 type StatusError struct {
 	Message string `json:"message"`
@@ -193,6 +184,7 @@ func (s *Status) machine(rec *state.Record, p *plan) {
 	}
 	s.pools(rec.Observed, rec.Declared)
 	s.schedules(rec.Observed.Schedules)
+	s.replications(rec.Observed.ReplicationHealth)
 	if rec.Declared != nil {
 		s.datasets(rec.Observed, rec.Declared, p)
 	}

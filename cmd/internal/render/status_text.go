@@ -54,6 +54,7 @@ func StatusText(w io.Writer, s *Status, opt TextOptions) error {
 	t.statusPools(s.Pools)
 	t.statusDatasets(s.Datasets)
 	t.statusSchedules(s.Schedules)
+	t.statusReplications(s.Replications)
 	for i, n := range s.Notices {
 		if i == 0 {
 			t.printf("\nTo know\n")

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dplaneos/dplane/cmd/internal/render"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state/sqlite"
+)
+
+func (a *app) replication() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "replication",
+		Short:   "List and run replications",
+		Example: "  dplane replication list\n  dplane replication run offsite",
+		Args:    args(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			return usagef("no command given; `dplane replication --help` lists them")
+		},
+	}
+	c.AddCommand(a.listReplications(), a.runReplication())
+	return c
+}
+
+func (a *app) listReplications() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the replications with both their ends as they are now",
+		Example: "  dplane replication list",
+		Args:    args(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, obs, _, done, err := a.looking(c.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			if obs.ZFS.Error != "" {
+				return failf(obs.ZFS.Hint, "nothing can be listed: %s", obs.ZFS.Error)
+			}
+			if a.json {
+				return a.print(render.ReplicationsJSON(obs))
+			}
+			return render.ReplicationsText(a.stdout, obs, render.TextOptions{Color: a.colorOn(a.stdout)})
+		},
+	}
+}
+
+func (a *app) runReplication() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run NAME",
+		Short: "Send now what a replication's target lacks",
+		Long: `Sends what the target of this replication lacks, whenever it is due, and waits for the end. What would overwrite the
+target, or send whole what was sent before, waits for dplane apply --allow ID as ever.`,
+		Example: "  dplane replication run offsite",
+		Args:    args(1, 1),
+		RunE:    func(c *cobra.Command, args []string) error { return a.send(c.Context(), args[0]) },
+	}
+}
+
+func (a *app) send(ctx context.Context, name string) error {
+	want, err := a.load()
+	if err != nil {
+		return err
+	}
+	if want.Replications[name] == nil {
+		return failf("dplane replication list shows what is declared", "there is no replication %s", name)
+	}
+	outliveReaders()
+	lock, err := a.lock(ctx, want, "dplane replication run", exitFailed)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	db, err := a.openStore(want.Daemon.Database)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return a.sendUnderLock(ctx, want, db, lock, name)
+}
+
+func (a *app) sendUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, lock *reconcile.Lock, name string) error {
+	l := a.loop(db, true)
+	l.Progress, l.Lanes = a.progress, &reconcile.Lanes{Dir: want.Daemon.Runtime}
+	if err := l.Settle(ctx, want.Daemon.Runtime, nil); err != nil {
+		return err
+	}
+	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
+	consent.Send = map[string]bool{name: true}
+	p, obs, err := l.Plan(ctx, want, consent)
+	switch seen := obs.Replications[name]; {
+	case err != nil:
+		return err
+	case p.ZFSError != "":
+		return failf(p.ZFSHint, "nothing can be sent: %s", p.ZFSError)
+	case seen.Running:
+		return failf("dplane status shows how far it is", "the replication %s is under way already", name)
+	case seen.Unseen != "":
+		return failf("dplane replication list shows both ends", "nothing can be sent by %s: %s", name, seen.Unseen)
+	}
+	p.Actions = slices.DeleteFunc(p.Actions, func(x reconcile.Planned) bool {
+		return x.Object.Kind != spec.KindReplication || x.Object.Name != name && !strings.HasPrefix(x.Object.Name, name+":")
+	})
+	if len(p.Actions) == 0 && !a.json {
+		_, err := fmt.Fprintf(a.stdout, "%s: the target has all that is to be sent.\n", name)
+		return err
+	}
+	s, err := l.Carry(ctx, want, p, obs, consent, who())
+	if err != nil {
+		return err
+	}
+	if err := a.awaitLanes(ctx, l, want, lock, &s); err != nil {
+		return err
+	}
+	s.Remaining = &reconcile.Plan{Actions: slices.DeleteFunc(slices.Clone(p.Actions), func(x reconcile.Planned) bool { return x.Runnable() })}
+	return a.finish(s, false)
+}
+
+// awaitLanes waits for the long work that was begun, without the lock: the loop and other people go on meanwhile. Then it
+// looks again and records what is left.
+func (a *app) awaitLanes(ctx context.Context, l *reconcile.Loop, want *spec.Spec, lock *reconcile.Lock, s *reconcile.Step) error {
+	lock.Release()
+	done := l.Lanes.Wait()
+	if len(done) == 0 {
+		return nil
+	}
+	s.Outcomes = append(s.Outcomes, done...)
+	again, err := a.lock(context.WithoutCancel(ctx), want, "dplane: recording", exitFailed)
+	if err != nil {
+		return nil //nolint:nilerr // whoever has it records as well
+	}
+	defer again.Release()
+	s.Remaining, err = l.Look(context.WithoutCancel(ctx), want, reconcile.ByHand(&want.Daemon.Limits, nil), who())
+	return err
+}

@@ -1,0 +1,66 @@
+package replication
+
+import "github.com/dplaneos/dplane/state"
+
+// anchors are the commands' objects that keep what both ends have in common: a bookmark at the source, which holds no
+// data, and a hold at the target. While something is under way what is sent is held at the source, or a resume token
+// would be worth nothing.
+type anchors struct {
+	Bookmark [2]string // snapshot and bookmark, whole names; "": there is one
+	Drop     []string  // older bookmarks of this replication
+	Release  []string  // holds at the source that nothing needs any more
+	Hold     string    // at the target; "": it is held
+	Let      []string  // holds at the target on older ones
+}
+
+// Tag is the hold of a replication.
+func Tag(replication string) string { return "dplane:" + replication }
+
+// bookmarkOf is the name of a replication's bookmark of the snapshot of this guid.
+func bookmarkOf(replication, guid string) string { return "dplane-" + replication + "-" + guid }
+
+// longestName is how long a whole name may be (ZFS_MAX_DATASET_NAME_LEN, without its end).
+const longestName = 255
+
+// anchor says what is to be done so that a pair is held by its basis alone. Nothing is let go of where there is no
+// basis: the target may be another disk, or empty for once, and come back. under are the guids of what is under way.
+func anchor(replication string, p state.Pair, b *basis, under map[string]bool) (a anchors) {
+	if b == nil || p.Target == nil {
+		return anchors{}
+	}
+	kept := false // by a bookmark
+	for _, m := range p.Source.Bookmarks {
+		switch {
+		case m.GUID == b.GUID:
+			kept = true
+		case m.TXG < b.TXG && m.Name == bookmarkOf(replication, m.GUID):
+			a.Drop = append(a.Drop, p.Source.Name+"#"+m.Name)
+		}
+	}
+	if name := p.Source.Name + "#" + bookmarkOf(replication, b.GUID); !kept && !b.bookmark && len(name) <= longestName {
+		a.Bookmark = [2]string{p.Source.Name + "@" + b.Name, name}
+		kept = true
+	}
+	for _, s := range p.Source.Snapshots {
+		if s.Ours && !under[s.GUID] && (s.GUID != b.GUID || kept) {
+			a.Release = append(a.Release, p.Source.Name+"@"+s.Name)
+		}
+	}
+	older := true
+	for _, s := range p.Target.Snapshots {
+		switch {
+		case s.GUID == b.GUID:
+			if older = false; !s.Ours {
+				a.Hold = p.Target.Name + "@" + s.Name
+			}
+		case older && s.Ours:
+			a.Let = append(a.Let, p.Target.Name+"@"+s.Name)
+		}
+	}
+	return a
+}
+
+// none tells whether nothing is to be done.
+func (a anchors) none() bool {
+	return a.Bookmark[0] == "" && a.Hold == "" && len(a.Drop)+len(a.Release)+len(a.Let) == 0
+}

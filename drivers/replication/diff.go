@@ -1,0 +1,182 @@
+package replication
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Diff says of each replication what its target lacks, and what keeps it from being sent.
+func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
+	for _, name := range slices.Sorted(maps.Keys(in.Want.Replications)) {
+		want, seen := in.Want.Replications[name], in.Have.Replications[name]
+		switch {
+		case seen == nil:
+		case seen.Running:
+			r.Notices = append(r.Notices, fmt.Sprintf("replication %s: it is under way", name))
+		case seen.Unseen != "":
+			r.Notices = append(r.Notices, fmt.Sprintf("replication %s (%s): nothing is sent: %s", name, want.Pos.At(), seen.Unseen))
+		default:
+			one(in, want, seen, &r)
+		}
+	}
+	return r
+}
+
+// one is the difference of one replication.
+func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *drivers.Result) {
+	b := &batch{want: want, seen: seen, sending: *way(want)}
+	for _, p := range seen.Pairs {
+		b.judge(p)
+	}
+	r.Actions = append(r.Actions, b.apart...)
+	if due, why := due(in, want, seen.Remembered); len(b.sending.Pairs) > 0 && due {
+		r.Actions = append(r.Actions, b.action(why))
+	}
+	for _, o := range seen.Orphans {
+		r.Notices = append(r.Notices, fmt.Sprintf("replication %s: %s is a replica whose source is not there, or is not sent, any more: it stays", want.Name, o.Name))
+	}
+	r.Notices = append(r.Notices, b.notices...)
+}
+
+// due tells whether a replication may run now, and why.
+func due(in drivers.Input, want *spec.Replication, known *state.Replicated) (bool, string) {
+	if in.Send[want.Name] {
+		return true, "a person asked for it"
+	}
+	w := want.When
+	if w.Manual {
+		return false, ""
+	}
+	if w.After {
+		return true, "the target lacks snapshots"
+	}
+	rule, err := in.Want.Recurrence(w.Recur)
+	if err != nil {
+		return false, ""
+	}
+	last := time.Time{}
+	if known != nil && len(known.Runs) > 0 && known.Runs[0].Outcome == state.Done {
+		last = known.Runs[0].Began
+	}
+	if last.IsZero() {
+		return rule.Open(in.Now), "it was not yet sent"
+	}
+	return rule.Due(last, in.Now), "the last time was " + moment(last)
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+
+// batch gathers what one replication sends in one run.
+type batch struct {
+	want    *spec.Replication
+	seen    *state.Replication
+	sending drivers.Sending
+	fields  []drivers.Field
+	apart   []drivers.Action // what needs a person's word
+	notices []string
+	full    uint64 // bytes of sources that go whole
+}
+
+// wanted tells which snapshots are sent.
+func (b *batch) wanted(p state.Point) bool {
+	return len(b.want.Snapshots) == 0 || slices.ContainsFunc(b.want.Snapshots, func(pattern string) bool { return spec.Pattern(pattern).Match(p.Name) })
+}
+
+// raw tells whether a source is sent as it stands on the disks. An encrypted one is, unless the files say otherwise.
+func (b *batch) raw(e state.End) bool {
+	return b.want.Send.Raw == "true" || b.want.Send.Raw != "false" && e.Encrypted
+}
+
+// judge adds one dataset.
+func (b *batch) judge(p state.Pair) {
+	raw := b.raw(p.Source)
+	if p.Target != nil && p.Target.Token != "" || p.Target != nil && p.Target.Partial { // what is under way goes first
+		b.add(p, judgement{}, raw, "it goes on where it broke off")
+		return
+	}
+	j := judge(&p.Source, p.Target, b.wanted, raw)
+	switch {
+	case p.Source.Encrypted && !raw && !p.Source.KeyLoaded && len(j.Legs) > 0:
+		b.apart = append(b.apart, b.blocked(p, "the key of the source is not loaded, and the files say that it is sent in plain", "dplane apply loads a key that has a key file; or leave out send.raw, so that it is sent as it is"))
+	case j.Diverged != nil && (j.Diverged.Kind != modified || len(j.Diverged.SourceOnly) > 0):
+		b.apart = append(b.apart, b.diverged(p, j)...)
+	case p.Target == nil && b.lost(p) && len(j.Legs) > 0:
+		b.apart = append(b.apart, b.anew(p, j, raw))
+	case len(j.Legs) > 0 || !anchor(b.want.Name, p, j.Basis, nil).none():
+		b.add(p, j, raw, "")
+	}
+}
+
+// add takes a dataset into the run.
+func (b *batch) add(p state.Pair, j judgement, raw bool, to string) {
+	s := drivers.SendingPair{Source: p.Source.Name, GUID: p.Source.GUID, Target: p.To, Raw: raw, Encrypted: p.Source.Encrypted, Full: p.Target == nil}
+	for _, x := range j.Sends {
+		s.Snapshots = append(s.Snapshots, x.GUID)
+	}
+	f := drivers.Field{Name: p.Source.Name, To: to}
+	if n := len(j.Sends); n > 0 {
+		f.To = fmt.Sprintf("@%s, %d snapshot(s)", j.Sends[n-1].Name, n)
+	} else if to == "" {
+		f.To = "what both have is held and marked"
+	}
+	if j.Basis != nil {
+		f.From = "@" + j.Basis.Name
+	} else if s.Full {
+		b.full += p.Source.Used
+	}
+	b.sending.Pairs, b.fields = append(b.sending.Pairs, s), append(b.fields, f)
+}
+
+// lost tells whether the target of a dataset once had something, and is gone: then nothing is sent whole unasked.
+func (b *batch) lost(p state.Pair) bool {
+	if r := b.seen.Remembered; r != nil {
+		if _, had := r.Common[p.Source.GUID]; had {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.Source.Bookmarks, func(m state.Point) bool { return m.Name == bookmarkOf(b.want.Name, m.GUID) })
+}
+
+// action is the run of what needs no person.
+func (b *batch) action(why string) drivers.Action {
+	a := drivers.Action{
+		Object: spec.Ref{Kind: spec.KindReplication, Name: b.want.Name}, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true, Long: true, Apart: true,
+		Reason:  drivers.Reason{Code: drivers.Behind, At: b.want.Pos.At(), Observed: why},
+		Undo:    "zfs destroy of what was received",
+		Fields:  b.fields,
+		Sending: &b.sending,
+	}
+	if b.full > 0 {
+		a.Notes = append(a.Notes, fmt.Sprintf("some of it is sent whole: about %s", spec.Size(b.full)))
+	}
+	a.Steps = preview(b.sending, b.seen.Pairs)
+	return a
+}
+
+// pairRef is the object of what concerns one dataset of a replication.
+func (b *batch) pairRef(p state.Pair) spec.Ref {
+	return spec.Ref{Kind: spec.KindReplication, Name: b.want.Name + ":" + p.Source.Name}
+}
+
+// anew is the whole sending of a dataset whose target had it once.
+func (b *batch) anew(p state.Pair, j judgement, raw bool) drivers.Action {
+	one := &batch{want: b.want, seen: b.seen, sending: *way(b.want)}
+	one.add(p, j, raw, "")
+	a := one.action("the target " + p.To + " had it once, and is not there")
+	a.Object, a.GUID = b.pairRef(p), p.Source.GUID
+	a.Hold = fmt.Sprintf("%s was replicated before and is gone: it would be sent whole, about %s; bring it back if it is only away", p.To, spec.Size(p.Source.Used))
+	return a
+}
+
+func (b *batch) blocked(p state.Pair, observed string, notes ...string) drivers.Action {
+	return drivers.Action{
+		Object: b.pairRef(p), GUID: p.Source.GUID, Verb: drivers.Blocked, Risk: spec.Safe,
+		Reason: drivers.Reason{Code: drivers.Conflict, At: b.want.Pos.At(), Observed: observed}, Notes: notes,
+	}
+}

@@ -1,0 +1,272 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Memory is what is remembered of replications, by name.
+type Memory interface {
+	Replicated(ctx context.Context) (map[string]*state.Replicated, error)
+	SaveReplicated(ctx context.Context, name string, r *state.Replicated) error
+}
+
+// Driver sends what a target has not yet. It is safe for concurrent use: a transfer goes on while the loop looks.
+type Driver struct {
+	Runner host.Runner
+	Memory Memory           // nil: a driver that only plans
+	Now    func() time.Time // nil with it
+
+	mu    sync.Mutex
+	holds map[string]hold // whether a snapshot is held by the replication, by replication, host and guid
+}
+
+// hold is what was seen of the holds of a snapshot.
+type hold struct {
+	n    int
+	ours bool
+}
+
+var _ drivers.Driver = (*Driver)(nil)
+
+// Kind is spec.KindReplication.
+func (*Driver) Kind() spec.Kind { return spec.KindReplication }
+
+// Observe looks at both ends of each replication that this node runs.
+func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observed) error {
+	if obs.ZFS.Error != "" || len(want.Replications) == 0 {
+		return nil
+	}
+	known, err := d.Memory.Replicated(ctx)
+	if err != nil {
+		return err
+	}
+	obs.Replications, obs.ReplicationHealth = map[string]*state.Replication{}, nil
+	for _, name := range slices.Sorted(maps.Keys(want.Replications)) {
+		seen := &state.Replication{Remembered: known[name]}
+		if err := d.one(ctx, want.Replications[name], obs, seen); err != nil {
+			return err
+		}
+		obs.Replications[name] = seen
+		obs.ReplicationHealth = append(obs.ReplicationHealth, health(want.Replications[name], seen, obs.At))
+	}
+	return nil
+}
+
+// one looks at one replication.
+func (d *Driver) one(ctx context.Context, r *spec.Replication, obs *state.Observed, seen *state.Replication) (err error) {
+	lane := func(l state.Lane) bool { return l.Kind == string(spec.KindReplication) && l.Name == r.Name }
+	switch {
+	case r.Target.Standby:
+		seen.Unseen = "a replication to the standby needs high availability, which this release has not"
+	case slices.ContainsFunc(obs.Running, lane):
+		seen.Running = true
+	case away(r, obs) != "":
+		seen.Unseen = away(r, obs)
+	default:
+		if seen.Pairs, seen.Orphans, err = d.look(ctx, way(r)); err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		seen.Unseen = err.Error()
+	}
+	return nil
+}
+
+// away says which pool of an end that is here is not to be seen.
+func away(r *spec.Replication, obs *state.Observed) string {
+	for _, e := range []spec.End{r.Source, r.Target} {
+		pool := string(e.Dataset.Pool())
+		switch {
+		case e.Remote != "":
+		case obs.UnseenPool(pool) != "":
+			return fmt.Sprintf("pool %s: %s", pool, obs.UnseenPool(pool))
+		case obs.Pools[pool] == nil:
+			return fmt.Sprintf("pool %s is not imported", pool)
+		}
+	}
+	return ""
+}
+
+// way is how a replication goes, without what goes.
+func way(r *spec.Replication) *drivers.Sending {
+	s := &drivers.Sending{
+		Replication: r.Name, From: r.Source.Remote, To: r.Target.Remote, Source: string(r.Source.Dataset), Target: string(r.Target.Dataset),
+		Recursive: r.Recursive, Exclude: r.Exclude, Rate: int64(r.RateLimit), Compressed: r.Send.Compressed, LargeBlocks: r.Send.LargeBlocks,
+		Set: map[string]string{"readonly": "on", "canmount": "noauto"}, Without: r.Receive.Exclude,
+	}
+	for name, p := range r.Receive.Set {
+		s.Set[name] = p.Value
+	}
+	return s
+}
+
+// look lists both ends, and joins them dataset by dataset.
+func (d *Driver) look(ctx context.Context, w *drivers.Sending) (pairs []state.Pair, orphans []state.End, err error) {
+	sources, err := d.list(ctx, w.From, w.Recursive, w.Source)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the source %s: %w", w.Source, err)
+	}
+	targets, err := d.list(ctx, w.To, w.Recursive, w.Target)
+	if errors.Is(zfs.Classify(err), zfs.ErrNotExist) {
+		err = d.parent(ctx, w)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the target %s: %w", w.Target, err)
+	}
+	pairs, orphans = join(w, sources, targets)
+	if err := d.tags(ctx, w, pairs); err != nil {
+		return nil, nil, err
+	}
+	return pairs, orphans, d.tokens(ctx, w, pairs)
+}
+
+func (d *Driver) list(ctx context.Context, remote string, below bool, dataset string) ([]state.End, error) {
+	c := zfs.ListEnds(below, dataset)[0] // one name needs no more
+	c.Host = remote
+	res, err := d.Runner.Run(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return zfs.ParseEnds(res.Stdout, below, dataset)
+}
+
+// parent tells whether what the target would be received into is there: dplane makes no parents.
+func (d *Driver) parent(ctx context.Context, w *drivers.Sending) error {
+	up := spec.DatasetName(w.Target).Parent()
+	if up == "" {
+		return fmt.Errorf("pool %s is not there", w.Target)
+	}
+	if _, err := d.list(ctx, w.To, false, string(up)); err != nil {
+		return fmt.Errorf("what it would be received into: %w", err)
+	}
+	return nil
+}
+
+// join pairs sources with targets by what their names have below the ends.
+func join(w *drivers.Sending, sources, targets []state.End) (pairs []state.Pair, orphans []state.End) {
+	there := map[string]*state.End{}
+	for i := range targets {
+		there[targets[i].Name] = &targets[i]
+	}
+	for _, s := range sources {
+		if excluded(w, s.Name) {
+			continue
+		}
+		to := w.Target + strings.TrimPrefix(s.Name, w.Source)
+		pairs = append(pairs, state.Pair{Source: s, To: to, Target: there[to]})
+		delete(there, to)
+	}
+	for _, name := range slices.Sorted(maps.Keys(there)) {
+		if !excluded(w, w.Source+strings.TrimPrefix(name, w.Target)) {
+			orphans = append(orphans, *there[name])
+		}
+	}
+	slices.SortFunc(pairs, func(a, b state.Pair) int { return strings.Compare(a.Source.Name, b.Source.Name) })
+	return pairs, orphans
+}
+
+// excluded tells whether a source is not sent: it or what is above it is excluded, or in the trash.
+func excluded(w *drivers.Sending, name string) bool {
+	if spec.DatasetName(name).InTrash() {
+		return true
+	}
+	return slices.ContainsFunc(w.Exclude, func(p string) bool { return spec.Pattern(p).Covers(name) })
+}
+
+// tags asks by whom snapshots are held, of those whose number of holds is not the one that was seen last.
+func (d *Driver) tags(ctx context.Context, w *drivers.Sending, pairs []state.Pair) error {
+	for _, side := range []struct {
+		remote string
+		end    func(*state.Pair) *state.End
+	}{
+		{w.From, func(p *state.Pair) *state.End { return &p.Source }},
+		{w.To, func(p *state.Pair) *state.End { return p.Target }},
+	} {
+		if err := d.tagsOf(ctx, w.Replication, side.remote, pairs, side.end); err != nil {
+			return fmt.Errorf("ask who holds snapshots: %w", err)
+		}
+	}
+	return nil
+}
+
+func (d *Driver) tagsOf(ctx context.Context, replication, remote string, pairs []state.Pair, end func(*state.Pair) *state.End) error {
+	var ask []string
+	each := func(do func(key, name string, p *state.Point)) {
+		for i := range pairs {
+			e := end(&pairs[i])
+			if e == nil {
+				continue
+			}
+			for j := range e.Snapshots {
+				if p := &e.Snapshots[j]; p.Holds > 0 {
+					do(strings.Join([]string{replication, remote, e.GUID, p.GUID}, " "), e.Name+"@"+p.Name, p)
+				}
+			}
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.holds == nil {
+		d.holds = map[string]hold{}
+	}
+	each(func(key, name string, p *state.Point) {
+		h, known := d.holds[key]
+		if p.Ours = h.ours; !known || h.n != p.Holds {
+			ask = append(ask, name)
+		}
+	})
+	for _, c := range zfs.ListHolds(ask) {
+		c.Host = remote
+		res, err := d.Runner.Run(ctx, c)
+		if err != nil {
+			return err
+		}
+		held := zfs.ParseHolds(res.Stdout)
+		each(func(key, name string, p *state.Point) {
+			if tags, asked := held[name]; asked {
+				p.Ours = slices.Contains(tags, Tag(replication))
+				d.holds[key] = hold{p.Holds, p.Ours}
+			}
+		})
+	}
+	return nil
+}
+
+// tokens reads what a broken receive left. What can't be read is no error: it is discarded.
+func (d *Driver) tokens(ctx context.Context, w *drivers.Sending, pairs []state.Pair) error {
+	for i := range pairs {
+		e := pairs[i].Target
+		if e == nil || e.Token == "" {
+			continue
+		}
+		c, err := zfs.DescribeToken(e.Token)
+		if err != nil {
+			continue
+		}
+		c.Host = w.From
+		res, err := d.Runner.Run(ctx, c)
+		var exit *host.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			return fmt.Errorf("read the resume token of %s: %w", e.Name, err)
+		}
+		if t, err := zfs.ParseToken(res.Stdout); err == nil {
+			e.Resume = &t
+		}
+	}
+	return nil
+}

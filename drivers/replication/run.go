@@ -1,0 +1,367 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Apply sends, or carries out a repair. What is planned is compared with what there is now, dataset by dataset: what no
+// longer fits is left to the next plan.
+func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
+	if a.Sending == nil {
+		return drivers.Apply(ctx, d.Runner, a)
+	}
+	t := &transfer{Driver: d, Sending: a.Sending, run: state.TransferRun{Began: d.Now()}}
+	err := t.all(ctx)
+	return errors.Join(err, t.remember(context.WithoutCancel(ctx), err))
+}
+
+// transfer is one run of a replication.
+type transfer struct {
+	*Driver
+	*drivers.Sending
+	run    state.TransferRun
+	common map[string]state.Common // by the guids of the sources
+	failed map[string]bool         // targets
+}
+
+// all sends one dataset after the other, those above before those below, and then lets go of what is no longer needed.
+func (t *transfer) all(ctx context.Context) error {
+	pairs, _, err := t.look(ctx, t.Sending)
+	if err != nil {
+		return err
+	}
+	if err := t.holdSources(ctx, pairs); err != nil {
+		return fmt.Errorf("hold what is sent: %w", err)
+	}
+	var errs []error
+	done := 0
+	t.failed = map[string]bool{}
+	for _, plan := range t.Pairs {
+		if err := t.pair(ctx, plan, pairs); err != nil {
+			t.failed[plan.Target] = true
+			errs = append(errs, fmt.Errorf("%s to %s: %w", plan.Source, plan.Target, err))
+			continue
+		}
+		done++
+	}
+	errs = append(errs, t.anchor(context.WithoutCancel(ctx)))
+	err = errors.Join(errs...)
+	if err != nil && done > 0 {
+		return &drivers.Partial{Err: err}
+	}
+	return err
+}
+
+// holdSources holds what is about to be sent, so that nothing prunes it: a resume token is worth nothing without the
+// snapshot that it is of.
+func (t *transfer) holdSources(ctx context.Context, pairs []state.Pair) error {
+	var names []string
+	for _, plan := range t.Pairs {
+		for _, p := range pairs {
+			for _, s := range p.Source.Snapshots {
+				if p.Source.GUID == plan.GUID && !s.Ours && slices.Contains(plan.Snapshots, s.GUID) {
+					names = append(names, p.Source.Name+"@"+s.Name)
+				}
+			}
+		}
+	}
+	return t.each(ctx, t.From, zfs.Hold(Tag(t.Replication), names), zfs.AllHeld)
+}
+
+// each runs commands on one side; some errors are as good as success.
+func (t *transfer) each(ctx context.Context, remote string, all []host.Command, well func(error) bool) error {
+	var errs []error
+	for _, c := range all {
+		c.Host = remote
+		if _, err := t.Runner.Run(ctx, c); err != nil && !well(err) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// is tells of an error whether zfs means that.
+func is(kind error) func(error) bool {
+	return func(err error) bool { return errors.Is(zfs.Classify(err), kind) }
+}
+
+// pair sends one dataset: first what is under way, then what is missing.
+func (t *transfer) pair(ctx context.Context, plan drivers.SendingPair, pairs []state.Pair) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("not begun: %w", err)
+	}
+	for up := spec.DatasetName(plan.Target).Parent(); up != ""; up = up.Parent() {
+		if t.failed[string(up)] && plan.Full {
+			return fmt.Errorf("not begun: %s above it failed", up)
+		}
+	}
+	p, err := now(plan, pairs)
+	if err != nil {
+		return err
+	}
+	if p.Target != nil && (p.Target.Token != "" || p.Target.Partial) {
+		if err := t.goOn(ctx, plan, p); err != nil {
+			return err
+		}
+		if p, err = t.again(ctx, plan); err != nil {
+			return err
+		}
+		plan.Full = plan.Full || p.Target == nil // what was begun whole, and thrown away, begins whole again
+	}
+	return t.legs(ctx, plan, p)
+}
+
+// now is the pair as it is, if it is the one that was planned.
+func now(plan drivers.SendingPair, pairs []state.Pair) (state.Pair, error) {
+	i := slices.IndexFunc(pairs, func(p state.Pair) bool { return p.Source.Name == plan.Source })
+	switch {
+	case i < 0:
+		return state.Pair{}, errors.New("the source is gone since it was planned")
+	case pairs[i].Source.GUID != plan.GUID:
+		return state.Pair{}, fmt.Errorf("the source is another dataset since it was planned (guid %s, not %s)", pairs[i].Source.GUID, plan.GUID)
+	case pairs[i].Source.Encrypted != plan.Encrypted:
+		return state.Pair{}, errors.New("the source is encrypted otherwise than when it was planned")
+	}
+	return pairs[i], nil
+}
+
+// again looks at both ends of one dataset.
+func (t *transfer) again(ctx context.Context, plan drivers.SendingPair) (state.Pair, error) {
+	w := *t.Sending
+	w.Source, w.Target, w.Recursive = plan.Source, plan.Target, false
+	pairs, _, err := t.look(ctx, &w)
+	if err != nil {
+		return state.Pair{}, err
+	}
+	return now(plan, pairs)
+}
+
+// goOn resumes what a broken receive left, or throws it away where the token is not of this transfer: it comes from the
+// far side, and could make the sender send anything.
+func (t *transfer) goOn(ctx context.Context, plan drivers.SendingPair, p state.Pair) error {
+	if p.Target.Token == "" {
+		return fmt.Errorf("something is received into %s by somebody else, or was and left no resume token: zfs receive -A %[1]s ends it", p.To)
+	}
+	why := t.unusable(plan, p)
+	if why == "" {
+		c, err := resumeOf(t.Sending, p, plan.Raw)
+		if err != nil {
+			return err
+		}
+		err = t.stream(ctx, plan, p, c)
+		if err == nil {
+			t.run.Resumed++
+			return nil
+		}
+		if !slices.ContainsFunc(worthless, func(kind error) bool { return errors.Is(zfs.Classify(err), kind) }) {
+			return err
+		}
+		why = err.Error()
+	}
+	c := zfs.DiscardPartial(p.To)
+	c.Host = t.To
+	if _, err := t.Runner.Run(ctx, c); err != nil {
+		return fmt.Errorf("throw away what was received in part (%s): %w", why, err)
+	}
+	return nil
+}
+
+// worthless is what zfs says of a token that leads to nothing any more.
+var worthless = []error{zfs.ErrToken, zfs.ErrTokenGone, zfs.ErrNoBase, zfs.ErrModified}
+
+// unusable says why a resume token is not to be used, "" where it is.
+func (t *transfer) unusable(plan drivers.SendingPair, p state.Pair) string {
+	r := p.Target.Resume
+	if r == nil {
+		return "the resume token can't be read"
+	}
+	has := func(list []state.Point, guid string) bool {
+		return slices.ContainsFunc(list, func(x state.Point) bool { return x.GUID == guid })
+	}
+	dataset, name, _ := strings.Cut(r.ToName, "@")
+	switch {
+	case dataset != p.Source.Name:
+		return fmt.Sprintf("the resume token is of %s", r.ToName)
+	case !slices.ContainsFunc(p.Source.Snapshots, func(x state.Point) bool { return x.GUID == r.ToGUID && x.Name == name }):
+		return fmt.Sprintf("the snapshot of the resume token, %s, is not there any more", r.ToName)
+	case r.FromGUID != "" && !has(p.Source.Snapshots, r.FromGUID) && !has(p.Source.Bookmarks, r.FromGUID):
+		return "what the resume token begins with is not there any more"
+	case r.Raw != plan.Raw:
+		return "the resume token is of a stream of the other kind (raw or plain)"
+	}
+	return ""
+}
+
+// legs sends what is missing.
+func (t *transfer) legs(ctx context.Context, plan drivers.SendingPair, p state.Pair) error {
+	planned := func(s state.Point) bool { return slices.Contains(plan.Snapshots, s.GUID) }
+	j := judge(&p.Source, p.Target, planned, plan.Raw)
+	if j.Diverged != nil && (j.Diverged.Kind != modified || len(j.Legs) > 0) {
+		return errors.New(j.Diverged.what(p, j.Basis))
+	}
+	for _, l := range j.Legs {
+		if l.From == "" && !plan.Full {
+			return errors.New("the target is gone since it was planned: it is not sent whole unasked")
+		}
+		if err := t.stream(ctx, plan, p, streamOf(t.Sending, p, l, plan.Raw)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// streamOf is the sender of a leg.
+func streamOf(w *drivers.Sending, p state.Pair, l leg, raw bool) host.Command {
+	s := flagsOf(w, raw)
+	s.Snapshot, s.From, s.Between = p.Source.Name+"@"+l.To.Name, l.From, l.Between > 0
+	return s.Send()
+}
+
+// resumeOf is the sender of what broke off.
+func resumeOf(w *drivers.Sending, p state.Pair, raw bool) (host.Command, error) {
+	return flagsOf(w, raw).Resume(p.Target.Token)
+}
+
+func flagsOf(w *drivers.Sending, raw bool) zfs.Stream {
+	return zfs.Stream{Raw: raw, Compressed: w.Compressed, LargeBlocks: w.LargeBlocks}
+}
+
+// stall is how long no byte may move.
+const stall = 10 * time.Minute
+
+// stream runs one stream to its end.
+func (t *transfer) stream(ctx context.Context, plan drivers.SendingPair, p state.Pair, send host.Command) error {
+	var moved int64
+	c := pipe(t.Sending, p.Source.Type, plan.Target, send)
+	c.Pipe.Moved = func(n int64) { moved = n }
+	_, err := t.Runner.Run(ctx, c)
+	t.run.Bytes += moved
+	t.run.Streams++
+	return err
+}
+
+// pipe is a sender with its receiver.
+func pipe(w *drivers.Sending, kind, target string, send host.Command) host.Command {
+	set := map[string]string{}
+	on := spec.Filesystems
+	if kind == "volume" {
+		on = spec.Volumes
+	}
+	for name, value := range w.Set {
+		if _, ok := spec.LookupProperty(name, on); ok || spec.IsUserProperty(name) {
+			set[name] = value
+		}
+	}
+	without := slices.DeleteFunc(slices.Clone(w.Without), func(name string) bool {
+		_, ok := spec.LookupProperty(name, on)
+		return !ok && !spec.IsUserProperty(name)
+	})
+	send.Host = w.From
+	c := zfs.Receive(target, set, without)
+	c.Host, c.Stdin = w.To, &send
+	c.Pipe = host.Pipe{Rate: w.Rate, Stall: stall}
+	return c
+}
+
+// anchor looks what has arrived, and leaves of what keeps it only what is needed.
+func (t *transfer) anchor(ctx context.Context) error {
+	pairs, _, err := t.look(ctx, t.Sending)
+	if err != nil {
+		return fmt.Errorf("look what has arrived: %w", err)
+	}
+	t.common = map[string]state.Common{}
+	var all anchors
+	var hold []string
+	var errs []error
+	for _, p := range pairs {
+		b := basisOf(p)
+		if b == nil {
+			continue
+		}
+		t.common[p.Source.GUID] = state.Common{Source: p.Source.Name, Target: p.Target.GUID, GUID: b.GUID, Creation: b.Creation, At: t.Now()}
+		a := anchor(t.Replication, p, b, underWay(p))
+		if err := t.bookmark(ctx, a); err != nil { // then the hold stays, and the older bookmark
+			errs = append(errs, err)
+			continue
+		}
+		all.Release, all.Drop, all.Let = append(all.Release, a.Release...), append(all.Drop, a.Drop...), append(all.Let, a.Let...)
+		if a.Hold != "" {
+			hold = append(hold, a.Hold)
+		}
+	}
+	tag := Tag(t.Replication)
+	err = t.each(ctx, t.To, zfs.Hold(tag, hold), zfs.AllHeld)
+	if err == nil { // else the older hold stays
+		err = t.each(ctx, t.To, zfs.Release(tag, all.Let), zfs.AllReleased)
+	}
+	errs = append(errs, err, t.each(ctx, t.From, zfs.Release(tag, all.Release), zfs.AllReleased))
+	for _, name := range all.Drop {
+		dataset, bookmark, _ := strings.Cut(name, "#")
+		errs = append(errs, t.each(ctx, t.From, []host.Command{zfs.DestroyBookmark(dataset, bookmark)}, is(zfs.ErrNotExist)))
+	}
+	return errors.Join(errs...)
+}
+
+func (t *transfer) bookmark(ctx context.Context, a anchors) error {
+	if a.Bookmark[0] == "" {
+		return nil
+	}
+	_, name, _ := strings.Cut(a.Bookmark[1], "#")
+	return t.each(ctx, t.From, []host.Command{zfs.Bookmark(a.Bookmark[0], name)}, is(zfs.ErrExists))
+}
+
+// basisOf is what both ends of a pair have in common, nil where one is not there.
+func basisOf(p state.Pair) *basis {
+	if p.Target == nil {
+		return nil
+	}
+	return common(&p.Source, p.Target)
+}
+
+// underWay are the guids of what a resume token needs.
+func underWay(p state.Pair) map[string]bool {
+	under := map[string]bool{}
+	if r := p.Target.Resume; p.Target.Token != "" && r != nil {
+		under[r.ToGUID], under[r.FromGUID] = true, true
+	}
+	return under
+}
+
+// keptRuns is how many runs are remembered.
+const keptRuns = 100
+
+// remember keeps what became of the run.
+func (t *transfer) remember(ctx context.Context, err error) error {
+	t.run.Ended, t.run.Outcome = t.Now(), state.Done
+	if err != nil {
+		t.run.Outcome, t.run.Error = state.Failed, err.Error()
+	}
+	known, err := t.Memory.Replicated(ctx)
+	if err != nil {
+		return err
+	}
+	r := known[t.Replication]
+	if r == nil {
+		r = &state.Replicated{}
+	}
+	if r.Common == nil {
+		r.Common = map[string]state.Common{}
+	}
+	for guid, c := range t.common {
+		r.Common[guid] = c
+	}
+	r.Runs = slices.Insert(r.Runs, 0, t.run)
+	r.Runs = r.Runs[:min(len(r.Runs), keptRuns)]
+	return t.Memory.SaveReplicated(ctx, t.Replication, r)
+}

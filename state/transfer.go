@@ -1,0 +1,66 @@
+package state
+
+import "time"
+
+// Replication is what is seen of one: both ends, dataset by dataset.
+type Replication struct {
+	Unseen  string `json:"unseen,omitempty"`  // why one of its ends can't be seen: nothing is planned
+	Running bool   `json:"running,omitempty"` // it is being sent: nothing else is known
+	Pairs   []Pair `json:"pairs,omitempty"`   // by the source's name
+	Orphans []End  `json:"orphans,omitempty"` // replicas whose source is gone
+	// Remembered is what is known of earlier runs; nil: nothing.
+	Remembered *Replicated `json:"remembered,omitempty"`
+}
+
+// Pair is a source with its target; Target is nil where there is none yet.
+type Pair struct {
+	Source End    `json:"source"`
+	To     string `json:"to"` // the target's name
+	Target *End   `json:"target,omitempty"`
+}
+
+// Replicated is what is remembered of a replication.
+type Replicated struct {
+	Runs []TransferRun `json:"runs,omitempty"` // newest first
+	// Common is what each source, by guid, and its target had in common last.
+	Common map[string]Common `json:"common,omitempty"`
+}
+
+// Common is the newest snapshot that both ends had.
+type Common struct {
+	Source   string    `json:"source"` // name of the dataset then
+	Target   string    `json:"target"` // guid of the target
+	GUID     string    `json:"guid"`   // of the snapshot
+	Creation time.Time `json:"creation"`
+	At       time.Time `json:"at"` // when that was seen
+}
+
+// TransferRun is one run of a replication.
+type TransferRun struct {
+	Began   time.Time `json:"began"`
+	Ended   time.Time `json:"ended"`
+	Bytes   int64     `json:"bytes"`
+	Streams int       `json:"streams"`
+	Resumed int       `json:"resumed,omitempty"` // streams that went on where one had broken off
+	Outcome string    `json:"outcome"`           // done or failed
+	Error   string    `json:"error,omitempty"`
+}
+
+// ReplicationHealth is how one replication stands.
+type ReplicationHealth struct {
+	Name      string        `json:"name"`
+	Running   bool          `json:"running,omitempty"`
+	Lag       time.Duration `json:"lag"`                 // of the dataset that is furthest behind
+	Never     int           `json:"never,omitempty"`     // datasets of which the target has nothing yet
+	Objective time.Duration `json:"objective,omitempty"` // 0: none
+	Last      time.Time     `json:"last,omitzero"`       // when the last run ended
+	Error     string        `json:"error,omitempty"`
+}
+
+// Add takes in one dataset.
+func (h *ReplicationHealth) Add(lag time.Duration, never bool) {
+	h.Lag = max(h.Lag, lag)
+	if never {
+		h.Never++
+	}
+}
