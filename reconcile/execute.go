@@ -109,7 +109,7 @@ func (l *Loop) intent(a Planned, generation, by string, allowed bool) state.Even
 	now := l.Clock.Now()
 	commands := make([][]string, len(a.Steps))
 	for i, c := range a.Steps {
-		commands[i] = kept(c.Argv)
+		commands[i] = kept(c.Words())
 	}
 	return state.Event{
 		At: now, Type: "action", Level: "info", Generation: generation,

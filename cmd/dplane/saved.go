@@ -145,7 +145,7 @@ func (b bound) leaveOut(now *reconcile.Plan) {
 func undated(steps []host.Command) [][]string {
 	all := make([][]string, len(steps))
 	for i, c := range steps {
-		all[i] = slices.DeleteFunc(slices.Clone(c.Argv), func(w string) bool { return strings.HasPrefix(w, state.TrashTime+"=") })
+		all[i] = slices.DeleteFunc(c.Words(), func(w string) bool { return strings.HasPrefix(w, state.TrashTime+"=") })
 	}
 	return all
 }

@@ -71,20 +71,28 @@ func Read(argv ...string) Command { return Command{Argv: argv, Effect: Reads} }
 // Write is a command that may change the machine.
 func Write(argv ...string) Command { return Command{Argv: argv, Effect: Writes} }
 
+// Words are the words of the command, after those of the one that it reads from and a bar, and after the name of its host
+// and a colon.
+func (c Command) Words() []string {
+	var words []string
+	if c.Stdin != nil {
+		words = append(c.Stdin.Words(), "|")
+	}
+	if c.Host != "" {
+		words = append(words, c.Host+":")
+	}
+	return append(words, c.Argv...)
+}
+
 // String is the command as a person would type it; words with other than plain characters are quoted.
 func (c Command) String() string {
-	words := make([]string, len(c.Argv))
-	for i, w := range c.Argv {
-		words[i] = quote(w)
+	words := c.Words()
+	for i, w := range words {
+		if w != "|" {
+			words[i] = quote(w)
+		}
 	}
-	line := strings.Join(words, " ")
-	if c.Host != "" {
-		line = c.Host + ": " + line
-	}
-	if c.Stdin != nil {
-		line = c.Stdin.String() + " | " + line
-	}
-	return line
+	return strings.Join(words, " ")
 }
 
 func quote(w string) string {

@@ -70,7 +70,7 @@ func newPlan(p *reconcile.Plan) *plan {
 func newAction(a reconcile.Planned) action {
 	commands := [][]string{}
 	for _, c := range a.Steps {
-		commands = append(commands, list(c.Argv))
+		commands = append(commands, list(c.Words()))
 	}
 	return action{
 		ID: a.ID, Object: object{string(a.Object.Kind), a.Object.Name}, Verb: string(a.Verb), Risk: a.Risk.String(), Reason: a.Reason,
