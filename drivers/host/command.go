@@ -42,6 +42,8 @@ type Command struct {
 type Pipe struct {
 	Rate  int64         `json:"rate,omitempty"`  // the most bytes per second; 0: no limit, and no byte passes through dplane
 	Stall time.Duration `json:"stall,omitempty"` // how long no byte may move before both are ended; 0: for ever
+	// Count gives the bytes that a line on the sender's standard error tells of; nil: none tells any.
+	Count func(line string) (bytes int64, ok bool) `json:"-"`
 	// Moved is told now and then how many bytes the sending end says it wrote; may be nil.
 	Moved func(bytes int64) `json:"-"`
 }
@@ -141,6 +143,25 @@ var ErrTimeout = errors.New("deadline exceeded")
 // ErrStuck is a command that was not begun, or not waited for: what it works on does not answer, and a process
 // that hangs on it lives on.
 var ErrStuck = errors.New("it does not answer")
+
+// ErrStalled is a pipe through which nothing moved for too long; both its processes were ended.
+var ErrStalled = errors.New("nothing moves any more")
+
+// PipeError is a pipe of which one process, or both, ended badly. Cause is the one that the other failed for.
+type PipeError struct {
+	Cause *ExitError
+	Other *ExitError // what the other one said; nil: it was well, or says only that its other end is gone
+}
+
+func (e *PipeError) Error() string {
+	if e.Other == nil {
+		return e.Cause.Error()
+	}
+	return fmt.Sprintf("%v (and then %v)", e.Cause, e.Other)
+}
+
+// Unwrap gives the cause.
+func (e *PipeError) Unwrap() error { return e.Cause }
 
 // Expect is a read whose answer must still be the same when an action is carried out (PRODUCT.md
 // section 4, promise 4).

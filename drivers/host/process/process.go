@@ -86,14 +86,17 @@ func (r *Runner) Run(ctx context.Context, c host.Command) (host.Result, error) {
 	if len(c.Argv) == 0 {
 		return host.Result{}, errors.New("run: no program named")
 	}
-	if c.Host != "" || c.Stdin != nil {
-		return host.Result{}, fmt.Errorf("run %s: neither a pipe nor another host is known here", c)
+	if c.Host != "" {
+		return host.Result{}, fmt.Errorf("run %s: no other host is known here", c)
 	}
 	if err := ctx.Err(); err != nil {
 		return host.Result{}, fmt.Errorf("run %s: %w", c.Argv[0], err)
 	}
 	if err := r.stuck.free(r.lane(c), c); err != nil {
 		return host.Result{}, err
+	}
+	if c.Stdin != nil {
+		return r.pipe(ctx, c)
 	}
 	program, err := r.look(c.Argv[0])
 	if err != nil {

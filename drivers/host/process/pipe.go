@@ -1,0 +1,327 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers/host"
+)
+
+const (
+	lookEvery = time.Second // at whether bytes still move
+	// finishing is how long a receiver may take after its sender has ended: it writes what it has, and frees what goes.
+	finishing = time.Hour
+)
+
+// joined are two processes with a pipe between them, in one process group, whose leader is the sender.
+type joined struct {
+	c                 host.Command
+	sender, receiver  exec.Cmd
+	said              lines   // by the sender
+	out, err          bounded // of the receiver
+	sent, received    error
+	between           io.Closer // what a limit of the rate copies through; nil without
+	moved             atomic.Int64
+	senderDone, ended chan struct{}
+	started           chan error
+}
+
+// pipe runs both ends of a pipe. It has no limit on its duration but Timeout, where that is set; cancelling ctx ends it,
+// for what was received is kept and can be gone on with.
+func (r *Runner) pipe(ctx context.Context, c host.Command) (host.Result, error) {
+	if c.Stdin.Stdin != nil || c.Stdin.Host != "" || len(c.Stdin.Argv) == 0 {
+		return host.Result{}, fmt.Errorf("run %s: a pipe has two ends, which are here", c)
+	}
+	j := &joined{c: c, said: lines{count: c.Pipe.Count, kept: bounded{max: maxStderr}}, out: bounded{max: r.maxStdout}, err: bounded{max: maxStderr},
+		senderDone: make(chan struct{}), ended: make(chan struct{}), started: make(chan error, 1)}
+	if c.Pipe.Rate == 0 {
+		j.said.moved = &j.moved
+	}
+	if err := r.prepare(&j.sender, c.Stdin.Argv, &j.said); err != nil {
+		return host.Result{}, err
+	}
+	if err := r.prepare(&j.receiver, c.Argv, &j.err); err != nil {
+		return host.Result{}, err
+	}
+	j.receiver.Stdout = &j.out
+	go j.run()
+	if err := <-j.started; err != nil {
+		return host.Result{}, err
+	}
+	if err := r.attend(ctx, j); err != nil {
+		return host.Result{}, err
+	}
+	return j.result()
+}
+
+func (r *Runner) prepare(cmd *exec.Cmd, argv []string, stderr io.Writer) error {
+	program, err := r.look(argv[0])
+	if err != nil {
+		return err
+	}
+	*cmd = exec.Cmd{
+		Path: program, Args: argv, Env: r.env, Dir: "/", Stderr: stderr, WaitDelay: r.grace,
+		// A transfer does not outlive who watches over it.
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM},
+	}
+	return nil
+}
+
+// run starts both and waits for them, on one thread: it is the end of the thread that started a process which Pdeathsig
+// takes for the end of its parent (prctl(2)).
+func (j *joined) run() {
+	runtime.LockOSThread() // not unlocked: the thread ends with the goroutine, after both processes
+	err := j.start()
+	j.started <- err
+	if err != nil {
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		j.sent = j.sender.Wait()
+		close(j.senderDone)
+	})
+	j.received = j.receiver.Wait()
+	if j.between != nil {
+		j.between.Close() // the copying ends, and so the sender
+	}
+	both.Wait()
+	close(j.ended)
+}
+
+// start starts both; none is left where that fails.
+func (j *joined) start() error {
+	from, to, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("run %s: %w", j.c, err)
+	}
+	defer to.Close()
+	j.sender.Stdout, j.receiver.Stdin = to, from
+	if j.c.Pipe.Rate == 0 {
+		defer from.Close()
+		return j.startBoth()
+	}
+	paced, out, err := os.Pipe()
+	if err != nil {
+		from.Close()
+		return fmt.Errorf("run %s: %w", j.c, err)
+	}
+	defer paced.Close()
+	j.receiver.Stdin, j.between = paced, from
+	go j.copy(out, from)
+	if err := j.startBoth(); err != nil {
+		from.Close()
+		return err
+	}
+	return nil
+}
+
+func (j *joined) startBoth() error {
+	if err := j.sender.Start(); err != nil {
+		return startError(*j.c.Stdin, err)
+	}
+	j.receiver.SysProcAttr.Pgid = j.sender.Process.Pid // it is there until it is waited for
+	if err := j.receiver.Start(); err != nil {
+		_ = syscall.Kill(-j.sender.Process.Pid, syscall.SIGKILL)
+		_ = j.sender.Wait()
+		return startError(j.c, err)
+	}
+	return nil
+}
+
+// copy moves the bytes no faster than the rate allows, and counts them.
+func (j *joined) copy(out io.WriteCloser, in io.ReadCloser) {
+	defer in.Close()
+	defer out.Close()
+	b := newBucket(j.c.Pipe.Rate, time.Now())
+	buf := make([]byte, min(64<<10, b.most))
+	for {
+		n, err := in.Read(buf)
+		time.Sleep(b.take(int64(n), time.Now()))
+		if _, werr := out.Write(buf[:n]); werr != nil || err != nil {
+			return
+		}
+		j.moved.Add(int64(n))
+	}
+}
+
+// bucket lets bytes through at a rate, and no more at once than a tenth of a second's.
+type bucket struct {
+	rate, most int64
+	free       time.Time // when all that was taken has passed
+}
+
+func newBucket(rate int64, now time.Time) *bucket {
+	return &bucket{rate: rate, most: max(1, rate/10), free: now}
+}
+
+// take tells how long to wait before n bytes, at most b.most, may pass.
+func (b *bucket) take(n int64, now time.Time) time.Duration {
+	if now.After(b.free) {
+		b.free = now
+	}
+	wait := b.free.Sub(now)
+	b.free = b.free.Add(time.Duration(float64(n) / float64(b.rate) * float64(time.Second)))
+	return wait
+}
+
+// attend waits for the end, and brings it about where nothing moves, the deadline is over or nobody wants it any more.
+func (r *Runner) attend(ctx context.Context, j *joined) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var deadline <-chan time.Time
+	if j.c.Timeout > 0 {
+		timer := time.NewTimer(j.c.Timeout)
+		defer timer.Stop()
+		deadline = timer.C
+	}
+	last, since := int64(-1), time.Now()
+	sender := j.senderDone
+	patience := j.c.Pipe.Stall
+	for {
+		select {
+		case <-j.ended:
+			j.tell()
+			return nil
+		case <-ctx.Done():
+			r.end(j)
+			return fmt.Errorf("run %s: %w", j.c, ctx.Err())
+		case <-deadline:
+			r.end(j)
+			return fmt.Errorf("run %s: no end after %s: %w", j.c, j.c.Timeout, host.ErrTimeout)
+		case <-sender:
+			sender, since = nil, time.Now()
+			patience = max(patience, finishing)
+		case now := <-tick.C:
+			j.tell()
+			if n := j.moved.Load(); n != last {
+				last, since = n, now
+			}
+			if j.c.Pipe.Stall > 0 && now.Sub(since) > patience {
+				r.end(j)
+				return fmt.Errorf("run %s: no byte for %s, after %d: %w", j.c, patience, last, host.ErrStalled)
+			}
+		}
+	}
+}
+
+func (j *joined) tell() {
+	if j.c.Pipe.Moved != nil {
+		j.c.Pipe.Moved(j.moved.Load())
+	}
+}
+
+// end ends both, which have the process group of the sender.
+func (r *Runner) end(j *joined) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		r.signal(j.sender.Process.Pid, sig)
+		timer := time.NewTimer(r.grace)
+		select {
+		case <-j.ended:
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// result tells what came of it, and whose fault it was.
+func (j *joined) result() (host.Result, error) {
+	res := host.Result{Stdout: j.out.data, Stderr: j.err.data, Code: j.receiver.ProcessState.ExitCode()}
+	sender, err1 := exited(*j.c.Stdin, &j.sender, j.sent, j.said.text())
+	receiver, err2 := exited(j.c, &j.receiver, j.received, j.err.data)
+	if err := errors.Join(err1, err2); err != nil {
+		return res, err
+	}
+	broken := sender != nil && signalled(&j.sender, syscall.SIGPIPE) // it was left alone
+	switch {
+	case sender == nil && receiver == nil:
+		return res, nil
+	case receiver == nil:
+		return res, &host.PipeError{Cause: sender}
+	case sender == nil || broken:
+		return res, &host.PipeError{Cause: receiver}
+	case strings.Contains(sender.Stderr, "Broken pipe"):
+		return res, &host.PipeError{Cause: receiver, Other: sender}
+	}
+	return res, &host.PipeError{Cause: sender, Other: receiver}
+}
+
+// exited is how a process ended, nil where that was well.
+func exited(c host.Command, cmd *exec.Cmd, err error, stderr []byte) (*host.ExitError, error) {
+	c.Stdin = nil
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return &host.ExitError{Command: c, Code: cmd.ProcessState.ExitCode(), Stderr: string(stderr)}, nil
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return nil, fmt.Errorf("run %s: %w", c, err)
+	}
+	return nil, nil
+}
+
+func signalled(cmd *exec.Cmd, sig syscall.Signal) bool {
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == sig
+}
+
+// lines takes the lines of a sender: those that count bytes tell how many moved, the rest is kept.
+type lines struct {
+	count func(string) (int64, bool)
+	moved *atomic.Int64 // nil: it is counted elsewhere
+	kept  bounded
+	begun []byte // of a line
+	now   int64  // what the last line counted
+	full  int64  // what was counted of the streams before: each begins at 0
+}
+
+// longestLine is how much of a line is waited for, in bytes.
+const longestLine = 4096
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.begun = append(l.begun, p...)
+	for {
+		i := bytes.IndexByte(l.begun, '\n') + 1
+		if i == 0 && len(l.begun) < longestLine {
+			return len(p), nil
+		}
+		if i == 0 {
+			i = len(l.begun)
+		}
+		l.line(l.begun[:i])
+		l.begun = l.begun[i:]
+	}
+}
+
+func (l *lines) line(text []byte) {
+	if l.count != nil {
+		if n, ok := l.count(strings.TrimSuffix(string(text), "\n")); ok {
+			l.counted(n)
+			return
+		}
+	}
+	_, _ = l.kept.Write(text)
+}
+
+func (l *lines) counted(n int64) {
+	if n < l.now {
+		l.full += l.now
+	}
+	if l.now = n; l.moved != nil {
+		l.moved.Store(l.full + l.now)
+	}
+}
+
+// text is all that was no count, once the sender has ended.
+func (l *lines) text() []byte { return append(l.kept.data, l.begun...) }
