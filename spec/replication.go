@@ -37,6 +37,12 @@ func (r *Replication) Excludes(name DatasetName) bool {
 	return slices.ContainsFunc(r.Exclude, func(p string) bool { return Pattern(p).Covers(string(name)) })
 }
 
+// Sends tells whether a dataset of this machine is one that is sent.
+func (r *Replication) Sends(name DatasetName) bool {
+	s := r.Source
+	return s.Remote == "" && s.Dataset != "" && (name == s.Dataset || r.Recursive && name.Under(s.Dataset)) && !r.Excludes(name)
+}
+
 // End is one end of a replication: here (no remote), there, or every other HA peer (Standby).
 type End struct {
 	Remote  string

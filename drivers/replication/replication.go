@@ -168,7 +168,12 @@ func join(w *drivers.Sending, sources, targets []state.End) (pairs []state.Pair,
 			continue
 		}
 		to := w.Target + strings.TrimPrefix(s.Name, w.Source)
-		pairs = append(pairs, state.Pair{Source: s, To: to, Target: there[to]})
+		p := state.Pair{Source: s, To: to, Target: there[to]}
+		if b := basisOf(p); b != nil {
+			p.Common = b.GUID
+			p.Marked = slices.ContainsFunc(s.Bookmarks, func(m state.Point) bool { return m.GUID == b.GUID })
+		}
+		pairs = append(pairs, p)
 		delete(there, to)
 	}
 	for _, name := range slices.Sorted(maps.Keys(there)) {

@@ -270,7 +270,7 @@ func pipe(w *drivers.Sending, kind, target string, send host.Command) host.Comma
 	send.Host = w.From
 	c := zfs.Receive(target, set, without)
 	c.Host, c.Stdin = w.To, &send
-	c.Pipe = host.Pipe{Rate: w.Rate, Stall: stall}
+	c.Pipe = host.Pipe{Rate: w.Rate, Stall: stall, Count: zfs.SendProgress}
 	return c
 }
 

@@ -22,6 +22,7 @@ type decision struct {
 	hold      string           // why nothing is pruned without a person's word
 	excess    []state.Snapshot // of what goes those that would stay if less were not kept than before
 	tooMany   string           // why these are not pruned without a person's word
+	unknown   string           // why nothing goes since nobody knows what a target needs
 }
 
 // farApart is a stretch without a snapshot that no schedule has, a yearly one included: rather the clock was set.
@@ -72,7 +73,11 @@ func (v *view) decide(c *covered) decision {
 			x.goes = append(x.goes, verdict.Snapshot)
 		}
 	}
-	x.goes = slices.DeleteFunc(x.goes, func(s state.Snapshot) bool { return protects(s, newest) != "" })
+	need, unknown := v.targets(c)
+	x.goes = slices.DeleteFunc(x.goes, func(s state.Snapshot) bool { return need[s.GUID] != "" || protects(s, newest) != "" })
+	if len(x.goes) > 0 && unknown != "" {
+		x.goes, x.unknown = nil, unknown
+	}
 	slices.SortFunc(x.goes, func(a, b state.Snapshot) int { return cmp.Compare(a.TXG, b.TXG) })
 	x.excess = c.excess(x, then, v.now)
 	if n := len(x.excess); n > 0 && n*100 > c.Schedule.MaxPrune*len(x.own) {

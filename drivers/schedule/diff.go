@@ -38,12 +38,11 @@ func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
 		}
 		x := v.decide(c)
 		r.Notices = append(r.Notices, c.tells(x, v.now)...)
+		if x.unknown != "" {
+			r.Notices = append(r.Notices, x.unknown)
+		}
 		if len(x.goes) > 0 {
-			if why := v.sent(c); why != "" {
-				r.Notices = append(r.Notices, why)
-			} else {
-				prunes = append(prunes, c.prunes(x, v.now)...)
-			}
+			prunes = append(prunes, c.prunes(x, v.now)...)
 		}
 		if x.take != "" {
 			place := c.pool()
@@ -204,19 +203,6 @@ func release(name, guid string, q *state.Quiesced) drivers.Action {
 		Fields: []drivers.Field{{Name: "after", To: cmd.String()}}, Undo: "nothing",
 		Steps: []host.Command{cmd},
 	}
-}
-
-// sent says that the dataset is not pruned since it is sent somewhere: until the target can be asked, nobody knows
-// which snapshot it needs.
-func (v *view) sent(c *covered) string {
-	for _, key := range slices.Sorted(maps.Keys(v.Want.Replications)) {
-		r := v.Want.Replications[key]
-		name := spec.DatasetName(c.Name)
-		if r.Source.Remote == "" && r.Source.Dataset != "" && !r.Excludes(name) && (name == r.Source.Dataset || r.Recursive && name.Under(r.Source.Dataset)) {
-			return fmt.Sprintf("what the replication %s (%s) sends is not pruned: what its target still needs is not known", key, r.Pos.At())
-		}
-	}
-	return ""
 }
 
 // tells are notices of a dataset.

@@ -76,6 +76,7 @@ func (d *Driver) Explain(ctx context.Context, want *spec.Spec, obs *state.Observ
 // explain is pure.
 func (v *view) explain(c *covered) Explanation {
 	rows, newest := c.rows(), c.newest().GUID
+	need, _ := v.targets(c)
 	var own []state.Snapshot
 	for _, s := range c.list {
 		if row, ours := rows[s.Name]; ours && row.Expires.IsZero() {
@@ -85,7 +86,7 @@ func (v *view) explain(c *covered) Explanation {
 	e := Explanation{Next: c.due(v.now), Zone: c.policy.Zone(), Verdicts: c.policy.Retain(own, v.now)}
 	for i := range e.Verdicts {
 		x := &e.Verdicts[i]
-		if why := protects(x.Snapshot, newest); why != "" && !x.Keep {
+		if why := cmp.Or(protects(x.Snapshot, newest), need[x.GUID]); why != "" && !x.Keep {
 			x.Keep, x.Reasons, x.Goes = true, []string{why}, time.Time{}
 		}
 	}
@@ -96,7 +97,7 @@ func (v *view) explain(c *covered) Explanation {
 			e.Verdicts = append(e.Verdicts, Verdict{Snapshot: s, Keep: true, Reasons: []string{"dplane did not take it: it is never pruned"}})
 		case !row.Expires.IsZero():
 			x := Verdict{Snapshot: s, Keep: row.Expires.After(v.now), Goes: row.Expires, Reasons: []string{"taken by hand, kept until " + moment(row.Expires)}}
-			if why := protects(s, newest); why != "" && !x.Keep {
+			if why := cmp.Or(protects(s, newest), need[s.GUID]); why != "" && !x.Keep {
 				x.Keep, x.Reasons = true, append(x.Reasons, why)
 			}
 			e.Verdicts = append(e.Verdicts, x)
@@ -112,8 +113,8 @@ func (v *view) explain(c *covered) Explanation {
 	if x.tooMany != "" {
 		e.Notes = append(e.Notes, x.tooMany+": those stay until a person allows it")
 	}
-	if why := v.sent(c); why != "" {
-		e.Notes = append(e.Notes, why)
+	if x.unknown != "" {
+		e.Notes = append(e.Notes, x.unknown)
 	}
 	return e
 }
