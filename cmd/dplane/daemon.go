@@ -60,7 +60,7 @@ type daemon struct {
 	loop  *reconcile.Loop
 	log   *slog.Logger
 	web   *endpoint
-	lanes *reconcile.Lanes // where long work goes on, whichever loop began it
+	lanes reconcile.Lanes // where long work goes on, whichever loop began it
 	cache *spec.Cache
 
 	patience reconcile.Patience // with what fails, and with whom the loop fights
@@ -83,7 +83,7 @@ func (a *app) runDaemon(ctx context.Context) error {
 	outliveReaders()
 	a.hurry = hurry
 	d := &daemon{app: a, log: a.logger(), cache: spec.NewCache(), ended: make(chan struct{}, 1)}
-	d.lanes = &reconcile.Lanes{Ended: d.laneEnded}
+	d.lanes.Ended = d.laneEnded
 	d.patience.Rand = rand.New(rand.NewPCG(uint64(os.Getpid()), uint64(reconcile.Wall{}.Now().UnixNano())))
 	if err := d.open(ctx); err != nil {
 		return err
@@ -333,7 +333,7 @@ func (d *daemon) step(ctx context.Context) error {
 	if err := d.loop.Settle(ctx, d.want.Daemon.Runtime, &d.patience); err != nil { // under the lock alone: no intent is that of a living apply
 		return err
 	}
-	d.loop.Invalid, d.lanes.Dir, d.loop.Lanes = d.invalid, d.want.Daemon.Runtime, d.lanes
+	d.loop.Invalid, d.lanes.Dir, d.loop.Lanes = d.invalid, d.want.Daemon.Runtime, &d.lanes
 	consent := reconcile.Daemon(d.want)
 	consent.Patience = &d.patience
 	d.tries(ctx, &consent)

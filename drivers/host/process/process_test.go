@@ -242,6 +242,13 @@ func on(thing, script string) host.Command {
 	return host.Command{Argv: []string{"/bin/sh", "-c", script, thing}, Effect: host.Reads, Timeout: 100 * time.Millisecond}
 }
 
+// ends is a command on a thing that ends at once, however busy the machine is.
+func ends(thing string) host.Command {
+	c := on(thing, "exit 0")
+	c.Timeout = time.Minute
+	return c
+}
+
 // While a process that can't be killed hangs on one thing, no second one is begun there; elsewhere it goes on, and
 // there too once the process is gone.
 func TestNothingPilesUp(t *testing.T) {
@@ -252,22 +259,22 @@ func TestNothingPilesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		_, err := r.Run(t.Context(), on("tank", "exit 0"))
+		_, err := r.Run(t.Context(), ends("tank"))
 		if !errors.Is(err, host.ErrStuck) || !strings.Contains(err.Error(), strconv.Itoa(pid)) {
 			t.Errorf("a second one: %v", err)
 		}
 	}
-	if _, err := r.Run(t.Context(), on("other", "exit 0")); err != nil {
+	if _, err := r.Run(t.Context(), ends("other")); err != nil {
 		t.Errorf("another thing: %v", err)
 	}
-	if _, err := r.Run(t.Context(), on("", "exit 0")); err != nil {
+	if _, err := r.Run(t.Context(), ends("")); err != nil {
 		t.Errorf("no thing: %v", err)
 	}
 	if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		_, err := r.Run(t.Context(), on("tank", "exit 0"))
+		_, err := r.Run(t.Context(), ends("tank"))
 		if err == nil {
 			return
 		}
