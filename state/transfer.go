@@ -5,6 +5,7 @@ import "time"
 // Replication is what is seen of one: both ends, dataset by dataset.
 type Replication struct {
 	Unseen  string `json:"unseen,omitempty"`  // why one of its ends can't be seen: nothing is planned
+	Away    bool   `json:"away,omitempty"`    // what is not to be seen is a pool that may be away
 	Running bool   `json:"running,omitempty"` // it is being sent: nothing else is known
 	Pairs   []Pair `json:"pairs,omitempty"`   // by the source's name
 	Orphans []End  `json:"orphans,omitempty"` // replicas whose source is gone

@@ -11,6 +11,9 @@ import (
 // health is how a replication stands at a time.
 func health(want *spec.Replication, seen *state.Replication, now time.Time) state.ReplicationHealth {
 	h := state.ReplicationHealth{Name: want.Name, Objective: want.Objective.Std(), Running: seen.Running, Error: seen.Unseen}
+	if seen.Away {
+		h.Error = ""
+	}
 	if r := seen.Remembered; r != nil && len(r.Runs) > 0 {
 		h.Last = r.Runs[0].Ended
 		if r.Runs[0].Outcome != state.Done && h.Error == "" {

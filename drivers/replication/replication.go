@@ -56,7 +56,7 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 	obs.Replications, obs.ReplicationHealth = map[string]*state.Replication{}, nil
 	for _, name := range slices.Sorted(maps.Keys(want.Replications)) {
 		seen := &state.Replication{Remembered: known[name]}
-		if err := d.one(ctx, want.Replications[name], obs, seen); err != nil {
+		if err := d.one(ctx, want, want.Replications[name], obs, seen); err != nil {
 			return err
 		}
 		obs.Replications[name] = seen
@@ -66,7 +66,7 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 }
 
 // one looks at one replication.
-func (d *Driver) one(ctx context.Context, r *spec.Replication, obs *state.Observed, seen *state.Replication) (err error) {
+func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, obs *state.Observed, seen *state.Replication) (err error) {
 	lane := func(l state.Lane) bool { return l.Kind == string(spec.KindReplication) && l.Name == r.Name }
 	switch {
 	case r.Target.Standby:
@@ -74,7 +74,7 @@ func (d *Driver) one(ctx context.Context, r *spec.Replication, obs *state.Observ
 	case slices.ContainsFunc(obs.Running, lane):
 		seen.Running = true
 	case away(r, obs) != "":
-		seen.Unseen = away(r, obs)
+		seen.Unseen, seen.Away = away(r, obs), removable(r, want, obs)
 	default:
 		if seen.Pairs, seen.Orphans, err = d.look(ctx, way(r)); err == nil {
 			return nil
@@ -102,6 +102,17 @@ func away(r *spec.Replication, obs *state.Observed) string {
 	return ""
 }
 
+// removable tells whether all that is away is meant to be away at times: that is no fault.
+func removable(r *spec.Replication, want *spec.Spec, obs *state.Observed) bool {
+	for _, e := range []spec.End{r.Source, r.Target} {
+		p := want.Pools[e.Dataset.Pool()]
+		if e.Remote == "" && obs.Pools[string(e.Dataset.Pool())] == nil && (p == nil || !p.Removable) {
+			return false
+		}
+	}
+	return true
+}
+
 // way is how a replication goes, without what goes.
 func way(r *spec.Replication) *drivers.Sending {
 	s := &drivers.Sending{
@@ -118,6 +129,9 @@ func way(r *spec.Replication) *drivers.Sending {
 // look lists both ends, and joins them dataset by dataset.
 func (d *Driver) look(ctx context.Context, w *drivers.Sending) (pairs []state.Pair, orphans []state.End, err error) {
 	sources, err := d.list(ctx, w.From, w.Recursive, w.Source)
+	if errors.Is(zfs.Classify(err), zfs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("the source %s is not there", w.Source)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the source %s: %w", w.Source, err)
 	}
@@ -151,10 +165,11 @@ func (d *Driver) parent(ctx context.Context, w *drivers.Sending) error {
 	if up == "" {
 		return fmt.Errorf("pool %s is not there", w.Target)
 	}
-	if _, err := d.list(ctx, w.To, false, string(up)); err != nil {
-		return fmt.Errorf("what it would be received into: %w", err)
+	_, err := d.list(ctx, w.To, false, string(up))
+	if errors.Is(zfs.Classify(err), zfs.ErrNotExist) {
+		return fmt.Errorf("%s, into which it would be received, is not there: dplane makes no parents", up)
 	}
-	return nil
+	return err
 }
 
 // join pairs sources with targets by what their names have below the ends.

@@ -34,16 +34,16 @@ func (s *Store) Replicated(ctx context.Context) (map[string]*state.Replicated, e
 func (s *Store) SaveReplicated(ctx context.Context, name string, r *state.Replicated) error {
 	if r == nil {
 		_, err := s.w.ExecContext(ctx, "DELETE FROM replicated WHERE name = ?", name)
-		return wrap(err, name)
+		return ofReplication(err, name)
 	}
 	body, err := json.Marshal(r)
 	if err == nil {
 		_, err = s.w.ExecContext(ctx, "INSERT INTO replicated VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body", name, string(body))
 	}
-	return wrap(err, name)
+	return ofReplication(err, name)
 }
 
-func wrap(err error, name string) error {
+func ofReplication(err error, name string) error {
 	if err == nil {
 		return nil
 	}

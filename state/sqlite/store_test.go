@@ -317,3 +317,21 @@ func TestTheTablesRefuseNonsense(t *testing.T) {
 		t.Error("an intent without an action")
 	}
 }
+
+func TestReplicated(t *testing.T) {
+	s := open(t)
+	r := &state.Replicated{
+		Runs:   []state.TransferRun{{Began: time.Unix(1, 0).UTC(), Ended: time.Unix(2, 0).UTC(), Bytes: 7, Outcome: state.Done}},
+		Common: map[string]state.Common{"g": {Source: "tank/a", GUID: "1"}},
+	}
+	must(t, s.SaveReplicated(t.Context(), "offsite", r))
+	must(t, s.SaveReplicated(t.Context(), "drawer", &state.Replicated{}))
+	r.Runs[0].Bytes = 8
+	must(t, s.SaveReplicated(t.Context(), "offsite", r))
+	must(t, s.SaveReplicated(t.Context(), "drawer", nil))
+	all, err := s.Replicated(t.Context())
+	must(t, err)
+	if len(all) != 1 || !reflect.DeepEqual(all["offsite"], r) {
+		t.Errorf("remembered: %+v", all["offsite"])
+	}
+}
