@@ -57,9 +57,11 @@ e2e-binaries:
 	$(GO) test -c -tags=$(static_tags),e2e -ldflags "$(static)" -o bin/e2e/e2e.test ./$(e2e)
 	@cp $(e2e)/suite $(e2e)/cut bin/e2e/
 
+# How many datasets the bench of schedules has beside the suites; 0: it is left out.
+DATASETS ?= 50
 .PHONY: test-zfs
 test-zfs: e2e-binaries ## the suites on a real OpenZFS, in a guest; with DPLANE_HOST_ZFS=yes on this machine
-	@$(e2e)/on-zfs --timeout 2700 bin/e2e "RUN='$(RUN)' ./suite"
+	@$(e2e)/on-zfs --timeout 3300 bin/e2e "RUN='$(RUN)' DPLANE_E2E_DATASETS=$(DATASETS) ./suite"
 
 .PHONY: demo
 demo: tools ## reconcile a real pool on file vdevs and show each step
@@ -87,10 +89,10 @@ fuzz: ## each fuzz test for FUZZTIME
 
 .PHONY: test-2.1 test-2.4
 test-2.1: ## test-zfs on OpenZFS 2.1
-	@ZFSVM_SUITE=bookworm $(MAKE) test-zfs
+	@ZFSVM_SUITE=bookworm $(MAKE) test-zfs DATASETS=0
 
 test-2.4: ## test-zfs on OpenZFS 2.4
-	@ZFSVM_SUITE=trixie-backports $(MAKE) test-zfs
+	@ZFSVM_SUITE=trixie-backports $(MAKE) test-zfs DATASETS=0
 
 .PHONY: test-suspended
 test-suspended: e2e-binaries ## a pool suspended for ten minutes, beside one that is reconciled

@@ -170,6 +170,9 @@ func TestScheduleBench(t *testing.T) {
 		t.Skip("there is no sanoid here")
 	}
 	datasets, snaps := numberFrom(t, "DPLANE_E2E_DATASETS", 50), numberFrom(t, "DPLANE_E2E_SNAPSHOTS", 10)
+	if datasets == 0 {
+		t.Skip("no datasets are asked for")
+	}
 	b := newBox(t)
 	f := &fleet{b, b.pool("tank"), datasets, snaps, set}
 	f.fill()
