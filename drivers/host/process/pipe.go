@@ -3,7 +3,6 @@ package process
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dplaneos/dplane/drivers/host"
 )
@@ -33,6 +34,7 @@ type joined struct {
 	sent, received    error
 	between           io.Closer // what a limit of the rate copies through; nil without
 	moved             atomic.Int64
+	deserted          bool // the receiver ended first
 	senderDone, ended chan struct{}
 	started           chan error
 }
@@ -40,18 +42,18 @@ type joined struct {
 // pipe runs both ends of a pipe. It has no limit on its duration but Timeout, where that is set; cancelling ctx ends it,
 // for what was received is kept and can be gone on with.
 func (r *Runner) pipe(ctx context.Context, c host.Command) (host.Result, error) {
-	if c.Stdin.Stdin != nil || c.Stdin.Host != "" || len(c.Stdin.Argv) == 0 {
-		return host.Result{}, fmt.Errorf("run %s: a pipe has two ends, which are here", c)
+	if c.Stdin.Stdin != nil || len(c.Stdin.Argv) == 0 {
+		return host.Result{}, fmt.Errorf("run %s: a pipe has two ends", c)
 	}
 	j := &joined{c: c, said: lines{count: c.Pipe.Count, kept: bounded{max: maxStderr}}, out: bounded{max: r.maxStdout}, err: bounded{max: maxStderr},
 		senderDone: make(chan struct{}), ended: make(chan struct{}), started: make(chan error, 1)}
 	if c.Pipe.Rate == 0 {
 		j.said.moved = &j.moved
 	}
-	if err := r.prepare(&j.sender, c.Stdin.Argv, &j.said); err != nil {
+	if err := r.prepare(&j.sender, *c.Stdin, &j.said); err != nil {
 		return host.Result{}, err
 	}
-	if err := r.prepare(&j.receiver, c.Argv, &j.err); err != nil {
+	if err := r.prepare(&j.receiver, c, &j.err); err != nil {
 		return host.Result{}, err
 	}
 	j.receiver.Stdout = &j.out
@@ -62,11 +64,11 @@ func (r *Runner) pipe(ctx context.Context, c host.Command) (host.Result, error) 
 	if err := r.attend(ctx, j); err != nil {
 		return host.Result{}, err
 	}
-	return j.result()
+	return r.result(j)
 }
 
-func (r *Runner) prepare(cmd *exec.Cmd, argv []string, stderr io.Writer) error {
-	program, err := r.look(argv[0])
+func (r *Runner) prepare(cmd *exec.Cmd, c host.Command, stderr io.Writer) error {
+	argv, program, err := r.resolve(c)
 	if err != nil {
 		return err
 	}
@@ -92,12 +94,24 @@ func (j *joined) run() {
 		j.sent = j.sender.Wait()
 		close(j.senderDone)
 	})
+	j.deserted = hasEnded(j.receiver.Process.Pid, 0) && !hasEnded(j.sender.Process.Pid, unix.WNOHANG)
 	j.received = j.receiver.Wait()
 	if j.between != nil {
 		j.between.Close() // the copying ends, and so the sender
 	}
 	both.Wait()
 	close(j.ended)
+}
+
+// hasEnded waits for the end of a child, or with WNOHANG only looks, and leaves it to be waited for.
+func hasEnded(pid, hang int) bool {
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT|hang, nil)
+		if err != unix.EINTR {
+			return err != nil || info.Signo != 0 // ECHILD: it was waited for
+		}
+	}
 }
 
 // start starts both; none is left where that fails.
@@ -234,46 +248,6 @@ func (r *Runner) end(j *joined) {
 		case <-timer.C:
 		}
 	}
-}
-
-// result tells what came of it, and whose fault it was.
-func (j *joined) result() (host.Result, error) {
-	res := host.Result{Stdout: j.out.data, Stderr: j.err.data, Code: j.receiver.ProcessState.ExitCode()}
-	sender, err1 := exited(*j.c.Stdin, &j.sender, j.sent, j.said.text())
-	receiver, err2 := exited(j.c, &j.receiver, j.received, j.err.data)
-	if err := errors.Join(err1, err2); err != nil {
-		return res, err
-	}
-	broken := sender != nil && signalled(&j.sender, syscall.SIGPIPE) // it was left alone
-	switch {
-	case sender == nil && receiver == nil:
-		return res, nil
-	case receiver == nil:
-		return res, &host.PipeError{Cause: sender}
-	case sender == nil || broken:
-		return res, &host.PipeError{Cause: receiver}
-	case strings.Contains(sender.Stderr, "Broken pipe"):
-		return res, &host.PipeError{Cause: receiver, Other: sender}
-	}
-	return res, &host.PipeError{Cause: sender, Other: receiver}
-}
-
-// exited is how a process ended, nil where that was well.
-func exited(c host.Command, cmd *exec.Cmd, err error, stderr []byte) (*host.ExitError, error) {
-	c.Stdin = nil
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		return &host.ExitError{Command: c, Code: cmd.ProcessState.ExitCode(), Stderr: string(stderr)}, nil
-	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
-		return nil, fmt.Errorf("run %s: %w", c, err)
-	}
-	return nil, nil
-}
-
-func signalled(cmd *exec.Cmd, sig syscall.Signal) bool {
-	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	return ok && status.Signaled() && status.Signal() == sig
 }
 
 // lines takes the lines of a sender: those that count bytes tell how many moved, the rest is kept.

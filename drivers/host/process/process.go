@@ -1,8 +1,10 @@
-// Package process runs host.Commands as processes of this machine: each in a process group of its own, with
-// an almost empty environment, no input but a secret it asks for, bounded output and a deadline.
+// Package process runs host.Commands as processes of this machine, or over ssh of another one: each in a process group
+// of its own, with an almost empty environment, no input but a secret it asks for or the end of a pipe, bounded output
+// and a deadline.
 //
-// It must never pass a command through a shell, and never kill a running write because somebody lost
-// patience: only the command's own deadline does that.
+// It must never pass a command through a shell here, never run here what names another machine, and never kill a
+// running write because somebody lost patience: only the command's own deadline does that. A pipe may be ended at any
+// time: what was received is kept, and gone on with.
 package process
 
 import (
@@ -43,6 +45,9 @@ type Runner struct {
 	gone  func(ctx context.Context, thing string) bool // tells that what a command runs on will not answer
 	every time.Duration                                // between two questions of gone
 	stuck lanes
+
+	remotes   func(name string) (Remote, bool)
+	remoteDir string
 }
 
 var _ host.Runner = (*Runner)(nil)
@@ -86,9 +91,6 @@ func (r *Runner) Run(ctx context.Context, c host.Command) (host.Result, error) {
 	if len(c.Argv) == 0 {
 		return host.Result{}, errors.New("run: no program named")
 	}
-	if c.Host != "" {
-		return host.Result{}, fmt.Errorf("run %s: no other host is known here", c)
-	}
 	if err := ctx.Err(); err != nil {
 		return host.Result{}, fmt.Errorf("run %s: %w", c.Argv[0], err)
 	}
@@ -98,13 +100,13 @@ func (r *Runner) Run(ctx context.Context, c host.Command) (host.Result, error) {
 	if c.Stdin != nil {
 		return r.pipe(ctx, c)
 	}
-	program, err := r.look(c.Argv[0])
+	argv, program, err := r.resolve(c)
 	if err != nil {
 		return host.Result{}, err
 	}
 	p := &running{command: c, lane: r.lane(c), stdout: bounded{max: r.maxStdout}, stderr: bounded{max: maxStderr}, ended: make(chan error, 1)}
 	p.cmd = exec.Cmd{
-		Path: program, Args: c.Argv, Env: r.env, Dir: "/", Stdout: &p.stdout, Stderr: &p.stderr,
+		Path: program, Args: argv, Env: r.env, Dir: "/", Stdout: &p.stdout, Stderr: &p.stderr,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 		WaitDelay:   r.grace, // for a grandchild that keeps the pipes open
 	}
@@ -115,7 +117,17 @@ func (r *Runner) Run(ctx context.Context, c host.Command) (host.Result, error) {
 		return host.Result{}, startError(c, err)
 	}
 	go func() { p.ended <- p.cmd.Wait() }()
-	return r.wait(ctx, p)
+	res, err := r.wait(ctx, p)
+	return res, r.answered(err)
+}
+
+// resolve gives the words that are run here, and the file of their program.
+func (r *Runner) resolve(c host.Command) (argv []string, program string, err error) {
+	if argv, err = r.argv(c); err != nil {
+		return nil, "", err
+	}
+	program, err = r.look(argv[0])
+	return argv, program, err
 }
 
 func startError(c host.Command, err error) error {
@@ -197,8 +209,9 @@ func (r *Runner) asking(p *running) (tick <-chan time.Time, over func()) {
 	return t.C, t.Stop
 }
 
+// lane is what a command may hang on here; another machine's pool of that name is another one.
 func (r *Runner) lane(c host.Command) string {
-	if r.on == nil {
+	if r.on == nil || c.Host != "" {
 		return ""
 	}
 	return r.on(c)
