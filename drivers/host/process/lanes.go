@@ -31,9 +31,9 @@ func (l *lanes) free(lane string, c host.Command) error {
 	return fmt.Errorf("%s was not begun: %w: process %d (%s) still hangs on %s", c, host.ErrStuck, a.pid, a.command, lane)
 }
 
-// leave notes a process that did not end, until it does.
-func (l *lanes) leave(p *running) {
-	if p.lane == "" {
+// leave notes a process that did not end, until it does, which wait waits for.
+func (l *lanes) leave(lane string, pid int, c host.Command, wait func()) {
+	if lane == "" {
 		return
 	}
 	l.mu.Lock()
@@ -41,14 +41,14 @@ func (l *lanes) leave(p *running) {
 	if l.left == nil {
 		l.left = map[string]*abandoned{}
 	}
-	a := &abandoned{p.cmd.Process.Pid, p.command}
-	l.left[p.lane] = a
+	a := &abandoned{pid, c}
+	l.left[lane] = a
 	go func() {
-		<-p.ended
+		wait()
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.left[p.lane] == a {
-			delete(l.left, p.lane)
+		if l.left[lane] == a {
+			delete(l.left, lane)
 		}
 	}()
 }

@@ -45,6 +45,9 @@ func (r *Runner) pipe(ctx context.Context, c host.Command) (host.Result, error) 
 	if c.Stdin.Stdin != nil || len(c.Stdin.Argv) == 0 {
 		return host.Result{}, fmt.Errorf("run %s: a pipe has two ends", c)
 	}
+	if err := r.stuck.free(r.lane(*c.Stdin), c); err != nil {
+		return host.Result{}, err
+	}
 	j := &joined{c: c, said: lines{count: c.Pipe.Count, kept: bounded{max: maxStderr}}, out: bounded{max: r.maxStdout}, err: bounded{max: maxStderr},
 		senderDone: make(chan struct{}), ended: make(chan struct{}), started: make(chan error, 1)}
 	if c.Pipe.Rate == 0 {
@@ -236,8 +239,9 @@ func (j *joined) tell() {
 	}
 }
 
-// end ends both, which have the process group of the sender.
+// end ends both, which have the process group of the sender. What does not end, blocked in the kernel, is left.
 func (r *Runner) end(j *joined) {
+	defer j.tell()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		r.signal(j.sender.Process.Pid, sig)
 		timer := time.NewTimer(r.grace)
@@ -248,6 +252,9 @@ func (r *Runner) end(j *joined) {
 		case <-timer.C:
 		}
 	}
+	left := func() { <-j.ended }
+	r.stuck.leave(r.lane(*j.c.Stdin), j.sender.Process.Pid, *j.c.Stdin, left)
+	r.stuck.leave(r.lane(j.c), j.receiver.Process.Pid, j.c, left)
 }
 
 // lines takes the lines of a sender: those that count bytes tell how many moved, the rest is kept.

@@ -200,3 +200,36 @@ func TestPipeOrphans(t *testing.T) {
 	_ = self.Wait()
 	gone(t, group)
 }
+
+// A pipe that can't be ended keeps others from what either of its ends hangs on, until it is gone.
+func TestPipeLeftBehind(t *testing.T) {
+	r := lanesBy("/nosuch")
+	var group int
+	r.signal = func(pid int, _ syscall.Signal) { group = pid } // as if blocked in the kernel
+	from := on("tank", "exec sleep 1000")
+	c := on("backup", "exec sleep 1000")
+	c.Stdin = &from
+	var told int
+	c.Pipe.Moved = func(int64) { told++ }
+	if _, err := r.Run(t.Context(), c); !errors.Is(err, host.ErrTimeout) || told == 0 {
+		t.Fatalf("%v, told %d times", err, told)
+	}
+	elsewhere := ends("other")
+	sender := ends("tank")
+	elsewhere.Stdin = &sender
+	for _, c := range []host.Command{ends("tank"), ends("backup"), elsewhere} {
+		if _, err := r.Run(t.Context(), c); !errors.Is(err, host.ErrStuck) {
+			t.Errorf("%s: %v", c, err)
+		}
+	}
+	if err := syscall.Kill(-group, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		if _, err := r.Run(t.Context(), elsewhere); err == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("it is never free")
+}

@@ -195,9 +195,13 @@ func (r *Runner) giveUp(p *running) error {
 	if p.command.Effect == host.Reads {
 		r.stop(p)
 	} else {
-		r.stuck.leave(p)
+		r.leave(p)
 	}
 	return fmt.Errorf("run %s: %w: %s is suspended", p.command, host.ErrStuck, p.lane)
+}
+
+func (r *Runner) leave(p *running) {
+	r.stuck.leave(p.lane, p.cmd.Process.Pid, p.command, func() { <-p.ended })
 }
 
 // asking ticks while it is worth to ask whether what the process works on is gone.
@@ -229,7 +233,7 @@ func (r *Runner) stop(p *running) {
 		case <-timer.C:
 		}
 	}
-	r.stuck.leave(p)
+	r.leave(p)
 }
 
 // result makes the answer of a process that ended by itself.
