@@ -163,6 +163,7 @@ func TestSSHD(t *testing.T) {
 			t.Errorf("the shared connection was ended too: %s, then %s", before, after)
 		}
 	})
+	t.Run("the way is lost", func(t *testing.T) { wayIsLost(t, r) })
 	t.Run("faults", func(t *testing.T) { sshFaults(t, server) })
 }
 
@@ -212,6 +213,21 @@ func sshFaults(t *testing.T, server sshServer) {
 		_, err := reaching(t, m).Run(t.Context(), there("echo", "in"))
 		if !errors.Is(err, host.ErrUnreachable) || !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%s: %v", c.why, err)
+		}
+	}
+}
+
+// wayIsLost: the server's end of the connection dies while a command runs, and the next command makes a new one.
+func wayIsLost(t *testing.T, r *Runner) {
+	const cut = "kill -9 $PPID; exec sleep 5"
+	push, pull := joinedBy("while echo x; do :; done", cut), joinedBy("echo x; "+cut, "cat >/dev/null; echo failed to read >&2; exit 1")
+	push.Host, pull.Stdin.Host = "nas-b", "nas-b"
+	for _, c := range []host.Command{there("sh", "-c", cut), push, pull} {
+		if _, err := r.Run(t.Context(), c); !errors.Is(err, host.ErrUnreachable) {
+			t.Errorf("%s: %v", c, err)
+		}
+		if _, err := r.Run(t.Context(), there("true")); err != nil {
+			t.Errorf("after %s: %v", c, err)
 		}
 	}
 }
