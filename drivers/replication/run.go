@@ -242,13 +242,33 @@ const stall = 10 * time.Minute
 
 // stream runs one stream to its end.
 func (t *transfer) stream(ctx context.Context, plan drivers.SendingPair, p state.Pair, send host.Command) error {
-	var moved int64
+	var moved, size int64
 	c := pipe(t.Sending, p.Source.Type, plan.Target, send)
 	c.Pipe.Moved = func(n int64) { moved = n }
+	c.Pipe.Count = counter(&size)
 	_, err := t.Runner.Run(ctx, c)
+	if err == nil { // one that is over within a second tells of no progress
+		moved = max(moved, size)
+	}
 	t.run.Bytes += moved
 	t.run.Streams++
 	return err
+}
+
+// counter reads what a sender says of its progress, and notes the size that it expects.
+func counter(size *int64) func(string) (int64, bool) {
+	last := int64(0)
+	return func(line string) (int64, bool) {
+		if n, ok := zfs.SendProgress(line); ok {
+			last = n
+			return n, true
+		}
+		kind, _, _ := strings.Cut(line, "\t")
+		if n, ok := zfs.ParseEstimate([]byte(line)); ok {
+			*size = n
+		}
+		return last, slices.Contains([]string{"full", "incremental", "size"}, kind)
+	}
 }
 
 // pipe is a sender with its receiver.
@@ -270,7 +290,7 @@ func pipe(w *drivers.Sending, kind, target string, send host.Command) host.Comma
 	send.Host = w.From
 	c := zfs.Receive(target, set, without)
 	c.Host, c.Stdin = w.To, &send
-	c.Pipe = host.Pipe{Rate: w.Rate, Stall: stall, Count: zfs.SendProgress}
+	c.Pipe = host.Pipe{Rate: w.Rate, Stall: stall}
 	return c
 }
 

@@ -30,6 +30,7 @@ func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
 	m.status(st)
 	m.pools(st.Pools)
 	m.schedules(st.Schedules)
+	m.replications(st.Replications)
 	m.outcomes(outcomes)
 	metrics.WriteProcessMetrics(m)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
@@ -113,6 +114,25 @@ func (m *exposition) schedules(all []render.ScheduleStatus) {
 		for _, s := range all {
 			if v, known := f.value(s); known {
 				m.gauge(f.name, labels("schedule", s.Name), v)
+			}
+		}
+	}
+}
+
+func (m *exposition) replications(all []render.ReplicationStatus) {
+	for _, f := range []struct {
+		name, help string
+		value      func(render.ReplicationStatus) (float64, bool)
+	}{
+		{"dplane_replication_healthy", "Whether the target is as new as its objective says, and the last run was well.", func(r render.ReplicationStatus) (float64, bool) { return flag(r.State != render.Degraded), true }},
+		{"dplane_replication_lag_seconds", "Age of the newest snapshot that the target has, of the dataset that is furthest behind.", func(r render.ReplicationStatus) (float64, bool) { return float64(r.Lag), true }},
+		{"dplane_replication_objective_seconds", "How old it may get.", func(r render.ReplicationStatus) (float64, bool) { return float64(r.Objective), r.Objective > 0 }},
+		{"dplane_replication_unsent_datasets", "Datasets of which the target has nothing yet.", func(r render.ReplicationStatus) (float64, bool) { return float64(r.Never), true }},
+	} {
+		m.family(f.name, "gauge", f.help)
+		for _, r := range all {
+			if v, known := f.value(r); known {
+				m.gauge(f.name, labels("replication", r.Name), v)
 			}
 		}
 	}

@@ -53,7 +53,7 @@ func newAt(store Reader, loop func() (time.Time, time.Duration), clock reconcile
 		"/api/status":      h.status,
 		"/api/plan":        h.plan,
 		"/api/events":      h.events,
-		"/api/replication": fixed(map[string]any{"version": 1, "replications": []any{}}),
+		"/api/replication": h.replication,
 		"/api/ha/status":   fixed(map[string]any{"version": 1, "peers": []any{}}),
 		"/metrics":         h.metrics,
 	}
@@ -120,6 +120,11 @@ func (h *Handler) health(w http.ResponseWriter) {
 		code = http.StatusServiceUnavailable
 	}
 	answer(w, code, doc)
+}
+
+// replication is that part of the status alone.
+func (h *Handler) replication(w http.ResponseWriter, r *http.Request) {
+	answer(w, http.StatusOK, map[string]any{"version": 1, "replications": h.readStatus(r.Context()).Replications})
 }
 
 // status is always answered: what can't be read is a state too.

@@ -1,0 +1,393 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pairOf is a pool with what is sent, and one that it is sent to.
+type pairOf struct {
+	*box
+	from, to string // the pools
+}
+
+// newPair makes both, with a tree to be sent: file systems, one of which is excluded, a volume, and one that is encrypted.
+func newPair(t *testing.T, more string) *pairOf {
+	b := newBox(t)
+	p := &pairOf{b, b.pool("from"), b.pool("to")}
+	must(t, "zpool", "create", "-m", b.path("mnt"), p.from, b.disk("a"))
+	must(t, "zpool", "create", "-m", b.path("mnt2"), p.to, b.disk("b"))
+	must(t, "zfs", "create", p.from+"/home")
+	must(t, "zfs", "create", p.from+"/home/anna")
+	must(t, "zfs", "create", p.from+"/home/anna/cache")
+	must(t, "zfs", "create", "-s", "-V", "8M", p.from+"/home/vol")
+	if err := os.WriteFile(b.path("key"), []byte(strings.Repeat("k", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "zfs", "create", "-o", "encryption=on", "-o", "keyformat=raw", "-o", "keylocation=file://"+b.path("key"), p.from+"/home/secret")
+	p.declare(more)
+	return p
+}
+
+// declare writes the replication, with more keys of it.
+func (p *pairOf) declare(more string) {
+	p.write("pair.yaml", fmt.Sprintf("pools: {%s: {}, %s: {}}\nreplications:\n  off: {source: %[1]s/home, target: %[2]s/home, recursive: true, exclude: [%[1]s/home/*/cache], when: {manual: true}, objective: 1h%[3]s}\n", p.from, p.to, more))
+}
+
+// fill writes as many MiB that can't be compressed, of this name, into two of the file systems.
+func (p *pairOf) fill(name string, mib int) {
+	p.t.Helper()
+	for _, d := range []string{"anna", "secret"} {
+		must(p.t, "dd", "if=/dev/urandom", "of="+p.path("mnt/home/"+d+"/"+name), "bs=1M", fmt.Sprint("count=", mib), "status=none")
+	}
+}
+
+func (p *pairOf) snapshot(name string) {
+	p.t.Helper()
+	must(p.t, "zfs", "snapshot", "-r", p.from+"/home@"+name)
+}
+
+var sentDatasets = []string{"home", "home/anna", "home/secret", "home/vol"}
+
+// same fails unless the target has this snapshot of all that is sent, with the same guid and the same content, and nothing
+// else that is not sent.
+func (p *pairOf) same(snap string) {
+	p.t.Helper()
+	var want []string
+	for _, d := range sentDatasets {
+		want = append(want, p.to+"/"+d)
+		a, b := zfsGet(p.t, "guid", p.from+"/"+d+"@"+snap), zfsGet(p.t, "guid", p.to+"/"+d+"@"+snap)
+		if a != b {
+			p.t.Errorf("%s@%s: guid %s, on the target %s", d, snap, a, b)
+		}
+		if zfsGet(p.t, "readonly", p.to+"/"+d) != "on" || zfsGet(p.t, "mounted", p.to+"/"+d) == "yes" {
+			p.t.Errorf("the replica %s is writable or mounted", d)
+		}
+	}
+	if got := strings.Fields(must(p.t, "zfs", "list", "-H", "-r", "-o", "name", p.to+"/home")); !slices.Equal(got, want) {
+		p.t.Errorf("the target has %v", got)
+	}
+	if zfsGet(p.t, "encryption", p.to+"/home/secret") == "off" {
+		p.t.Error("what is encrypted was sent in plain")
+	}
+	if zfsGet(p.t, "keystatus", p.to+"/home/secret") != "available" {
+		must(p.t, "zfs", "load-key", "-L", "file://"+p.path("key"), p.to+"/home/secret")
+	}
+	for _, d := range sentDatasets[:3] {
+		if a, b := p.sums(p.from+"/"+d+"@"+snap), p.sums(p.to+"/"+d+"@"+snap); a != b {
+			p.t.Errorf("%s@%s has other content on the target:\n%s\n%s", d, snap, a, b)
+		}
+	}
+	must(p.t, "zfs", "unload-key", p.to+"/home/secret")
+}
+
+// sums are the checksums of all files of a snapshot.
+func (p *pairOf) sums(snapshot string) string {
+	p.t.Helper()
+	dir, err := os.MkdirTemp(p.dir, "look")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	must(p.t, "mount", "-t", "zfs", snapshot, dir)
+	defer must(p.t, "umount", dir)
+	files, err := filepath.Glob(dir + "/*")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(f string) bool { i, err := os.Stat(f); return err != nil || i.IsDir() })
+	if len(files) == 0 {
+		return ""
+	}
+	return strings.ReplaceAll(must(p.t, append([]string{"sha256sum"}, files...)...), dir, "")
+}
+
+// clean fails where something is left of a transfer: holds at the source, more than one bookmark of a dataset, holds at
+// the target on another snapshot than the newest, a resume token, a process.
+func (p *pairOf) clean(snap string) {
+	p.t.Helper()
+	for _, d := range sentDatasets {
+		for _, line := range strings.Split(strings.TrimSpace(must(p.t, "zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "name,userrefs", p.from+"/"+d)), "\n") {
+			if !strings.HasSuffix(line, "\t0") {
+				p.t.Errorf("held at the source: %s", line)
+			}
+		}
+		if n := len(strings.Fields(must(p.t, "zfs", "list", "-H", "-d", "1", "-t", "bookmark", "-o", "name", p.from+"/"+d))); n != 1 {
+			p.t.Errorf("%s has %d bookmarks", d, n)
+		}
+		for _, line := range strings.Split(strings.TrimSpace(must(p.t, "zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "name,userrefs", p.to+"/"+d)), "\n") {
+			if newest := strings.HasPrefix(line, p.to+"/"+d+"@"+snap+"\t"); newest != strings.HasSuffix(line, "\t1") {
+				p.t.Errorf("held at the target, or not: %s", line)
+			}
+		}
+		if token := zfsGet(p.t, "receive_resume_token", p.to+"/"+d); token != "-" {
+			p.t.Errorf("%s has a resume token", d)
+		}
+	}
+	p.noProcess()
+}
+
+// noProcess fails where a transfer of these pools still runs.
+func (p *pairOf) noProcess() {
+	p.t.Helper()
+	var out string
+	for range 50 {
+		if out = run(p.t, "pgrep", "-af", "zfs (send|receive) .*"+p.prefix).Stdout; out == "" {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	p.t.Errorf("left running:\n%s", out)
+}
+
+// runs are what is remembered of the runs, newest first.
+func (p *pairOf) runs() (all []struct {
+	Bytes   int64  `json:"bytes"`
+	Streams int    `json:"streams"`
+	Resumed int    `json:"resumed"`
+	Outcome string `json:"outcome"`
+}) {
+	p.t.Helper()
+	var doc struct {
+		Replications []struct {
+			Runs json.RawMessage `json:"runs"`
+		} `json:"replications"`
+	}
+	if err := json.Unmarshal([]byte(p.expect(0, "replication", "list", "--json").Stdout), &doc); err != nil || len(doc.Replications) != 1 {
+		p.t.Fatal(err, doc)
+	}
+	if err := json.Unmarshal(doc.Replications[0].Runs, &all); err != nil {
+		p.t.Fatal(err)
+	}
+	return all
+}
+
+// TestReplication: what is sent arrives whole, then by what changed, from a bookmark where the source has pruned, and a
+// divergence is told and repaired as a person chooses.
+func TestReplication(t *testing.T) {
+	p := newPair(t, "")
+	p.fill("one", 2)
+	p.snapshot("one")
+	p.expect(0, "replication", "run", "off")
+	p.same("one")
+	p.clean("one")
+	guid := zfsGet(t, "guid", p.to+"/home/anna")
+	if r := p.expect(0, "replication", "run", "off"); !strings.Contains(r.Stdout, "has all") {
+		t.Errorf("again: %s", r.Stdout)
+	}
+
+	p.fill("two", 1)
+	p.snapshot("two")
+	p.fill("three", 1)
+	p.snapshot("three")
+	p.expect(0, "replication", "run", "off")
+	p.same("two")
+	p.same("three")
+	p.clean("three")
+
+	must(t, "sh", "-c", fmt.Sprintf("for s in one two three; do for d in %s; do zfs destroy %s/$d@$s || exit 1; done; done", strings.Join(sentDatasets, " "), p.from))
+	p.fill("four", 1)
+	p.snapshot("four")
+	p.expect(0, "replication", "run", "off")
+	p.same("four")
+	p.clean("four")
+	if got := zfsGet(t, "guid", p.to+"/home/anna"); got != guid {
+		t.Error("the target was made anew")
+	}
+	if last := p.runs()[0]; last.Bytes < 1<<20 || last.Bytes > 8<<20 || last.Outcome != "done" {
+		t.Errorf("the run from the bookmarks: %+v", last)
+	}
+
+	p.snapshot("five")
+	must(t, "zfs", "set", "readonly=off", p.to+"/home/anna")
+	must(t, "zfs", "snapshot", p.to+"/home/anna@own") // nothing is written: no divergence
+	p.expect(0, "replication", "run", "off")
+	must(t, "zfs", "set", "readonly=on", p.to+"/home/anna")
+	if got, want := zfsGet(t, "guid", p.to+"/home/anna@five"), zfsGet(t, "guid", p.from+"/home/anna@five"); got != want {
+		t.Error("on top of a snapshot of its own nothing was received")
+	}
+	must(t, "zfs", "destroy", p.to+"/home/anna@own")
+	p.diverge()
+}
+
+// diverge lets the target be written to, and takes both ways out.
+func (p *pairOf) diverge() {
+	t, replica := p.t, p.to+"/home/anna"
+	write := func() {
+		must(t, "zfs", "set", "readonly=off", replica)
+		must(t, "zfs", "set", "mountpoint="+p.path("replica"), replica)
+		must(t, "zfs", "mount", replica)
+		must(t, "touch", p.path("replica/own"))
+		must(t, "zfs", "unmount", replica)
+		must(t, "zfs", "set", "readonly=on", replica)
+		must(t, "zfs", "inherit", "mountpoint", replica)
+		must(t, "zfs", "snapshot", replica+"@own")
+	}
+	ways := func() (ids []string) {
+		r := p.expect(0, "plan", "--json")
+		var doc struct {
+			Actions []struct {
+				ID, Verb, Held string
+				Fields         []struct{ Name string }
+			}
+		}
+		if err := json.Unmarshal([]byte(r.Stdout), &doc); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range doc.Actions {
+			if a.Verb == "update" && a.Held != "" {
+				ids = append(ids, a.ID)
+			}
+		}
+		if len(ids) != 2 {
+			t.Fatalf("the ways out: %v\n%s", ids, r.Stdout)
+		}
+		return ids
+	}
+	write()
+	p.snapshot("six")
+	if r := p.expect(3, "replication", "run", "off"); !strings.Contains(r.Stdout+r.Stderr, "done") {
+		t.Errorf("the others were not sent: %s%s", r.Stdout, r.Stderr)
+	}
+	if out := must(t, "zfs", "list", "-H", "-t", "snapshot", "-o", "name", replica); !strings.Contains(out, "@own") || strings.Contains(out, "@six") {
+		t.Errorf("the target was overwritten: %s", out)
+	}
+	if r := p.dplane("status"); r.Code != 1 || !strings.Contains(r.Stdout, "@five") {
+		t.Errorf("status: %d\n%s", r.Code, r.Stdout)
+	}
+	p.expect(0, "apply", "--yes", "--allow", ways()[1]) // back
+	p.expect(0, "replication", "run", "off")
+	p.same("six")
+	p.clean("six")
+	write()
+	p.snapshot("seven")
+	p.expect(3, "replication", "run", "off")
+	p.expect(0, "apply", "--yes", "--allow", ways()[0]) // aside
+	kept := strings.TrimSpace(must(t, "sh", "-c", "zfs list -H -o name -r "+p.to+"/home | grep diverged"))
+	if out := must(t, "zfs", "list", "-H", "-d", "1", "-t", "snapshot", "-o", "name", kept); !strings.Contains(out, "@own") {
+		t.Errorf("what was kept aside has %s", out)
+	}
+	// The target had it once: it is not sent whole unasked.
+	r := p.expect(3, "replication", "run", "off")
+	_, id, ok := strings.Cut(r.Stdout+p.expect(0, "plan").Stdout, "--allow ")
+	if !ok {
+		t.Fatalf("no id to send it anew:\n%s", r.Stdout)
+	}
+	p.expect(0, "apply", "--yes", "--allow", strings.Fields(id)[0])
+	must(t, "zfs", "release", "dplane:off", kept+"@six")
+	must(t, "sh", "-c", fmt.Sprintf("for s in $(zfs list -H -d 1 -t snapshot -o name %s); do zfs destroy $s || exit 1; done; zfs destroy %[1]s", kept))
+	p.same("seven")
+}
+
+// TestReplicationKilled: kill -9 at each write of a run, before and after it took effect, and in the middle of streams. It
+// converges each time, from where it was, and leaves nothing behind.
+func TestReplicationKilled(t *testing.T) {
+	p := newPair(t, "")
+	p.fill("one", 1)
+	p.snapshot("s0")
+	p.expect(0, "replication", "run", "off")
+	guids := func() string { return must(t, "zfs", "get", "-Hp", "-r", "-o", "value", "-t", "filesystem,volume", "guid", p.to+"/home") }
+	had := guids()
+	n := 0
+	for _, how := range []string{"before", "after"} {
+		for at := 1; ; at++ {
+			n++
+			snap := fmt.Sprint("s", n)
+			p.fill("file", 1)
+			p.snapshot(snap)
+			r := p.cutting(at, how, "replication", "run", "off")
+			if r.Code == 0 {
+				if at < 6 {
+					t.Errorf("a run has only %d writes", at-1)
+				}
+				break
+			}
+			if r.Code != -1 {
+				t.Fatalf("%s write %d: exit status %d\n%s%s", how, at, r.Code, r.Stdout, r.Stderr)
+			}
+			p.noProcess()
+			if r := p.dplane("replication", "run", "off"); r.Code != 0 {
+				t.Fatalf("after a kill %s write %d: exit status %d\n%s%s", how, at, r.Code, r.Stdout, r.Stderr)
+			}
+			if t.Failed() {
+				return
+			}
+		}
+		p.same(fmt.Sprint("s", n))
+		p.clean(fmt.Sprint("s", n))
+	}
+	if guids() != had {
+		t.Error("a target was made anew")
+	}
+	p.declare(", rateLimit: 2M")
+	p.fill("big", 8)
+	p.snapshot("big")
+	for i, victim := range []string{"dplane", "zfs send", "zfs receive"} {
+		p.killWithin(victim)
+		token := zfsGet(t, "receive_resume_token", p.to+"/home/anna") + zfsGet(t, "receive_resume_token", p.to+"/home/secret")
+		if strings.Trim(token, "-") == "" {
+			t.Errorf("kill %d, of %s: nothing is kept of what was received", i, victim)
+		}
+	}
+	p.declare("")
+	p.expect(0, "replication", "run", "off")
+	p.same("big")
+	p.clean("big")
+	if guids() != had {
+		t.Error("a target was made anew")
+	}
+	resumed, bytes := 0, int64(0)
+	for _, r := range p.runs()[:4] {
+		resumed += r.Resumed
+		bytes += r.Bytes
+	}
+	if resumed == 0 {
+		t.Error("nothing was gone on with")
+	}
+	if bytes > 32<<20 { // 16 MiB are to be sent
+		t.Errorf("%d bytes were sent in all", bytes)
+	}
+}
+
+// killWithin begins a run and kills one of its processes in the middle of a stream.
+func (p *pairOf) killWithin(victim string) {
+	p.t.Helper()
+	cmd := exec.Command(os.Getenv("DPLANE_BIN"), "--config", p.path("etc"), "replication", "run", "off")
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	stream := "^([^ ]*/)?zfs receive .*" + p.prefix
+	deadline := time.Now().Add(time.Minute)
+	for run(p.t, "pgrep", "-f", stream).Code != 0 && time.Now().Before(deadline) {
+		time.Sleep(100 * time.Millisecond)
+	}
+	time.Sleep(2 * time.Second) // some of it has come
+	switch victim {
+	case "dplane":
+		if err := cmd.Process.Kill(); err != nil {
+			p.t.Error(err)
+		}
+	default:
+		must(p.t, "pkill", "-9", "-f", "^([^ ]*/)?"+victim+" .*"+p.prefix)
+	}
+	select {
+	case err := <-ended:
+		if err == nil {
+			p.t.Errorf("killed %s, and all was well", victim)
+		}
+	case <-time.After(2 * time.Minute):
+		_ = cmd.Process.Kill()
+		p.t.Fatalf("killed %s, and dplane waits for ever", victim)
+	}
+	p.noProcess()
+}
