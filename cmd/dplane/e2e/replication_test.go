@@ -270,7 +270,7 @@ func (p *pairOf) diverge() {
 	write()
 	p.snapshot("seven")
 	p.expect(3, "replication", "run", "off")
-	p.expect(0, "apply", "--yes", "--allow", ways()[0]) // aside
+	p.expect(3, "apply", "--yes", "--allow", ways()[0]) // aside; to send it anew waits for a word of its own
 	kept := strings.TrimSpace(must(t, "sh", "-c", "zfs list -H -o name -r "+p.to+"/home | grep diverged"))
 	if out := must(t, "zfs", "list", "-H", "-d", "1", "-t", "snapshot", "-o", "name", kept); !strings.Contains(out, "@own") {
 		t.Errorf("what was kept aside has %s", out)
@@ -294,36 +294,39 @@ func TestReplicationKilled(t *testing.T) {
 	p.fill("one", 1)
 	p.snapshot("s0")
 	p.expect(0, "replication", "run", "off")
-	guids := func() string { return must(t, "zfs", "get", "-Hp", "-r", "-o", "value", "-t", "filesystem,volume", "guid", p.to+"/home") }
-	had := guids()
-	n := 0
-	for _, how := range []string{"before", "after"} {
-		for at := 1; ; at++ {
-			n++
-			snap := fmt.Sprint("s", n)
-			p.fill("file", 1)
-			p.snapshot(snap)
-			r := p.cutting(at, how, "replication", "run", "off")
-			if r.Code == 0 {
-				if at < 6 {
-					t.Errorf("a run has only %d writes", at-1)
-				}
-				break
-			}
-			if r.Code != -1 {
-				t.Fatalf("%s write %d: exit status %d\n%s%s", how, at, r.Code, r.Stdout, r.Stderr)
-			}
-			p.noProcess()
-			if r := p.dplane("replication", "run", "off"); r.Code != 0 {
-				t.Fatalf("after a kill %s write %d: exit status %d\n%s%s", how, at, r.Code, r.Stdout, r.Stderr)
-			}
-			if t.Failed() {
-				return
-			}
-		}
-		p.same(fmt.Sprint("s", n))
-		p.clean(fmt.Sprint("s", n))
+	guids := func() string {
+		return must(t, "zfs", "get", "-Hp", "-r", "-o", "value", "-t", "filesystem,volume", "guid", p.to+"/home")
 	}
+	had := guids()
+	kills := numberFrom(t, "DPLANE_E2E_KILLS", 5)
+	next := func(i int) string {
+		p.fill("file", 1)
+		p.snapshot(fmt.Sprint("s", i))
+		return fmt.Sprint("s", i)
+	}
+	next(1)
+	if r := p.cutting(0, "", "replication", "run", "off"); r.Code != 0 {
+		t.Fatalf("exit status %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	var writes int
+	if _, err := fmt.Sscan(string(content(t, p.path("writes"))), &writes); err != nil || writes < 10 {
+		t.Fatal("a run has few writes", writes, err)
+	}
+	for i := range kills {
+		snap := next(i + 2)
+		at, how := 1+(i*writes/min(kills, writes)+i/writes)%writes, []string{"after", "before"}[(i+i/writes)%2]
+		if r := p.cutting(at, how, "replication", "run", "off"); r.Code != -1 {
+			t.Fatalf("%s write %d of %d: exit status %d\n%s%s", how, at, writes, r.Code, r.Stdout, r.Stderr)
+		}
+		p.noProcess()
+		if r := p.dplane("replication", "run", "off"); r.Code != 0 {
+			t.Fatalf("after a kill %s write %d: exit status %d\n%s%s", how, at, r.Code, r.Stdout, r.Stderr)
+		}
+		if p.clean(snap); t.Failed() {
+			t.Fatalf("killed %s write %d of %d", how, at, writes)
+		}
+	}
+	p.same(fmt.Sprint("s", kills+1))
 	if guids() != had {
 		t.Error("a target was made anew")
 	}
