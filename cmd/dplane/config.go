@@ -16,6 +16,7 @@ import (
 func (a *app) load() (*spec.Spec, error) {
 	s, err := spec.LoadDir(a.config, spec.LoadOptions{Hostname: hostname()})
 	if err == nil {
+		a.inForce.Store(s)
 		return s, nil
 	}
 	if a.json {

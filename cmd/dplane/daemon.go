@@ -198,6 +198,7 @@ func (d *daemon) open(ctx context.Context) error {
 		if d.want, err = reload(last); err != nil {
 			d.log.Warn("the recorded generation can't be read by this release", "generation", last.Number, "err", err)
 		}
+		d.inForce.Store(d.want)
 	}
 	return nil
 }
@@ -287,6 +288,7 @@ func (d *daemon) reload(ctx context.Context) {
 		d.beginAnew(ctx)
 	}
 	d.want = s
+	d.inForce.Store(s)
 }
 
 // lastRead are the files as they were last: one that is gone now is looked for twice.

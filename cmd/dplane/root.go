@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"github.com/dplaneos/dplane/spec"
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -25,7 +27,8 @@ type app struct {
 	json     bool
 	noColor  bool
 	logLevel string
-	hurry    time.Duration // no read takes longer; 0: as long as it has to
+	hurry    time.Duration             // no read takes longer; 0: as long as it has to
+	inForce  atomic.Pointer[spec.Spec] // the files that were read last: what remotes they name
 }
 
 // run executes one command line and gives its exit code.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
 	"github.com/dplaneos/dplane/drivers"
@@ -43,7 +44,7 @@ type store interface {
 // what it runs.
 func (a *app) loop(store store, mayWrite bool) *reconcile.Loop {
 	var r host.Runner = host.Prompting{
-		Runner: process.New(process.WithLanes(zfs.PoolNamed, suspended)), Ask: a.askSecret,
+		Runner: process.New(process.WithLanes(zfs.PoolNamed, suspended), process.WithRemotes(a.connections, a.remote)), Ask: a.askSecret,
 	}
 	if !mayWrite {
 		r = host.ReadOnly{Runner: r}
@@ -55,6 +56,24 @@ func (a *app) loop(store store, mayWrite bool) *reconcile.Loop {
 		Drivers: kinds(r, store, reconcile.Wall{}, mayWrite), Runner: r, Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
 		Render: render.PlanJSON,
 	}
+}
+
+// connections is the directory of what is kept of remotes, "" before any files were read.
+func (a *app) connections() string {
+	if s := a.inForce.Load(); s != nil {
+		return filepath.Join(s.Daemon.Runtime, "ssh")
+	}
+	return ""
+}
+
+// remote is a machine that the files in force name.
+func (a *app) remote(name string) (m process.Remote, known bool) {
+	s := a.inForce.Load()
+	if s == nil || s.Remotes[name] == nil {
+		return m, false
+	}
+	r := s.Remotes[name]
+	return process.Remote{Host: r.Host, Port: r.Port, User: r.User, IdentityFile: r.IdentityFile, HostKey: r.HostKey}, true
 }
 
 // suspended tells whether a pool says that it is: what runs on it then will not end before its devices are back.

@@ -39,8 +39,11 @@ func newPair(t *testing.T, more string) *pairOf {
 }
 
 // declare writes the replication, with more keys of it.
-func (p *pairOf) declare(more string) {
-	p.write("pair.yaml", fmt.Sprintf("pools: {%s: {}, %s: {}}\nreplications:\n  off: {source: %[1]s/home, target: %[2]s/home, recursive: true, exclude: [%[1]s/home/*/cache], when: {manual: true}, objective: 1h%[3]s}\n", p.from, p.to, more))
+func (p *pairOf) declare(more string) { p.between(p.from+"/home", p.to+"/home", more) }
+
+// between writes it with these ends.
+func (p *pairOf) between(source, target, more string) {
+	p.write("pair.yaml", fmt.Sprintf("pools: {%s: {}, %s: {}}\nreplications:\n  off: {source: %s, target: %s, recursive: true, exclude: [%[1]s/home/*/cache], when: {manual: true}, objective: 1h%[5]s}\n", p.from, p.to, source, target, more))
 }
 
 // fill writes as many MiB that can't be compressed, of this name, into two of the file systems.
@@ -135,12 +138,12 @@ func (p *pairOf) clean(snap string) {
 	p.noProcess()
 }
 
-// noProcess fails where a transfer of these pools still runs.
+// noProcess fails where a transfer still runs.
 func (p *pairOf) noProcess() {
 	p.t.Helper()
 	var out string
 	for range 50 {
-		if out = run(p.t, "pgrep", "-af", "zfs (send|receive) .*"+p.prefix).Stdout; out == "" {
+		if out = run(p.t, "pgrep", "-af", "^([^ ]*/)?zfs (send|receive) ").Stdout; out == "" {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -381,7 +384,7 @@ func (p *pairOf) killWithin(victim string) {
 			p.t.Error(err)
 		}
 	default:
-		must(p.t, "pkill", "-9", "-f", "^([^ ]*/)?"+victim+" .*"+p.prefix)
+		must(p.t, "pkill", "-9", "-f", "^([^ ]*/)?"+victim+" ")
 	}
 	select {
 	case err := <-ended:

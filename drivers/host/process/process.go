@@ -47,7 +47,7 @@ type Runner struct {
 	stuck lanes
 
 	remotes   func(name string) (Remote, bool)
-	remoteDir string
+	remoteDir func() string
 }
 
 var _ host.Runner = (*Runner)(nil)

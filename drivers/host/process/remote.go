@@ -27,7 +27,7 @@ type Remote struct {
 
 // WithRemotes gives the machines that commands may name. In dir, which is made where it is missing and belongs to
 // this user alone, are the connections that commands share, and the pinned keys.
-func WithRemotes(dir string, named func(name string) (Remote, bool)) Option {
+func WithRemotes(dir func() string, named func(name string) (Remote, bool)) Option {
 	return func(r *Runner) { r.remoteDir, r.remotes = dir, named }
 }
 
@@ -41,7 +41,7 @@ func (r *Runner) argv(c host.Command) ([]string, error) {
 	if !ok {
 		return nil, fmt.Errorf("run %s: no remote %q is known", c, c.Host)
 	}
-	argv, err := remote.argv(r.remoteDir, c.Argv)
+	argv, err := remote.argv(r.remoteDir(), c.Argv)
 	if err != nil {
 		return nil, fmt.Errorf("run %s: remote %s: %w", c, c.Host, err)
 	}
@@ -55,10 +55,17 @@ func (r *Runner) remote(name string) (Remote, bool) {
 	return r.remotes(name)
 }
 
+// farEnv is what programs are run with on another machine, as they are here (New): what they print is read, and zfs stands
+// where the logins of ordinary users look for no programs.
+const farEnv = "env LC_ALL=C TZ=UTC PATH=" + systemPath + " "
+
 func (m Remote) argv(dir string, words []string) ([]string, error) {
 	line, err := shellLine(words)
 	if err != nil {
 		return nil, err
+	}
+	if strings.Contains(words[0], "=") {
+		return nil, fmt.Errorf("%q is no program", words[0])
 	}
 	if err := m.check(); err != nil {
 		return nil, err
@@ -67,7 +74,7 @@ func (m Remote) argv(dir string, words []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.ssh(socket, known, line), nil
+	return m.ssh(socket, known, farEnv+line), nil
 }
 
 // ssh is the one command line by which another machine is reached. No file of ssh's own configures it. A program there

@@ -97,7 +97,7 @@ func reaching(t *testing.T, m Remote) *Runner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := New(WithRemotes(dir, func(string) (Remote, bool) { return m, true }))
+	r := New(WithRemotes(always(dir), func(string) (Remote, bool) { return m, true }))
 	t.Cleanup(func() {
 		if socket, _, err := m.files(dir); err == nil {
 			_ = exec.Command("ssh", "-F", "none", "-o", "ControlPath="+socket, "-O", "exit", m.Host).Run()
@@ -120,7 +120,7 @@ func TestSSHD(t *testing.T) {
 				t.Errorf("%q, %v", res.Stdout, err)
 			}
 		}
-		socket, _, _ := m.files(r.remoteDir)
+		socket, _, _ := m.files(r.remoteDir())
 		if info, err := os.Stat(socket); err != nil || info.Mode()&os.ModeSocket == 0 {
 			t.Errorf("the connection is not shared: %v", err)
 		}
@@ -170,7 +170,7 @@ func TestSSHD(t *testing.T) {
 // master names the process of the shared connection.
 func master(t *testing.T, r *Runner, m Remote) string {
 	t.Helper()
-	socket, _, err := m.files(r.remoteDir)
+	socket, _, err := m.files(r.remoteDir())
 	if err != nil {
 		t.Fatal(err)
 	}
