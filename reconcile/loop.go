@@ -116,7 +116,7 @@ func (l *Loop) again(ctx context.Context, want *spec.Spec, s *Step, consent Cons
 		return err
 	}
 	obs := *s.Observed
-	obs.At = now
+	obs.At, obs.Again = now, true
 	if err := l.look(ctx, want, &obs, by); err != nil {
 		return err
 	}

@@ -67,6 +67,8 @@ type Observed struct {
 	Running []Lane `json:"running,omitempty"`
 	// Unseen are the pools of which nothing can be said: what depends on them plans nothing.
 	Unseen []Unseen `json:"unseen,omitempty"`
+	// Again: only a part was looked at again, after work that was apart; the rest is as it was before.
+	Again bool `json:"-"`
 	// Role of this node in its HA group: "" without a group, else standby or active.
 	Role string `json:"role,omitempty"`
 }

@@ -211,7 +211,7 @@ func (d *Driver) know(ctx context.Context, a drivers.Action, taken map[string]bo
 			m.Failed, m.Why = time.Time{}, ""
 		case untaken(err):
 			m.Snapshots = slices.Delete(m.Snapshots, i, i+1)
-			if !hopeless(err) && !errors.Is(err, errLoud) { // those of one hook stay together
+			if errors.Is(err, errLoud) || !hopeless(err) {
 				m.Failed, m.Why = d.Now(), err.Error()
 			}
 		} // else the next list tells whether it is there

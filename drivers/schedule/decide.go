@@ -21,12 +21,19 @@ type decision struct {
 	goes      []state.Snapshot // oldest first
 	hold      string           // why nothing is pruned without a person's word
 	excess    []state.Snapshot // of what goes those that would stay if less were not kept than before
+	less      bool             // less is kept than before, of what goes or of what can't
 	tooMany   string           // why these are not pruned without a person's word
 	unknown   string           // why nothing goes since nobody knows what a target needs
 }
 
-// farApart is a stretch without a snapshot that no schedule has, a yearly one included: rather the clock was set.
-const farApart = 400 * 24 * time.Hour
+// farApart is a stretch without a snapshot that a schedule does not have, and a machine that is switched off hardly:
+// rather the clock was set.
+func (c *covered) farApart() time.Duration {
+	if c.Schedule.Keep["yearly"] > 0 {
+		return 400 * 24 * time.Hour
+	}
+	return 180 * 24 * time.Hour
+}
 
 // settled is how long the clock must have stood by its time before such a stretch is believed.
 const settled = 30 * 24 * time.Hour
@@ -56,7 +63,7 @@ func (v *view) decide(c *covered) decision {
 	}
 	x.own = append(slices.Clone(bucketed), byHand...)
 	isDue := !x.due.IsZero() && !x.due.After(v.now)
-	if isDue && c.Schedule.SkipEmpty && c.unwritten(bucketed) {
+	if isDue && c.Schedule.SkipEmpty && !v.Have.Again && c.unwritten(bucketed) { // what was written since is not seen again
 		isDue, x.unwritten = false, true
 	}
 	then, newest := bucketed, c.newest().GUID
@@ -73,17 +80,18 @@ func (v *view) decide(c *covered) decision {
 			x.goes = append(x.goes, verdict.Snapshot)
 		}
 	}
+	x.less = len(c.excess(x.goes, then, v.now)) > 0
 	need, unknown := v.targets(c)
 	x.goes = slices.DeleteFunc(x.goes, func(s state.Snapshot) bool { return need[s.GUID] != "" || protects(s, newest) != "" })
 	if len(x.goes) > 0 && unknown != "" {
 		x.goes, x.unknown = nil, unknown
 	}
 	slices.SortFunc(x.goes, func(a, b state.Snapshot) int { return cmp.Compare(a.TXG, b.TXG) })
-	x.excess = c.excess(x, then, v.now)
+	x.excess = c.excess(x.goes, then, v.now)
 	if n := len(x.excess); n > 0 && n*100 > c.Schedule.MaxPrune*len(x.own) {
 		x.tooMany = fmt.Sprintf("less is to be kept than before, and that would prune %d of %d at once, more than maxPrune (%d%%)", n, len(x.own), c.Schedule.MaxPrune)
 	}
-	x.hold = v.hold(c, x, then)
+	x.hold = v.hold(c, x, slices.Concat(then, byHand))
 	return x
 }
 
@@ -138,7 +146,7 @@ func (c *covered) freeName(name string) string {
 }
 
 // excess are those that go only because less is kept than when nothing was left to prune last.
-func (c *covered) excess(x decision, then []state.Snapshot, now time.Time) []state.Snapshot {
+func (c *covered) excess(goes, then []state.Snapshot, now time.Time) []state.Snapshot {
 	if c.mem.Before == c.mem.Policy {
 		return nil
 	}
@@ -150,7 +158,7 @@ func (c *covered) excess(x decision, then []state.Snapshot, now time.Time) []sta
 			}
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(x.goes), func(s state.Snapshot) bool { return old[s.GUID] })
+	return slices.DeleteFunc(slices.Clone(goes), func(s state.Snapshot) bool { return old[s.GUID] })
 }
 
 // hold says why nothing of the dataset is pruned without a person's word, "" where it is.
@@ -164,7 +172,7 @@ func (v *view) hold(c *covered, x decision, then []state.Snapshot) string {
 	if a, b, back := c.backwards(v.now); back {
 		return fmt.Sprintf("the clock was set back: %s was taken after %s and is dated before it (zfs destroy of the one that is dated wrong ends this)", b, a)
 	}
-	if a, b := leap(then, v.now); v.Have.Clock != state.Synchronised && !b.IsZero() {
+	if a, b := c.leap(then, v.now); v.Have.Clock != state.Synchronised && !b.IsZero() {
 		return fmt.Sprintf("the clock of this machine went from %s to %s with no snapshot between, and nothing tells that it is right", moment(a), moment(b))
 	}
 	return ""
@@ -188,7 +196,7 @@ func (c *covered) backwards(now time.Time) (earlier, later string, found bool) {
 }
 
 // leap finds a stretch without a snapshot that is too long, as long as what comes after it is young.
-func leap(own []state.Snapshot, now time.Time) (from, to time.Time) {
+func (c *covered) leap(own []state.Snapshot, now time.Time) (from, to time.Time) {
 	list, n := ordered(own, now)
 	times := []time.Time{}
 	for _, s := range list[:n] {
@@ -196,7 +204,7 @@ func leap(own []state.Snapshot, now time.Time) (from, to time.Time) {
 	}
 	times = append(times, now)
 	for i := len(times) - 1; i > 0 && now.Sub(times[i]) < settled; i-- {
-		if times[i].Sub(times[i-1]) > farApart {
+		if times[i].Sub(times[i-1]) > c.farApart() {
 			return times[i-1], times[i]
 		}
 	}

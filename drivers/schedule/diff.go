@@ -56,6 +56,9 @@ func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
 	for pool, list := range troubled {
 		for _, t := range list {
 			place := t.Name
+			if h := t.Snapshots; h.Before != nil || h.After != nil { // those of one hook stay together
+				place = string(t.At)
+			}
 			if place == pool || len(list) > fewTroubled { // the object of all others is the pool's name
 				place = pool + "/"
 			}

@@ -159,7 +159,7 @@ func (d *Driver) mark(ctx context.Context, v *view, list []state.Snapshot) error
 	own := index(d.taken)
 	for _, s := range list {
 		c := v.byName[s.Dataset]
-		if _, known := own[key{s.GUID, s.TXG}]; s.Mark != "" && c != nil && !known && !c.took(s.Name) {
+		if _, known := own[key{s.GUID, s.TXG}]; s.Mark != "" && c != nil && !known && !c.took(s) {
 			unsure = append(unsure, s.Dataset)
 		}
 	}

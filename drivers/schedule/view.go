@@ -191,7 +191,7 @@ func (v *view) learn(taken map[string]*state.Taken) map[string]*state.Taken {
 			next.Before = next.Policy
 		}
 		x := v.decide(c)
-		if sure && len(x.excess) == 0 {
+		if sure && !x.less {
 			next.Before = next.Policy
 		}
 		if x.unwritten {
@@ -220,7 +220,7 @@ func (v *view) sure(c *covered) bool {
 		}
 	}
 	_, _, back := c.backwards(v.now)
-	_, to := leap(own, v.now)
+	_, to := c.leap(own, v.now)
 	return !back && v.Have.Clock != state.Unsynchronised && (to.IsZero() || v.Have.Clock == state.Synchronised) &&
 		!slices.ContainsFunc(own, func(s state.Snapshot) bool { return s.Creation.After(v.now) })
 }
@@ -298,8 +298,11 @@ func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.
 	for _, s := range c.list {
 		k := key{s.GUID, s.TXG}
 		row, ours := own[k]
-		if p, ok := pending[s.Name]; !ours && ok && (s.Marked || !p.Pending) {
+		if p, ok := pending[s.Name]; !ours && ok && (s.Marked || !p.Pending && fits(p, s)) {
 			row, ours = p, true
+		}
+		if _, here := left[k]; ours && !here && row.TXG > 0 { // it came from another dataset, with a clone that was promoted
+			next.Before = ""
 		}
 		if !ours && s.Marked && !received && (newest == 0 || s.TXG > newest && c.named(s)) {
 			row, ours = state.TakenSnapshot{Expires: expiry(s.Mark)}, true
@@ -326,9 +329,18 @@ func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.
 	return &next
 }
 
-// took tells whether dplane took a snapshot of that name, which no list has shown yet.
-func (c *covered) took(name string) bool {
-	return slices.ContainsFunc(c.mem.Snapshots, func(s state.TakenSnapshot) bool { return s.Name == name && s.TXG == 0 && !s.Pending })
+// took tells whether a snapshot is one that dplane took, which no list has shown yet.
+func (c *covered) took(s state.Snapshot) bool {
+	return slices.ContainsFunc(c.mem.Snapshots, func(row state.TakenSnapshot) bool {
+		return row.Name == s.Name && row.TXG == 0 && !row.Pending && fits(row, s)
+	})
+}
+
+// fits tells whether a snapshot was taken when dplane took the one of its name: somebody may have destroyed that one, and
+// taken his own.
+func fits(row state.TakenSnapshot, s state.Snapshot) bool {
+	off := s.Creation.Sub(row.Creation)
+	return off > -3*time.Second && off < slowest*time.Second
 }
 
 // slowest is how much later than it was planned a snapshot may be taken: what quiesces takes its time.
