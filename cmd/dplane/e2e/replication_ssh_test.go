@@ -64,8 +64,8 @@ func TestReplicationSSH(t *testing.T) {
 	p.same("one")
 	p.clean("one")
 
-	p.between(p.from+"/home", far(p.to+"/home"), ", rateLimit: 1M")
-	p.fill("two", 4)
+	p.between(p.from+"/home", far(p.to+"/home"), ", rateLimit: 512K")
+	p.fill("two", 6)
 	p.snapshot("two")
 	p.killWithin("zfs receive")
 	p.killWithin("ssh")

@@ -333,7 +333,7 @@ func TestReplicationKilled(t *testing.T) {
 	if guids() != had {
 		t.Error("a target was made anew")
 	}
-	p.declare(", rateLimit: 2M")
+	p.declare(", rateLimit: 1M")
 	p.fill("big", 8)
 	p.snapshot("big")
 	for i, victim := range []string{"dplane", "zfs send", "zfs receive"} {
