@@ -41,7 +41,9 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 	for _, o := range seen.Orphans {
 		r.Notices = append(r.Notices, fmt.Sprintf("replication %s: %s is a replica whose source is not there, or is not sent, any more: it stays", want.Name, o.Name))
 	}
-	r.Notices = append(r.Notices, b.notices...)
+	if want.Keep != nil {
+		r.Notices = append(r.Notices, fmt.Sprintf("replication %s (%s): keep is not carried out by this release: the target keeps all", want.Name, want.Pos.At()))
+	}
 }
 
 // due tells whether a replication may run now, and why.
@@ -79,8 +81,7 @@ type batch struct {
 	sending drivers.Sending
 	fields  []drivers.Field
 	apart   []drivers.Action // what needs a person's word
-	notices []string
-	full    uint64 // bytes of sources that go whole
+	full    uint64           // bytes of sources that go whole
 }
 
 // wanted tells which snapshots are sent.

@@ -71,6 +71,8 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 	switch {
 	case r.Target.Standby:
 		seen.Unseen = "a replication to the standby needs high availability, which this release has not"
+	case r.Source.Remote == "" && passive(want, obs, r.Source.Dataset):
+		seen.Unseen, seen.Away = "its source is in the HA group, whose role here is "+obs.Role, true
 	case slices.ContainsFunc(obs.Running, lane):
 		seen.Running = true
 	case away(r, obs) != "":
@@ -85,6 +87,11 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 		seen.Unseen = err.Error()
 	}
 	return nil
+}
+
+// passive tells whether a dataset is one of the HA group, and this node not the active one: that one sends it.
+func passive(want *spec.Spec, obs *state.Observed, name spec.DatasetName) bool {
+	return want.HA != nil && obs.Role != spec.RoleActive && slices.ContainsFunc(want.HA.Datasets, name.Under)
 }
 
 // away says which pool of an end that is here is not to be seen.
