@@ -15,7 +15,8 @@ func (k *call) zfs() int {
 		"destroy": k.zfsDestroy, "rename": k.zfsRename, "mount": k.zfsMount, "unmount": k.zfsUnmount, "snapshot": k.zfsSnapshot,
 		"allow": k.zfsAllow, "unallow": k.zfsUnallow,
 		"load-key": k.zfsLoadKey, "unload-key": k.zfsUnloadKey, "change-key": k.zfsChangeKey,
-		"clone": k.zfsClone, "promote": k.zfsPromote, "hold": k.zfsHold, "release": k.zfsRelease,
+		"clone": k.zfsClone, "promote": k.zfsPromote, "hold": k.zfsHold, "release": k.zfsRelease, "holds": k.zfsHolds,
+		"send": k.zfsSend, "receive": k.zfsReceive, "recv": k.zfsReceive, "bookmark": k.zfsBookmark, "rollback": k.zfsRollback,
 	}
 	return k.dispatch(commands)
 }
@@ -212,6 +213,9 @@ func (k *call) zfsDestroy(args []string) int {
 	if !ok || len(operands) != 1 {
 		return k.usage()
 	}
+	if strings.Contains(operands[0], "#") {
+		return k.destroyBookmark(operands[0])
+	}
 	if name, snap, isSnap := strings.Cut(operands[0], "@"); isSnap && opts.has('n') {
 		return k.reclaim(name, snap)
 	} else if isSnap {
@@ -335,6 +339,8 @@ func (k *call) zfsMount(args []string) int {
 		return k.fail(1, "cannot mount '%s': filesystem already mounted", name)
 	case p.locked(name):
 		return k.fail(1, "cannot mount '%s': encryption key not loaded", name)
+	case d.Partial != nil && d.Partial.Fresh:
+		return k.fail(1, "cannot mount '%s': Contains partially-completed state from \"zfs receive -s\", which can be resumed with \"zfs send -t\"", name)
 	}
 	if k.write(p) {
 		d.Mounted, d.At, d.Stale = true, "", nil

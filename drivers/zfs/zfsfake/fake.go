@@ -24,6 +24,8 @@ import (
 type Fake struct {
 	mu    sync.Mutex
 	Model *Model
+	// Remotes are other machines, by the names under which commands run there.
+	Remotes map[string]*Fake
 }
 
 var _ host.Runner = (*Fake)(nil)
@@ -46,9 +48,11 @@ type call struct {
 	argv        []string // with the program's name
 	stdin       io.Reader
 	out, err    bytes.Buffer
-	wrote       bool // it changed the model
-	hung        bool // it waits for a suspended pool
-	stalled     bool // it has not begun yet, and takes its time
+	wrote       bool   // it changed the model
+	hung        bool   // it waits for a suspended pool
+	stalled     bool   // it has not begun yet, and takes its time
+	spent       bool   // it used one of Model.Cuts
+	sent        uint64 // bytes of a stream
 	historyPool string
 }
 
@@ -61,14 +65,12 @@ func (f *Fake) Run(ctx context.Context, c host.Command) (host.Result, error) {
 	if tooLong(c.Argv) {
 		return host.Result{}, fmt.Errorf("run %s: argument list too long", c.Argv[0])
 	}
-	k, code, err := f.call(c.Argv, bytes.NewReader(c.Input))
-	switch {
-	case err != nil:
+	if c.Stdin != nil {
+		return f.pipe(ctx, c)
+	}
+	k, code, err := f.end(ctx, c, c.Input)
+	if err != nil {
 		return host.Result{}, err
-	case k.hung, k.stalled:
-		return host.Result{}, hang(ctx, c)
-	case k.wrote && c.Effect == host.Reads:
-		return host.Result{}, fmt.Errorf("run %s: it is said to read, and writes", c)
 	}
 	res := host.Result{Stdout: k.out.Bytes(), Stderr: k.err.Bytes(), Code: code}
 	if code != 0 {

@@ -51,6 +51,9 @@ func (k *call) zfsList(args []string) int {
 	if opts.last('t', "") == "snapshot" {
 		return k.listSnapshots(opts, operands)
 	}
+	if t := opts.last('t', ""); strings.Contains(t, "bookmark") || t == "all" && len(operands) > 0 {
+		return k.listMixed(opts, operands)
+	}
 	columns := strings.Split(opts.last('o', "name,used,available,referenced,mountpoint"), ",")
 	names, code := k.selection(opts, operands)
 	if !opts.has('H') && len(names) > 0 {
@@ -72,7 +75,10 @@ func (k *call) column(name, column string) string {
 	if column == "name" {
 		return name
 	}
-	p, _ := k.dataset(name)
+	p, d := k.dataset(name)
+	if column == "inconsistent" {
+		return map[bool]string{true: "1", false: "0"}[d.Partial != nil && d.Partial.Fresh]
+	}
 	if v, _, ok := k.get(p, name, column); ok {
 		return v
 	}

@@ -1,11 +1,14 @@
 package zfsfake
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -39,6 +42,7 @@ var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "lose
 //	zfsfake grow PATH SIZE                 a device of a pool became larger, and the kernel told ZFS
 //	zfsfake foreign POOL                   it was exported, and used by another machine since
 //	zfsfake slow on|off                    scrubs and trims that begin do not end
+//	zfsfake cut BYTES...                   after how many bytes each of the next streams breaks; 0: it does not
 //	zfsfake missing PROGRAM...             programs that are not installed
 //	zfsfake stall WORD... | nothing        a command that begins with these words has no end until it is told
 //	                                       otherwise; while one runs, there is a file with the suffix .stalled
@@ -52,13 +56,18 @@ func Main(argv0 string, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%s: %s is not set: it names the file of the pretended machine\n", argv0, StateVariable)
 		return 126
 	}
-	k, code, err := onFile(path, append([]string{filepath.Base(argv0)}, args...))
+	stdin, err := readAhead(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", argv0, err)
+		return 126
+	}
+	k, code, err := onFile(path, append([]string{filepath.Base(argv0)}, args...), stdin)
 	for err == nil && k != nil && k.stalled {
 		if err = os.WriteFile(path+".stalled", nil, 0o600); err != nil { // for a script to see
 			break
 		}
 		time.Sleep(50 * time.Millisecond) // a real process, which has no clock to fake
-		if k, code, err = onFile(path, append([]string{filepath.Base(argv0)}, args...)); k != nil && !k.stalled {
+		if k, code, err = onFile(path, append([]string{filepath.Base(argv0)}, args...), stdin); k != nil && !k.stalled {
 			_ = os.Remove(path + ".stalled")
 		}
 	}
@@ -82,8 +91,18 @@ func Main(argv0 string, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
+// readAhead is standard input. What a receive reads is read before the machine is locked, for the sending end of the pipe
+// may work on the same one.
+func readAhead(args []string) (io.Reader, error) {
+	if len(args) == 0 || args[0] != "receive" && args[0] != "recv" || slices.Contains(args, "-A") {
+		return os.Stdin, nil
+	}
+	all, err := io.ReadAll(os.Stdin)
+	return bytes.NewReader(all), err
+}
+
 // onFile loads the model, runs the command, and saves what changed.
-func onFile(path string, argv []string) (*call, int, error) {
+func onFile(path string, argv []string, stdin io.Reader) (*call, int, error) {
 	unlock, err := lock(path + ".lock")
 	if err != nil {
 		return nil, 0, err
@@ -99,8 +118,8 @@ func onFile(path string, argv []string) (*call, int, error) {
 		}
 		return nil, 0, f.Save(path)
 	}
-	k, code, err := f.call(argv, os.Stdin)
-	if err == nil && k.wrote {
+	k, code, err := f.call(argv, stdin)
+	if err == nil && (k.wrote || k.spent) {
 		err = f.Save(path)
 	}
 	return k, code, err
@@ -138,6 +157,8 @@ func (m *Model) control(args []string) error {
 		m.Users = append(m.Users, args[1:]...)
 	case "key":
 		return m.keyFile(name, rest)
+	case "cut":
+		return m.cut(args[1:])
 	case "missing":
 		m.Missing = args[1:]
 	case "module":
@@ -164,6 +185,19 @@ func (m *Model) control(args []string) error {
 		return m.hardware(args[0], name, rest)
 	default:
 		return bad
+	}
+	return nil
+}
+
+// cut says where the next streams break.
+func (m *Model) cut(words []string) error {
+	m.Cuts = nil
+	for _, w := range words {
+		n, err := strconv.ParseUint(w, 10, 64)
+		if err != nil {
+			return err
+		}
+		m.Cuts = append(m.Cuts, n)
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type Model struct {
 	Slow     bool              // what runs in the background goes on until the model is told otherwise
 	Stalled  string            // what begins so does not end until the model is told otherwise; "": nothing
 	Clock    int64             // seconds since 1970; 0: the real time
+	Cuts     []uint64          `json:",omitempty"` // after how many bytes each of the next streams ends; 0: it is whole
 }
 
 // Pool is a pool with its datasets.
@@ -96,6 +97,9 @@ type Dataset struct {
 	Full       bool                `json:",omitempty"` // no snapshot of it can be taken
 	Origin     string              // guid of the snapshot that it is a clone of
 	Snapshots  []Snapshot
+	Bookmarks  []Bookmark `json:",omitempty"`
+	Partial    *partial   `json:",omitempty"` // what an interrupted receive left
+	Large      bool       `json:",omitempty"` // it was received with large blocks
 }
 
 // Snapshot is one snapshot.
@@ -108,6 +112,7 @@ type Snapshot struct {
 	Received   map[string]string `json:",omitempty"` // and those that came with a stream
 	Total      uint64            `json:",omitempty"` // Dataset.Written when it was taken
 	Unique     uint64            `json:",omitempty"` // bytes that only this one keeps
+	IVSet      string            `json:",omitempty"` // see Dataset.ivset
 }
 
 // Device is a disk, partition or file.

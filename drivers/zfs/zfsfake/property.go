@@ -15,7 +15,7 @@ type native struct {
 }
 
 // natives follows the order of `zfs get all` of 2.3.9. Those that ZFS reports have no default here.
-var natives = table(`type . creation . used . available . referenced . compressratio . mounted f: origin .
+var natives = table(`type . creation . used . available . referenced . compressratio . mounted f: origin . receive_resume_token .
 	quota f:0 reservation 0 volsize v: volblocksize v: recordsize f:131072 mountpoint f: sharenfs f:off checksum on
 	compression on atime f:on devices f:on exec f:on setuid f:on readonly off zoned f:off snapdir f:hidden
 	aclmode f:discard aclinherit f:restricted createtxg . canmount f:on xattr f:on copies 1 version f:5
@@ -233,6 +233,10 @@ func (p *Pool) reported(m *Model, name, prop string) (string, bool) {
 	case "origin":
 		origin := p.origin(d)
 		return origin, origin != ""
+	case "receive_resume_token":
+		if d.Partial != nil {
+			return d.Partial.token(), true
+		}
 	case "encryptionroot", "keystatus":
 		if root := p.encryptionRoot(name); root != "" {
 			status := map[bool]string{true: "unavailable", false: "available"}[p.locked(name)]

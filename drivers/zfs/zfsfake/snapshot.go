@@ -58,10 +58,7 @@ func (m *Model) ofSnapshot(name, prop string) (value, source string) {
 	case "createtxg":
 		return strconv.FormatUint(s.TXG, 10), "-"
 	case "creation":
-		if s.Creation != 0 {
-			return strconv.FormatInt(s.Creation, 10), "-"
-		}
-		return strconv.FormatUint(1795505725+s.TXG, 10), "-"
+		return strconv.FormatInt(s.created(), 10), "-"
 	case "used":
 		return strconv.FormatUint(s.Unique, 10), "-"
 	case "written":
@@ -184,8 +181,11 @@ func (p *Pool) refusesSnapshot(name, snap string) string {
 	if slices.ContainsFunc(d.Snapshots, func(s Snapshot) bool { return s.Name == snap }) {
 		return "dataset already exists"
 	}
-	if d.Full {
+	switch {
+	case d.Full:
 		return "out of space"
+	case d.Partial != nil && d.Partial.Fresh:
+		return "dataset is busy"
 	}
 	return ""
 }
@@ -313,44 +313,6 @@ func (k *call) zfsPromote(args []string) int {
 	return 0
 }
 
-func (k *call) zfsHold(args []string) int {
-	if len(args) < 2 {
-		return k.usage()
-	}
-	for _, name := range args[1:] {
-		p, _, s := k.snapshot(name)
-		if s == nil {
-			return k.fail(1, "cannot open '%s': dataset does not exist", name)
-		}
-		if slices.Contains(s.Holds, args[0]) {
-			return k.fail(1, "cannot hold snapshot '%s': tag already exists on this dataset", name)
-		}
-		if k.write(p) {
-			s.Holds = append(s.Holds, args[0])
-		}
-	}
-	return 0
-}
-
-func (k *call) zfsRelease(args []string) int {
-	if len(args) < 2 {
-		return k.usage()
-	}
-	for _, name := range args[1:] {
-		p, _, s := k.snapshot(name)
-		if s == nil {
-			return k.fail(1, "cannot open '%s': dataset does not exist", name)
-		}
-		if !slices.Contains(s.Holds, args[0]) {
-			return k.fail(1, "cannot release hold from snapshot '%s': no such tag on this dataset", name)
-		}
-		if k.write(p) {
-			s.Holds = slices.DeleteFunc(s.Holds, func(t string) bool { return t == args[0] })
-		}
-	}
-	return 0
-}
-
 // destroySnapshots destroys the snapshots of one dataset: all that are there, or none where one of them is held
 // or cloned.
 func (k *call) destroySnapshots(name, list string) int {
@@ -374,6 +336,9 @@ func (k *call) destroySnapshots(name, list string) int {
 		}
 	}
 	for _, snap := range there {
+		if _, _, s := k.snapshot(name + "@" + snap); d.Partial != nil && d.Partial.FromGUID == s.GUID {
+			return k.fail(1, "cannot destroy '%s@%s': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n%[1]s/%%recv", name, snap)
+		}
 		if _, _, s := k.snapshot(name + "@" + snap); len(s.Holds) > 0 {
 			return k.fail(1, "cannot destroy snapshot %s@%s: it's being held. Run 'zfs holds -r %[1]s@%[2]s' to see holders.", name, snap)
 		}
