@@ -37,6 +37,8 @@ type machine struct {
 	use     func(name, mountpoint string) (release func()) // opens a file of it
 	write   func(name, mountpoint string, bytes int)
 	copied  func(snapshot, name string) error // sends it, with its properties
+	// transfer joins both ends; after so many bytes the stream breaks, 0: it does not.
+	transfer func(send, receive host.Command, after int64) error
 }
 
 const vdevSize = 256 << 20
@@ -52,7 +54,14 @@ func fakeMachine(t *testing.T) *machine {
 		return "/pool/" + name
 	}
 	write := func(name, _ string, bytes int) { f.Write(name, uint64(bytes)) }
-	return &machine{Runner: f, t: t, dir: "/pool", key: key, pool: "tank", receive: f.Receive, copied: f.Copy, write: write, use: func(name, _ string) func() {
+	transfer := func(send, receive host.Command, after int64) error {
+		f.Model.Cuts = []uint64{uint64(after)}
+		receive.Stdin = &send
+		_, err := f.Run(context.Background(), receive)
+		f.Model.Cuts = nil
+		return err
+	}
+	return &machine{Runner: f, t: t, dir: "/pool", transfer: transfer, key: key, pool: "tank", receive: f.Receive, copied: f.Copy, write: write, use: func(name, _ string) func() {
 		f.SetBusy(name, true)
 		return func() { f.SetBusy(name, false) }
 	}}
@@ -89,7 +98,7 @@ func realMachine(t *testing.T) *machine {
 	}
 	m := &machine{Runner: process.New(), t: t, real: true, dir: dir, pool: fmt.Sprintf("dplane%08x", rand.Uint32())}
 	m.receive, m.use, m.key = m.sendReceive, m.openFile, m.writeKey
-	m.write, m.copied = m.writeFile, m.sendOne
+	m.write, m.copied, m.transfer = m.writeFile, m.sendOne, m.shellPipe
 	z, err := zfs.ParseVersion([]byte(m.do(zfs.Version())))
 	if err != nil {
 		t.Fatal(err)
@@ -117,6 +126,23 @@ func (m *machine) writeFile(_, mountpoint string, bytes int) {
 		m.t.Fatal(err)
 	}
 	m.do(host.Write("zpool", "sync", m.pool))
+}
+
+// shellPipe is transfer by way of a shell, with the status of the end that fails.
+func (m *machine) shellPipe(send, receive host.Command, after int64) error {
+	words := func(c host.Command) string {
+		var line strings.Builder
+		for _, w := range c.Argv {
+			line.WriteString("'" + strings.ReplaceAll(w, "'", `'\''`) + "' ")
+		}
+		return line.String()
+	}
+	line := words(send)
+	if after > 0 {
+		line += fmt.Sprintf("| head -c %d ", after)
+	}
+	_, err := m.Run(context.Background(), host.Write("bash", "-c", "set -o pipefail; "+line+"| "+words(receive)))
+	return err
 }
 
 func (m *machine) sendOne(snapshot, name string) error {
@@ -281,6 +307,14 @@ var cases = []struct {
 	{"takes nothing", takesNothing},
 	{"marks", marks},
 	{"written", written},
+	{"send", send},
+	{"receive refusals", receiveRefusals},
+	{"resume", resume},
+	{"bad streams", badStreams},
+	{"raw", raw},
+	{"large blocks", largeBlocks},
+	{"holds", holds},
+	{"bookmarks", bookmarks},
 	{"scrub and trim", scrubAndTrim},
 	{"features", enableFeatures},
 	{"a device that grew", growDevice},

@@ -265,6 +265,9 @@ func (k *call) zfsRename(args []string) int {
 		return k.usage()
 	}
 	from, to := operands[0], operands[1]
+	if strings.Contains(from, "@") {
+		return k.renameSnapshot(from, to)
+	}
 	p, d, code := k.open(from)
 	if d == nil {
 		return code

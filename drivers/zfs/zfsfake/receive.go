@@ -194,13 +194,12 @@ func (k *call) refusesProperties(rc *receiving, g *segment) *refusal {
 		return known && n.on&kind == 0 && n.on&other != 0
 	}
 	for i, a := range rc.set {
-		if unfit(a.name) {
-			return rc.refuse("property '%s' does not apply to datasets of this type", a.name)
-		}
 		value, r := k.check(a, kind, true)
 		switch {
 		case slices.Contains([]string{"volsize", "version", "normalization", "casesensitivity", "utf8only"}, a.name), r != nil && strings.HasPrefix(r.text, "invalid property"):
 			return refuse(1, "cannot receive: cannot receive: invalid property '%s'", a.name)
+		case unfit(a.name):
+			return rc.refuse("property '%s' does not apply to datasets of this type", a.name)
 		case r != nil:
 			return rc.refuse("%s\ncannot receive %s: invalid property value", r.text, rc.kind)
 		case g.Raw && strings.Contains("encryption keyformat keylocation pbkdf2iters", a.name):

@@ -389,3 +389,23 @@ func (p *Pool) cryptRoom(n, to, from string) *refusal {
 	}
 	return refuse(1, "cannot move encrypted child outside of its encryption root")
 }
+
+// renameSnapshot is `zfs rename DATASET@SNAP DATASET@SNAP`.
+func (k *call) renameSnapshot(from, to string) int {
+	p, _, s := k.snapshot(from)
+	of, _, _ := strings.Cut(from, "@")
+	name, same := strings.CutPrefix(to, of+"@")
+	_, _, other := k.snapshot(to)
+	switch {
+	case s == nil:
+		return k.fail(1, "cannot open '%s': dataset does not exist", from)
+	case !same || checkName(of+"/"+name) != nil:
+		return k.fail(1, "cannot rename to '%s': snapshots must be part of same dataset", to)
+	case other != nil:
+		return k.fail(1, "cannot rename '%s': dataset already exists", from)
+	}
+	if k.write(p) {
+		s.Name = name
+	}
+	return 0
+}
