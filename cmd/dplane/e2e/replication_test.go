@@ -384,7 +384,9 @@ func (p *pairOf) killWithin(victim string) {
 			p.t.Error(err)
 		}
 	default:
-		must(p.t, "pkill", "-9", "-f", "^([^ ]*/)?"+victim+" ")
+		for i := 0; run(p.t, "pkill", "-9", "-f", "^([^ ]*/)?"+victim+" ").Code != 0 && i < 300; i++ { // it may be between two streams
+			time.Sleep(100 * time.Millisecond)
+		}
 	}
 	select {
 	case err := <-ended:
