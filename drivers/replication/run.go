@@ -255,7 +255,8 @@ func (t *transfer) stream(ctx context.Context, plan drivers.SendingPair, p state
 	return err
 }
 
-// counter reads what a sender says of its progress, and notes the size that it expects.
+// counter reads what a sender says of its progress, and notes the size that it expects. What it says of a token, in lines
+// that begin with a tab, is no error either.
 func counter(size *int64) func(string) (int64, bool) {
 	last := int64(0)
 	return func(line string) (int64, bool) {
@@ -267,7 +268,7 @@ func counter(size *int64) func(string) (int64, bool) {
 		if n, ok := zfs.ParseEstimate([]byte(line)); ok {
 			*size = n
 		}
-		return last, slices.Contains([]string{"full", "incremental", "size"}, kind)
+		return last, slices.Contains([]string{"full", "incremental", "size", "resume token contents:", "nvlist version: 0", ""}, kind)
 	}
 }
 

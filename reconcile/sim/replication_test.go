@@ -1,0 +1,239 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+)
+
+const replicated = `
+datasets:
+  tank: {}
+  usb: {}
+pools:
+  tank: {}
+  usb: {}
+replications:
+  off: {source: tank/a, target: usb/a, recursive: true, exclude: [tank/a/cache]}
+`
+
+// sending is a machine with a pool that is sent to another one.
+func newSending(t *testing.T) *ticking {
+	t.Helper()
+	dir := t.TempDir()
+	m, err := New(dir, "/pool/a", "/pool/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Store.Close() })
+	x := &ticking{t: t, Machine: m, want: policyOf(t, replicated), dir: dir}
+	x.do("zpool create tank /pool/a")
+	x.do("zpool create usb /pool/b")
+	for _, n := range []string{"a", "a/b", "a/cache"} {
+		x.do("zfs create tank/" + n)
+	}
+	x.at("2026-11-24T07:00:00Z")
+	return x
+}
+
+// snap writes and takes a snapshot of all.
+func (x *ticking) snap(name string) {
+	x.t.Helper()
+	for _, d := range []string{"tank/a", "tank/a/b"} {
+		x.ZFS.Write(d, 1<<20)
+		x.do("zfs snapshot " + d + "@" + name)
+	}
+}
+
+// guidsOf are those of the snapshots of a dataset, oldest first.
+func (x *ticking) guidsOf(name string) []string {
+	x.t.Helper()
+	return strings.Fields(x.do("zfs list -Hp -d 1 -t snapshot -o guid -s createtxg " + name))
+}
+
+// arrived fails unless both ends are equal, and nothing is left of the way.
+func (x *ticking) arrived() {
+	x.t.Helper()
+	for _, d := range []string{"a", "a/b"} {
+		source, target := x.guidsOf("tank/"+d), x.guidsOf("usb/"+d)
+		if len(target) < len(source) || !slices.Equal(source, target[len(target)-len(source):]) {
+			x.t.Errorf("%s has %v, the target %v", d, source, target)
+		}
+		for _, line := range strings.Split(strings.TrimSpace(x.do("zfs list -Hp -d 1 -t snapshot -o name,userrefs -s createtxg tank/"+d)), "\n") {
+			if !strings.HasSuffix(line, "\t0") {
+				x.t.Errorf("held at the source: %s", line)
+			}
+		}
+		held := strings.Fields(x.do("zfs list -Hp -d 1 -t snapshot -o userrefs -s createtxg usb/" + d))
+		if n := len(held); slices.Index(held, "1") != n-1 || held[n-1] != "1" {
+			x.t.Errorf("held at the target %s: %v", d, held)
+		}
+		if n := len(strings.Fields(x.do("zfs list -Hp -d 1 -t bookmark -o name tank/" + d))); n != 1 {
+			x.t.Errorf("%s has %d bookmarks", d, n)
+		}
+	}
+	if out := x.do("zfs list -H -r -o name usb/a"); strings.Contains(out, "cache") {
+		x.t.Errorf("the target has what is excluded: %s", out)
+	}
+}
+
+// However a run dies, and at whatever write, the next leaves what an undisturbed one leaves, and sends nothing whole again.
+func TestReplicationKilled(t *testing.T) {
+	for _, fault := range []host.Fault{host.DieBefore, host.DieAfter, host.FailBefore} {
+		for n := 1; ; n++ {
+			x := newSending(t)
+			x.snap("one")
+			x.tick()
+			x.arrived()
+			was := x.do("zfs get -Hp -r -t filesystem -o name,value guid usb/a")
+			x.snap("two")
+			x.do("zfs destroy tank/a@one")
+			x.snap("three")
+			x.at("2026-11-24T08:00:00Z")
+			f := &host.Faulty{N: n, Fault: fault}
+			_, died, err := x.with(reconcile.ByHand(&x.want.Daemon.Limits, nil), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if fault != host.FailBefore && !died || fault == host.FailBefore && f.Writes < n {
+				if n < 8 {
+					t.Fatalf("fault %d: only %d writes", fault, n-1)
+				}
+				break
+			}
+			x.do("zfs destroy tank/a/b@one") // the source prunes meanwhile
+			x.at("2026-11-24T08:01:00Z")
+			x.tick()
+			x.at("2026-11-24T08:02:00Z")
+			if step := x.tick(); len(step.Plan.Actions) > 0 {
+				t.Errorf("fault %d at write %d: it is not at rest: %s %v", fault, n, step.Plan.Actions[0].Object, step.Plan.Actions[0].Fields)
+			}
+			if x.arrived(); x.do("zfs get -Hp -r -t filesystem -o name,value guid usb/a") != was {
+				t.Error("a target was made anew")
+			}
+			if t.Failed() {
+				t.Fatalf("fault %d at write %d", fault, n)
+			}
+		}
+	}
+}
+
+// A stream that breaks off goes on from where it was, however often.
+func TestReplicationBreaksOff(t *testing.T) {
+	x := newSending(t)
+	x.snap("one")
+	x.snap("two")
+	x.ZFS.Model.Cuts = []uint64{1 << 18, 1 << 18, 0, 1 << 19}
+	for i := range 8 {
+		x.at(fmt.Sprintf("2026-11-24T08:%02d:00Z", i))
+		x.tick()
+	}
+	x.arrived()
+	known, err := x.Store.Replicated(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resumed := 0
+	for _, r := range known["off"].Runs {
+		resumed += r.Resumed
+	}
+	if resumed != 2 { // the first was cut twice
+		t.Errorf("%d streams went on where they were cut, of 2: %+v", resumed, known["off"].Runs)
+	}
+}
+
+// The token of a broken stream is of a snapshot that is gone: what came is thrown away, and it begins anew.
+func TestReplicationTokenGone(t *testing.T) {
+	x := newSending(t)
+	x.snap("one")
+	x.tick()
+	x.snap("two")
+	x.ZFS.Model.Cuts = []uint64{1 << 18}
+	x.at("2026-11-24T08:00:00Z")
+	x.tick()
+	x.do("zfs release dplane:off tank/a@two") // a person who knows better
+	x.do("zfs destroy tank/a@two")
+	x.snap("three")
+	for _, at := range []string{"2026-11-24T08:01:00Z", "2026-11-24T08:02:00Z"} {
+		x.at(at)
+		x.tick()
+	}
+	if got := x.there("usb/a"); !slices.Equal(got, []string{"one", "three"}) {
+		t.Errorf("the target has %v", got)
+	}
+	x.arrived()
+}
+
+// What the target has of its own is told, not overwritten; the other datasets are sent.
+func TestReplicationDiverged(t *testing.T) {
+	x := newSending(t)
+	x.snap("one")
+	x.tick()
+	x.ZFS.Write("usb/a", 1<<20)
+	x.do("zfs snapshot usb/a@own")
+	x.snap("two")
+	x.at("2026-11-24T08:00:00Z")
+	step := x.tick()
+	if got := x.there("usb/a"); !slices.Equal(got, []string{"one", "own"}) {
+		t.Errorf("the target has %v", got)
+	}
+	if got := x.there("usb/a/b"); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("the other one has %v", got)
+	}
+	ids := map[string]string{}
+	for _, a := range step.Remaining.Actions {
+		if a.Verb == "update" {
+			ids[a.Risk.String()] = a.ID
+		}
+	}
+	if len(ids) != 2 {
+		t.Fatalf("the ways out: %v", ids)
+	}
+	x.at("2026-11-24T08:01:00Z")
+	if _, _, err := x.with(reconcile.ByHand(&x.want.Daemon.Limits, map[string]bool{ids["destructive"]: true}), nil); err != nil {
+		t.Fatal(err)
+	}
+	x.at("2026-11-24T08:02:00Z")
+	x.tick()
+	x.arrived()
+}
+
+// A target that had it once is not sent whole unasked, whether the memory tells or only the bookmark.
+func TestReplicationLost(t *testing.T) {
+	for _, forget := range []bool{false, true} {
+		x := newSending(t)
+		x.snap("one")
+		x.tick()
+		for _, d := range []string{"usb/a/b", "usb/a"} {
+			x.do("zfs release dplane:off " + d + "@one")
+			x.do("zfs destroy " + d + "@one")
+			x.do("zfs destroy " + d)
+		}
+		if forget {
+			if err := x.Store.SaveReplicated(t.Context(), "off", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.at("2026-11-24T08:00:00Z")
+		step := x.tick()
+		if out := x.do("zfs list -H -r -o name usb"); strings.Contains(out, "usb/a") {
+			t.Errorf("forgotten %t: it was sent whole: %s", forget, out)
+		}
+		allow := map[string]bool{}
+		for _, a := range step.Remaining.Actions {
+			if a.Object.Kind == spec.KindReplication && a.Held != "" {
+				allow[a.ID] = true
+			}
+		}
+		x.at("2026-11-24T08:01:00Z")
+		if _, _, err := x.with(reconcile.ByHand(&x.want.Daemon.Limits, allow), nil); err != nil {
+			t.Fatal(err)
+		}
+		x.arrived()
+	}
+}
