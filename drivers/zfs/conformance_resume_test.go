@@ -81,7 +81,7 @@ func resume(m *machine, at string) {
 	}
 	m.refused(1, zfs.ErrNotPartial, zfs.DiscardPartial(to))
 	m.refused(2, zfs.ErrNotExist, zfs.DiscardPartial(to+"-gone"))
-	if err := m.resumed(full, token, to); !errors.Is(zfs.Classify(err), zfs.ErrBadStream) {
+	if err := m.resumed(full, token, to); !errors.Is(zfs.Classify(err), zfs.ErrTargetExists) {
 		m.t.Errorf("resumed what is whole: %v", err)
 	}
 
@@ -121,7 +121,7 @@ func tokensGone(m *machine, from, to string, src state.End) {
 		}
 	}
 	m.do(zfs.DestroySnapshots(from, []string{"two"})[0])
-	gone("incremental source")
+	gone("cross-device link") // the target, in the same pool, has it
 	m.do(zfs.DestroySnapshots(from, []string{"3"})[0])
 	gone("no longer exists")
 	m.do(host.Write("zfs", "snapshot", from+"@3"))

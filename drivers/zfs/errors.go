@@ -81,6 +81,7 @@ var refusals = []refusal{
 	{"does not have any resumable receive state", ErrNotPartial, "2.3.9/zfs_receive_-A_nothing"},
 	{"resume token is corrupt", ErrToken, "2.3.9/zfs_send_token_corrupt"},
 	{"cannot resume send: incremental source ", ErrTokenGone, "2.3.9/zfs_send_token_from_gone"},
+	{"cannot resume send: Invalid cross-device link", ErrTokenGone, "2.3.9/zfs_send_token_from_elsewhere"}, // another dataset of the pool has it
 	{"used in the initial send no longer exists", ErrTokenGone, "2.3.9/zfs_send_token_to_gone"},
 	{"no longer the same snapshot used in the initial send", ErrTokenGone, "2.3.9/zfs_send_token_other"},
 	{"inherited key must be loaded", ErrLocked, "2.3.9/zfs_receive_locked"},

@@ -173,6 +173,8 @@ func (k *call) refusesResume(rc *receiving, d *Dataset, g *segment) *refusal {
 	switch {
 	case d == nil:
 		return rc.refuse("destination '%s' does not exist", rc.target)
+	case d.Partial == nil && g.FromGUID == "":
+		return rc.refuse("Resuming recv on existing destination '%s'\nmust specify -F to overwrite it", rc.target)
 	case d.Partial == nil || d.Partial.ToGUID != g.ToGUID || d.Partial.FromGUID != g.FromGUID || d.Partial.Bytes != g.Done:
 		return rc.refuse(upgraded)
 	case g.Raw && !d.Partial.Raw:

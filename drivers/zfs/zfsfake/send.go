@@ -236,6 +236,9 @@ func (k *call) resumeSend(opts options, token string) int {
 		return k.fail(255, "cannot resume send: '%s' used in the initial send no longer exists", t.To)
 	}
 	from := k.baseOf(of, d, t.FromGUID)
+	if from == nil && t.FromGUID != "" && p.anywhere(t.FromGUID) { // it is taken for the base
+		return k.fail(255, "cannot resume send: Invalid cross-device link")
+	}
 	if from == nil && t.FromGUID != "" {
 		return k.fail(255, "cannot resume send: incremental source %s no longer exists", hexadecimal(t.FromGUID))
 	}
@@ -262,4 +265,14 @@ func (k *call) baseOf(of string, d *Dataset, guid string) *base {
 		}
 	}
 	return nil
+}
+
+// anywhere tells whether a dataset of the pool has a snapshot of this guid.
+func (p *Pool) anywhere(guid string) bool {
+	for _, d := range p.Datasets {
+		if slices.ContainsFunc(d.Snapshots, func(s Snapshot) bool { return s.GUID == guid }) {
+			return true
+		}
+	}
+	return false
 }
