@@ -142,7 +142,7 @@ func explained(p *schedule.Policy, own []state.Snapshot, now time.Time) render.E
 	}
 	var all []schedule.Verdict
 	for _, set := range sets {
-		all = append(all, p.Retain(set, now)...)
+		all = append(all, p.Foresee(set, now)...)
 		if due := p.Due(set, now); out.Next.IsZero() || due.Before(out.Next) {
 			out.Next = due
 		}

@@ -83,7 +83,7 @@ func (v *view) explain(c *covered) Explanation {
 			own = append(own, s)
 		}
 	}
-	e := Explanation{Next: c.due(v.now), Zone: c.policy.Zone(), Verdicts: c.policy.Retain(own, v.now)}
+	e := Explanation{Next: c.due(v.now), Zone: c.policy.Zone(), Verdicts: c.policy.Foresee(own, v.now)}
 	for i := range e.Verdicts {
 		x := &e.Verdicts[i]
 		if why := cmp.Or(protects(x.Snapshot, newest), need[x.GUID]); why != "" && !x.Keep {

@@ -61,8 +61,23 @@ type bucket struct {
 // Retain decides about the snapshots of one dataset that dplane took. Of each period the newest buckets that have
 // any snapshot are kept, as many as are counted, each by its first snapshot: what was decided when a snapshot was
 // taken stays so, and how often it is decided changes nothing. A snapshot dated after now is kept and fills no
-// bucket. The verdicts are in the order of creation, then name.
+// bucket. The verdicts are in the order of creation, then name; when something goes they leave open.
 func (p *Policy) Retain(own []state.Snapshot, now time.Time) []Verdict {
+	return p.verdicts(own, now, false)
+}
+
+// Foresee is Retain, and tells of what is kept when it goes, if a snapshot is taken whenever one is due from now on.
+func (p *Policy) Foresee(own []state.Snapshot, now time.Time) []Verdict {
+	all := p.verdicts(own, now, true)
+	for i := range all {
+		if all[i].Goes.Equal(forever) {
+			all[i].Goes = time.Time{}
+		}
+	}
+	return all
+}
+
+func (p *Policy) verdicts(own []state.Snapshot, now time.Time, ahead bool) []Verdict {
 	list, past := ordered(own, now)
 	out := make([]Verdict, len(list))
 	for i, s := range list {
@@ -72,12 +87,14 @@ func (p *Policy) Retain(own []state.Snapshot, now time.Time) []Verdict {
 		}
 	}
 	for _, per := range p.periods {
-		per.retain(out[:past], now, p.zone)
+		per.retain(out[:past], now, p.zone, ahead)
 	}
 	if past > 0 {
 		if last := &out[past-1]; !last.Keep {
 			last.Keep, last.Reasons = true, []string{"the newest snapshot is never pruned"}
-			last.Goes = p.Due(own, now)
+			if ahead {
+				last.Goes = p.Due(own, now)
+			}
 		}
 	}
 	return out
@@ -96,9 +113,12 @@ func ordered(own []state.Snapshot, now time.Time) ([]state.Snapshot, int) {
 }
 
 // retain adds what this period says of the snapshots, none of which is dated in the future.
-func (p period) retain(list []Verdict, now time.Time, zone *time.Location) {
+func (p period) retain(list []Verdict, now time.Time, zone *time.Location, ahead bool) {
 	buckets := p.buckets(list)
-	goes := p.following(buckets, now)
+	goes := make([]time.Time, min(p.count, len(buckets)))
+	if ahead {
+		goes = p.following(buckets, now)
+	}
 	gone := max(0, len(buckets)-p.count)
 	for n, b := range buckets {
 		end := len(list)
@@ -150,6 +170,12 @@ func (p period) buckets(list []Verdict) (all []bucket) {
 	return all
 }
 
+// forever is later than any time that is told: so far ahead nobody looks, and no document can say it.
+var forever = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// farthest is how many periods are looked ahead.
+const farthest = 100_000
+
 // following tells for each of the buckets that are kept when it will be one too old, if a snapshot is taken
 // whenever one is due from now on.
 func (p period) following(buckets []bucket, now time.Time) []time.Time {
@@ -157,13 +183,15 @@ func (p period) following(buckets []bucket, now time.Time) []time.Time {
 	if kept == 0 {
 		return nil
 	}
-	out := make([]time.Time, kept)
+	out := slices.Repeat([]time.Time{forever}, kept)
 	at := p.due(buckets[len(buckets)-1].start, now)
-	for range p.count - kept {
-		at = p.next(at)
-	}
-	for i := range out {
-		out[i] = at
+	for n := range p.count {
+		if n == farthest || !at.Before(forever) {
+			break
+		}
+		if i := n - (p.count - kept); i >= 0 {
+			out[i] = at
+		}
 		at = p.next(at)
 	}
 	return out

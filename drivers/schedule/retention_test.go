@@ -92,7 +92,7 @@ func TestRetain(t *testing.T) {
 
 func TestGoes(t *testing.T) {
 	p := policy(t, "UTC", map[string]int{"hourly": 3, "daily": 1})
-	got := p.Retain(snaps(t, "2026-11-24 00:00 +0000", "2026-11-24 11:00 +0000", "2026-11-24 12:00 +0000"), at(t, "2026-11-24 12:30 +0000"))
+	got := p.Foresee(snaps(t, "2026-11-24 00:00 +0000", "2026-11-24 11:00 +0000", "2026-11-24 12:00 +0000"), at(t, "2026-11-24 12:30 +0000"))
 	for i, want := range []string{"2026-11-25 00:00 +0000", "2026-11-24 14:00 +0000", "2026-11-24 15:00 +0000"} {
 		if !got[i].Goes.Equal(at(t, want)) {
 			t.Errorf("%s goes at %s, want %s", got[i].Name, got[i].Goes, want)
@@ -147,5 +147,19 @@ func TestSimulatedYear(t *testing.T) {
 				t.Errorf("%s: %d %s kept, want %d", c.zone, got.Periods[name].Kept, name, every[name])
 			}
 		}
+	}
+}
+
+// What a decision costs does not follow the count, and what goes in thousands of years has no time.
+func TestGoesNever(t *testing.T) {
+	one := snaps(t, "2026-11-24 11:00 +0000")
+	for keep, never := range map[string]map[string]int{"hourly": {"hourly": 2_000_000_000}, "yearly": {"yearly": 10_000}} {
+		got := policy(t, "UTC", never).Foresee(one, at(t, "2026-11-24 12:30 +0000"))
+		if !got[0].Keep || !got[0].Goes.IsZero() {
+			t.Errorf("%s: %+v", keep, got[0])
+		}
+	}
+	if got := policy(t, "UTC", map[string]int{"yearly": 3}).Foresee(one, at(t, "2026-11-24 12:30 +0000")); got[0].Goes.Year() != 2029 {
+		t.Errorf("three years: %s", got[0].Goes)
 	}
 }
