@@ -100,14 +100,24 @@ func (a *app) explainPolicy(x explaining) error {
 	return render.ExplainText(a.stdout, e, render.TextOptions{Color: a.colorOn(a.stdout)})
 }
 
+// at is the time that is asked about; now, where none is.
+func (x explaining) at() (time.Time, error) {
+	if x.now == "" {
+		return (reconcile.Wall{}).Now(), nil
+	}
+	at, err := time.Parse(time.RFC3339, x.now)
+	if err != nil {
+		return at, usagef("--now %q is no time such as 2026-11-24T07:00:00Z", x.now)
+	}
+	return at, nil
+}
+
 func (x explaining) parse() (now time.Time, length time.Duration, err error) {
 	if x.policy == "" {
 		return now, 0, usagef("give a DATASET, or --policy FILE: the body of one schedule, such as `keep: {hourly: 24, daily: 30}`")
 	}
-	if now = (reconcile.Wall{}).Now(); x.now != "" {
-		if now, err = time.Parse(time.RFC3339, x.now); err != nil {
-			return now, 0, usagef("--now %q is no time such as 2026-11-24T07:00:00Z", x.now)
-		}
+	if now, err = x.at(); err != nil {
+		return now, 0, err
 	}
 	if x.simulate != "" {
 		d, err := spec.ParseDuration(x.simulate)
@@ -159,8 +169,9 @@ func explained(p *schedule.Policy, own []state.Snapshot, now time.Time) render.E
 // readSnapshots reads lines of name, creation and guid. What stands before an @ is the dataset; the whole stays the
 // name, as the operator gave it.
 func readSnapshots(r io.Reader) (list []state.Snapshot, err error) {
-	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
+	lines, n := bufio.NewScanner(r), 1
+	at := map[string]int{} // the lines of names
+	for ; lines.Scan(); n++ {
 		if lines.Text() == "" {
 			continue
 		}
@@ -172,13 +183,20 @@ func readSnapshots(r io.Reader) (list []state.Snapshot, err error) {
 		if err != nil || seconds < 0 || seconds > latest {
 			return nil, fmt.Errorf("line %d: %q is no number of seconds since 1970", n, f[1])
 		}
+		if first := at[f[0]]; first > 0 {
+			return nil, fmt.Errorf("lines %d and %d: %s twice", first, n, f[0])
+		}
+		at[f[0]] = n
 		dataset, _, _ := strings.Cut(f[0], "@")
 		if dataset == f[0] {
 			dataset = ""
 		}
 		list = append(list, state.Snapshot{Dataset: dataset, Name: f[0], GUID: f[2], Creation: time.Unix(seconds, 0).UTC()})
 	}
-	return list, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("line %d: %w", n, err)
+	}
+	return list, nil
 }
 
 // latest is the end of the year 9999, the last that RFC 3339 can say.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,16 +60,17 @@ func hinted(err error) error {
 }
 
 func (a *app) explainDataset(ctx context.Context, name string, x explaining) error {
+	now, err := x.at()
+	if err != nil {
+		return err
+	}
 	want, obs, d, done, err := a.looking(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	now := obs.At
-	if x.now != "" {
-		if now, err = time.Parse(time.RFC3339, x.now); err != nil {
-			return usagef("--now %q is no time such as 2026-11-24T07:00:00Z", x.now)
-		}
+	if x.now == "" {
+		now = obs.At
 	}
 	e, err := d.Explain(ctx, want, obs, name, now)
 	if err != nil {
@@ -127,7 +129,26 @@ func shown(s schedule.Shown) render.SnapshotsOf {
 }
 
 // takeFlags are those of `snapshots take`.
-type takeFlags struct{ name, label, keep string }
+type takeFlags struct {
+	name, label, keep string
+	kept              time.Duration // what keep says
+}
+
+// check reads the flags, before anything else is.
+func (f *takeFlags) check() error {
+	if f.name != "" && f.label != "" {
+		return usagef("--name and --label can't both be given")
+	}
+	if f.keep == "" {
+		return nil
+	}
+	d, err := spec.ParseDuration(f.keep)
+	if err != nil || d <= 0 {
+		return usagef("--keep %q is no time such as 14d", f.keep)
+	}
+	f.kept = d.Std()
+	return nil
+}
 
 func (a *app) takeSnapshot() *cobra.Command {
 	var f takeFlags
@@ -139,6 +160,9 @@ a schedule covers the dataset; without, it stays until somebody destroys it. It 
 		Example: "  dplane snapshots take tank/home --label before-upgrade --keep 14d",
 		Args:    args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
 			return a.named(c.Context(), args[0], "dplane snapshots take", func(want *spec.Spec, db *sqlite.Store) error {
 				return a.takeNow(c.Context(), want, db, args[0], f)
 			})
@@ -161,7 +185,7 @@ func (a *app) takeNow(ctx context.Context, want *spec.Spec, db *sqlite.Store, da
 	if err != nil {
 		return err
 	}
-	act, err := f.action(want, obs, dataset, l.Clock.Now())
+	act, err := f.action(want, obs, dataset, l.Clock.Now(), scheduleDriver(l).Names(ctx, dataset))
 	if err != nil {
 		return err
 	}
@@ -200,8 +224,8 @@ func foreign(obs *state.Observed, want *spec.Spec, name spec.DatasetName) string
 	return ""
 }
 
-// action is the snapshot that is asked for.
-func (f takeFlags) action(want *spec.Spec, obs *state.Observed, dataset string, now time.Time) (drivers.Action, error) {
+// action is the snapshot that is asked for; there are the names of those that the dataset has.
+func (f takeFlags) action(want *spec.Spec, obs *state.Observed, dataset string, now time.Time, there []string) (drivers.Action, error) {
 	var none drivers.Action
 	name := spec.DatasetName(dataset)
 	have, cover := obs.Datasets[dataset], want.Covering(name)
@@ -219,8 +243,6 @@ func (f takeFlags) action(want *spec.Spec, obs *state.Observed, dataset string, 
 		return none, failf("declare it, or cover it by a schedule", "%s is neither declared nor covered: dplane does not touch it", dataset)
 	case want.ReceivedOnly(name, obs.Role) != "" || name.InTrash():
 		return none, failf("take it where the dataset is written", "%s is received only or in the trash", dataset)
-	case f.name != "" && f.label != "":
-		return none, usagef("--name and --label can't both be given")
 	}
 	snap := f.name
 	if snap == "" {
@@ -229,6 +251,9 @@ func (f takeFlags) action(want *spec.Spec, obs *state.Observed, dataset string, 
 			s = &spec.Schedule{}
 		}
 		snap = s.SnapshotName(now) + "-" + cmp.Or(f.label, "hand") // the schedule may take one in this very second
+		for base, n := snap, 2; slices.Contains(there, snap); n++ {
+			snap = fmt.Sprintf("%s-%d", base, n)
+		}
 	}
 	whole := dataset + "@" + snap
 	if _, err := spec.ParseSnapshotName(whole); err != nil {
@@ -243,14 +268,10 @@ func (f takeFlags) action(want *spec.Spec, obs *state.Observed, dataset string, 
 	if f.keep == "" {
 		return act, nil
 	}
-	d, err := spec.ParseDuration(f.keep)
-	if err != nil || d <= 0 {
-		return none, usagef("--keep %q is no time such as 14d", f.keep)
-	}
 	if cover.Schedule == nil {
 		return none, failf("take it without --keep, or cover the dataset by a schedule", "%s is in no schedule, so that nothing would end the snapshot", dataset)
 	}
-	until := now.Add(d.Std()).Truncate(time.Second)
+	until := now.Add(f.kept).Truncate(time.Second)
 	act.Object.Kind, act.Taking = spec.KindSchedule, &drivers.Taking{Mark: schedule.Mark(until)}
 	act.Taking.Of = []drivers.Taken{{Dataset: dataset, GUID: have.GUID, Name: snap, Expires: until}}
 	act.Steps = zfs.TakeSnapshots(act.Taking.Mark, []string{whole})

@@ -152,6 +152,18 @@ func (d *Driver) snapshots(ctx context.Context, names []string) (list []state.Sn
 	return list, missing, err
 }
 
+// Names are those of the snapshots of a dataset, after the @; none where they can't be told.
+func (d *Driver) Names(ctx context.Context, dataset string) (names []string) {
+	list, _, err := d.snapshots(ctx, []string{dataset})
+	if err != nil {
+		return nil
+	}
+	for _, s := range list {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 // mark tells which snapshots carry the mark themselves, of those where that decides: what zfs shows may be inherited from
 // the dataset, or have come with a stream, so it is asked what is local. What is known to be dplane's needs no mark.
 func (d *Driver) mark(ctx context.Context, v *view, list []state.Snapshot) error {
