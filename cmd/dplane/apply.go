@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/user"
 	"strings"
@@ -190,7 +191,7 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if err != nil {
 		return err
 	}
-	if approved, err := a.ask(p, f.yes); !approved {
+	if approved, err := a.ask(ctx, p, f.yes); !approved {
 		return err
 	}
 	if err := f.useUp(ctx, db, saved, l.Clock); err != nil {
@@ -258,7 +259,7 @@ func stale(path, why string) error {
 }
 
 // ask shows the plan and asks for leave. Where there is nothing to carry out it says so, and ends.
-func (a *app) ask(p *reconcile.Plan, yes bool) (bool, error) {
+func (a *app) ask(ctx context.Context, p *reconcile.Plan, yes bool) (bool, error) {
 	if !a.json {
 		if err := render.PlanText(a.stdout, p, render.TextOptions{Color: a.colorOn(a.stdout)}); err != nil {
 			return false, err
@@ -277,11 +278,35 @@ func (a *app) ask(p *reconcile.Plan, yes bool) (bool, error) {
 		return false, &exitError{code: exitHeld, err: errors.New("standard input is no terminal, so nobody can be asked; nothing was done"), hint: "dplane apply --yes carries it out"}
 	}
 	fmt.Fprintf(a.stderr, "Carry out %d action(s)? Only \"yes\" is taken for a yes: ", runnable)
-	line, _ := bufio.NewReader(a.stdin).ReadString('\n')
-	if strings.TrimSpace(line) != "yes" {
-		return false, &exitError{code: exitHeld, err: errors.New("not approved; nothing was done")}
+	line, err := answer(ctx, a.stdin, reconcile.Wall{}.After(answerTime))
+	if err == nil && line != "yes" {
+		err = errors.New("not approved")
+	}
+	if err != nil {
+		return false, &exitError{code: exitHeld, err: fmt.Errorf("%w; nothing was done", err)}
 	}
 	return true, nil
+}
+
+// answerTime is how long an answer is waited for: the lock is held meanwhile, so that the loop takes no snapshot, and what
+// was seen grows old.
+const answerTime = 10 * time.Minute
+
+// answer reads one line, unless its time is over before. Whoever waits for more of r then, waits to the end of the process.
+func answer(ctx context.Context, r io.Reader, over <-chan time.Time) (string, error) {
+	lines := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(r).ReadString('\n')
+		lines <- strings.TrimSpace(line)
+	}()
+	select {
+	case line := <-lines:
+		return line, nil
+	case <-over:
+		return "", fmt.Errorf("nobody answered within %s", answerTime)
+	case <-ctx.Done():
+		return "", errors.New("interrupted")
+	}
 }
 
 func (a *app) progress(o reconcile.Outcome) {

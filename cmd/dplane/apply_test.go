@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -67,5 +69,28 @@ func TestApplyCodeOfScheduledWork(t *testing.T) {
 	var out strings.Builder
 	if err := render.OutcomesText(&out, s); err != nil || out.String() != "Applied: 1 action done.\n" {
 		t.Errorf("%v, said %q", err, &out)
+	}
+}
+
+// Nobody is waited for for ever, for the lock is held meanwhile.
+func TestAnswer(t *testing.T) {
+	never := make(chan time.Time)
+	if line, err := answer(t.Context(), strings.NewReader(" yes \nmore"), never); line != "yes" || err != nil {
+		t.Errorf("%q, %v", line, err)
+	}
+	if line, err := answer(t.Context(), strings.NewReader(""), never); line != "" || err != nil {
+		t.Errorf("at the end: %q, %v", line, err)
+	}
+	silent, w := io.Pipe()
+	defer w.Close()
+	over := make(chan time.Time, 1)
+	over <- time.Time{}
+	if _, err := answer(t.Context(), silent, over); err == nil || !strings.Contains(err.Error(), "nobody answered within 10m") {
+		t.Errorf("too late: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := answer(ctx, silent, never); err == nil {
+		t.Error("interrupted, and an answer")
 	}
 }

@@ -61,7 +61,7 @@ func (a *app) runRestore(ctx context.Context, want *spec.Spec, db *sqlite.Store,
 		return failf("dplane plan lists what is in the trash of the declared pools", "%s is not in the trash", name)
 	}
 	// Who types the name of one dataset in a script has said what he wants; at a terminal he sees the plan first.
-	if approved, err := a.ask(p, yes || !isTerminal(a.stdin)); !approved {
+	if approved, err := a.ask(ctx, p, yes || !isTerminal(a.stdin)); !approved {
 		return err
 	}
 	s, err := l.Carry(ctx, want, p, obs, consent, who())
