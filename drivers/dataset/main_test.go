@@ -11,7 +11,9 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	told := false
-	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "rapid.seed" || f.Name == "rapid.checks" || f.Name == "rapid.failfile" })
+	flag.Visit(func(f *flag.Flag) {
+		told = told || f.Name == "rapid.seed" || f.Name == "rapid.checks" || f.Name == "rapid.failfile"
+	})
 	if !told {
 		if err := flag.Set("rapid.seed", "20261124"); err != nil {
 			panic(err)

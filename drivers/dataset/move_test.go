@@ -1,6 +1,9 @@
 package dataset
 
 import (
+	"errors"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"slices"
 	"strings"
 	"testing"
@@ -284,4 +287,30 @@ func TestProject(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a dataset gets from the parent that is made first, in the same plan, is no change by somebody else; another value is.
+func TestRenameBelowWhatIsMade(t *testing.T) {
+	for _, theirs := range []bool{false, true} {
+		f := zfsfake.New()
+		f.AddFile("/pool/a", 1<<30)
+		do(t, f, "zpool", "create", "tank", "/pool/a")
+		do(t, f, "zfs", "create", "tank/old")
+		want := declare(t, "tank/p com.example:a=x", "tank/p/new renamed:tank/old com.example:a=x")
+		obs := look(t, f, want)
+		actions, text := plan(want, obs)
+		for i, a := range actions {
+			if theirs && i == len(actions)-1 {
+				do(t, f, "zfs", "set", "com.example:a=theirs", "tank/p/new")
+			}
+			err := drivers.Apply(t.Context(), f, a)
+			var changed *host.Unexpected
+			if refused := errors.As(err, &changed); err != nil && !refused || refused != (theirs && i == len(actions)-1) {
+				t.Errorf("somebody else sets it: %t: %s: %v", theirs, text[i], err)
+			}
+		}
+		if len(actions) < 3 {
+			t.Errorf("%v", text)
+		}
+	}
 }

@@ -153,7 +153,11 @@ func (b *builder) guard(cs []*change) host.Expect {
 	props := map[string]state.Property{"guid": {Value: b.have.GUID, Source: "-"}}
 	made := !b.want.Name.IsRoot() && b.view.have(b.want.Name.Parent()) == nil // renamed below what is yet to be created
 	for _, c := range cs {
-		if !c.moved && !(made && (c.from.Source == "default" || strings.HasPrefix(c.from.Source, "inherited from "))) {
+		switch {
+		case c.moved, made && (c.from.Source == "default" || strings.HasPrefix(c.from.Source, "inherited from ")):
+		case made && c.from == unset && spec.IsUserProperty(c.name):
+			props[c.name] = b.view.comes(b.want.Name, c.name)
+		default:
 			props[c.name] = c.from
 		}
 	}
@@ -161,6 +165,20 @@ func (b *builder) guard(cs []*change) host.Expect {
 		props[state.AppliedProperty] = state.Property{Value: b.mark.value(), Source: "local"}
 	}
 	return zfs.ExpectProps(b.have.Name, props)
+}
+
+// comes is what a dataset has of a user property that is not its own, below a parent that is yet to be created.
+func (v *view) comes(name spec.DatasetName, prop string) state.Property {
+	for a := name.Parent(); a != ""; a = a.Parent() {
+		if d, want := v.have(a), v.Want.Datasets[a]; d == nil && want != nil {
+			if p, declared := want.Properties[prop]; declared {
+				return state.Property{Value: p.Value, Source: "inherited from " + string(a)}
+			}
+		} else if d != nil && v.decides(a, prop) {
+			return state.Property{Value: d.Properties[prop].Value, Source: "inherited from " + string(a)}
+		}
+	}
+	return unset
 }
 
 // set is one command for all properties and the mark. zfs sets the mark also where it refuses a property beside
