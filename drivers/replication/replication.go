@@ -29,8 +29,31 @@ type Driver struct {
 	Memory Memory           // nil: a driver that only plans
 	Now    func() time.Time // nil with it
 
+	rests map[string]rest // replications of which an end can't be seen
 	mu    sync.Mutex
 	holds map[string]hold // whether a snapshot is held by the replication, by replication, host and guid
+}
+
+// rest is how long nobody looks again: a machine that does not answer costs each look its time, and all else that is due
+// waits for it.
+type rest struct {
+	n     int // failures in a row
+	until time.Time
+	why   string
+}
+
+// longestRest is how long it takes at most to see that a machine is back.
+const longestRest = 5 * time.Minute
+
+// next is the rest after one more failure.
+func (r rest) next(now time.Time, why string) rest {
+	return rest{r.n + 1, now.Add(min(time.Minute<<min(r.n, 10), longestRest)), why}
+}
+
+// still tells whether it is not over. One that would last longer than any is of a clock that was set back since.
+func (r rest) still(now time.Time) bool {
+	left := r.until.Sub(now)
+	return left > 0 && left <= longestRest
 }
 
 // hold is what was seen of the holds of a snapshot.
@@ -77,14 +100,19 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 		seen.Running = true
 	case away(r, obs) != "":
 		seen.Unseen, seen.Away = away(r, obs), removable(r, want, obs)
+	case d.rests[r.Name].still(obs.At):
+		seen.Unseen = d.rests[r.Name].why
 	default:
-		if seen.Pairs, seen.Orphans, err = d.look(ctx, way(r)); err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
+		seen.Pairs, seen.Orphans, err = d.look(ctx, way(r))
+		if err == nil || ctx.Err() != nil {
+			delete(d.rests, r.Name)
 			return err
 		}
 		seen.Unseen = err.Error()
+		if d.rests == nil {
+			d.rests = map[string]rest{}
+		}
+		d.rests[r.Name] = d.rests[r.Name].next(obs.At, seen.Unseen)
 	}
 	return nil
 }
