@@ -14,7 +14,7 @@ func (m *machine) encrypted(name, text string) map[string]string {
 func raw(m *machine, at string) {
 	from, to := at+"/from", at+"/to"
 	m.do(zfs.CreateFilesystem(at, map[string]string{"compression": "off"}))
-	props := m.encrypted("raw", "a passphrase")
+	props := m.encrypted("sent-raw", "a passphrase")
 	m.do(zfs.CreateFilesystem(from, props))
 	for _, s := range []string{"@1", "@2", "@3"} {
 		m.write(from, props["mountpoint"], mega/2)
@@ -55,7 +55,7 @@ func raw(m *machine, at string) {
 	}
 
 	own := at + "/own"
-	m.do(zfs.CreateFilesystem(own, m.encrypted("own", "another passphrase")))
+	m.do(zfs.CreateFilesystem(own, m.encrypted("sent-own", "another passphrase")))
 	m.mustSend(plainly(full), own+"/anew")
 	m.notSent(zfs.ErrCrypt, next, own+"/anew")
 	m.mustSend(full, own+"/raw")

@@ -143,7 +143,10 @@ func TestVdevChanges(t *testing.T) {
 				unchanged: func(p *place) { p.holds("a b") },
 			},
 			more: []twin{{ // the last but one
-				hand:  func(p *place) { must(p.T, "zpool", "wait", "-t", "resilver", p.pool) },
+				hand: func(p *place) { // online again; a scrub has written what was missed, whenever the resilver began
+					must(p.T, "zpool", "wait", "-t", "resilver", p.pool)
+					must(p.T, "zpool", "scrub", "-w", p.pool)
+				},
 				after: "pools: {POOL: {vdevs: [{stripe: [DISK:a]}], remove: [DISK:b]}}\n",
 				verb:  "update", risk: "irreversible", plan: []string{"zpool detach POOL DISK:b"},
 				unchanged: func(p *place) { p.holds("a b") },
