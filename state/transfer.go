@@ -18,7 +18,7 @@ type Pair struct {
 	Source End    `json:"source"`
 	To     string `json:"to"` // the target's name
 	Target *End   `json:"target,omitempty"`
-	// Common is the guid of the newest snapshot that both have, "" where there is none; Marked: the source has a bookmark of
+	// Common is the guid of the newest snapshot that both have, "" where there is none; Marked: the source has the replication's bookmark of
 	// it, so that it needs the snapshot no more.
 	Common string `json:"common,omitempty"`
 	Marked bool   `json:"marked,omitempty"`

@@ -31,9 +31,10 @@ func anchor(replication string, p state.Pair, b *basis, under map[string]bool) (
 	kept := false // by a bookmark
 	for _, m := range p.Source.Bookmarks {
 		switch {
+		case m.Name != bookmarkOf(replication, m.GUID): // whoever made it may drop it
 		case m.GUID == b.GUID:
 			kept = true
-		case m.TXG < b.TXG && m.Name == bookmarkOf(replication, m.GUID):
+		case m.TXG < b.TXG:
 			a.Drop = append(a.Drop, p.Source.Name+"#"+m.Name)
 		}
 	}

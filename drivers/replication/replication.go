@@ -221,7 +221,7 @@ func join(w *drivers.Sending, sources, targets []state.End) (pairs []state.Pair,
 		p := state.Pair{Source: s, To: to, Target: there[to]}
 		if b := basisOf(p); b != nil {
 			p.Common = b.GUID
-			p.Marked = slices.ContainsFunc(s.Bookmarks, func(m state.Point) bool { return m.GUID == b.GUID })
+			p.Marked = slices.ContainsFunc(s.Bookmarks, func(m state.Point) bool { return m.Name == bookmarkOf(w.Replication, b.GUID) })
 		}
 		pairs = append(pairs, p)
 		delete(there, to)

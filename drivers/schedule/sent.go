@@ -39,11 +39,8 @@ func common(seen *state.Replication, source string) (guid string, known bool) {
 	if seen.Remembered != nil {
 		remembered = seen.Remembered.Common[source].GUID
 	}
-	if seen.Unseen != "" {
+	if seen.Unseen != "" || seen.Running { // while it runs what it sends is held, but not what it begins with
 		return remembered, remembered != ""
-	}
-	if seen.Running { // what it sends is held meanwhile
-		return remembered, true
 	}
 	for _, p := range seen.Pairs {
 		switch {

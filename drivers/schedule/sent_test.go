@@ -48,7 +48,7 @@ func TestNeededByTarget(t *testing.T) {
 		"nothing is known":                  {nil, nil},
 		"away, and nothing is remembered":   {&state.Replication{Unseen: "no route"}, nil},
 		"away, and it is remembered":        {&state.Replication{Unseen: "no route", Remembered: had}, []string{"1"}},
-		"under way for the first time":      {&state.Replication{Running: true}, []string{"1", "2"}},
+		"under way for the first time":      {&state.Replication{Running: true}, nil},
 		"under way":                         {&state.Replication{Running: true, Remembered: had}, []string{"1"}},
 		"the target has one":                {&state.Replication{Pairs: pair(state.Pair{Target: there, Common: "1"})}, []string{"2"}},
 		"the target has one with a mark":    {&state.Replication{Pairs: pair(state.Pair{Target: there, Common: "1", Marked: true}), Remembered: had}, []string{"1", "2"}},
