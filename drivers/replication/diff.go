@@ -41,6 +41,9 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 	for _, o := range seen.Orphans {
 		r.Notices = append(r.Notices, fmt.Sprintf("replication %s: %s is a replica whose source is not there, or is not sent, any more: it stays", want.Name, o.Name))
 	}
+	if len(b.waits) > 0 {
+		r.Notices = append(r.Notices, fmt.Sprintf("replication %s: not sent before what is above is settled at the target: %s", want.Name, drivers.Some(b.waits)))
+	}
 	if want.Keep != nil {
 		r.Notices = append(r.Notices, fmt.Sprintf("replication %s (%s): keep is not carried out by this release: the target keeps all", want.Name, want.Pos.At()))
 	}
@@ -81,6 +84,8 @@ type batch struct {
 	sending drivers.Sending
 	fields  []drivers.Field
 	apart   []drivers.Action // what needs a person's word
+	held    []string         // targets that hold something else: nothing is made below them
+	waits   []string         // sources that wait with them
 	full    uint64           // bytes of sources that go whole
 }
 
@@ -106,7 +111,9 @@ func (b *batch) judge(p state.Pair) {
 	case p.Source.Encrypted && !raw && !p.Source.KeyLoaded && len(j.Legs) > 0:
 		b.apart = append(b.apart, b.blocked(p, "the key of the source is not loaded, and the files say that it is sent in plain", "dplane apply loads a key that has a key file; or leave out send.raw, so that it is sent as it is"))
 	case j.Diverged != nil && (j.Diverged.Kind != modified || len(j.Diverged.SourceOnly) > 0):
-		b.apart = append(b.apart, b.diverged(p, j)...)
+		b.apart, b.held = append(b.apart, b.diverged(p, j)...), append(b.held, p.To)
+	case p.Target == nil && slices.ContainsFunc(b.held, func(t string) bool { return spec.DatasetName(p.To).Under(spec.DatasetName(t)) }):
+		b.waits = append(b.waits, p.Source.Name)
 	case p.Target == nil && b.lost(p) && len(j.Legs) > 0:
 		b.apart = append(b.apart, b.anew(p, j, raw))
 	case len(j.Legs) > 0 || !anchor(b.want.Name, p, j.Basis, nil).none():

@@ -132,20 +132,33 @@ func away(r *spec.Replication, obs *state.Observed) string {
 			return fmt.Sprintf("pool %s: %s", pool, obs.UnseenPool(pool))
 		case obs.Pools[pool] == nil:
 			return fmt.Sprintf("pool %s is not imported", pool)
+		case foreign(obs, pool):
+			return fmt.Sprintf("pool %s is not the one that was known by this name: dplane adopt %[1]s", pool)
 		}
 	}
 	return ""
 }
 
+// foreign tells whether another pool took a known name: it is held whole (PRODUCT.md section 4, promise 7).
+func foreign(obs *state.Observed, pool string) bool {
+	r, known := obs.RecordedAs(string(spec.KindPool), pool)
+	return known && r.GUID != "" && r.GUID != obs.Pools[pool].GUID
+}
+
 // removable tells whether all that is away is meant to be away at times: that is no fault.
-func removable(r *spec.Replication, want *spec.Spec, obs *state.Observed) bool {
+func removable(r *spec.Replication, want *spec.Spec, obs *state.Observed) (away bool) {
 	for _, e := range []spec.End{r.Source, r.Target} {
-		p := want.Pools[e.Dataset.Pool()]
-		if e.Remote == "" && obs.Pools[string(e.Dataset.Pool())] == nil && (p == nil || !p.Removable) {
+		name := e.Dataset.Pool()
+		switch p := want.Pools[name]; {
+		case e.Remote != "":
+		case obs.Pools[string(name)] != nil && obs.UnseenPool(string(name)) == "" && !foreign(obs, string(name)):
+		case obs.Pools[string(name)] == nil && p != nil && p.Removable:
+			away = true
+		default:
 			return false
 		}
 	}
-	return true
+	return away
 }
 
 // way is how a replication goes, without what goes.
