@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/dplaneos/dplane/drivers/host"
 )
@@ -22,11 +24,33 @@ func Apply(ctx context.Context, r host.Runner, a Action) error {
 			err = fmt.Errorf("%s %s: stopped before step %d of %d: %w", a.Verb, a.Object, i+1, len(a.Steps), err)
 			return errors.Join(err, goBack(ctx, r, a, i-1))
 		}
-		if _, err := r.Run(ctx, c); err != nil {
+		if err := run(ctx, r, c); err != nil {
 			return errors.Join(fmt.Errorf("%s %s: %w", a.Verb, a.Object, err), goBack(ctx, r, a, i))
 		}
 	}
 	return nil
+}
+
+// What a machine is not ready for is tried so often, with this pause.
+const (
+	tries = 50
+	pause = 200 * time.Millisecond
+)
+
+// run runs a step, again while the machine is not ready for it.
+func run(ctx context.Context, r host.Runner, c host.Command) error {
+	for n := 1; ; n++ {
+		_, err := r.Run(ctx, c)
+		var exit *host.ExitError
+		if c.NotYet == "" || n == tries || !errors.As(err, &exit) || !strings.Contains(exit.Stderr, c.NotYet) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // ErrMoot is what an action ends with that has become pointless, so that nothing was done.

@@ -110,6 +110,8 @@ func refusal(c *change, want *spec.Dataset, have *state.Dataset, known bool) str
 		return "this release of ZFS does not know the property: take it out of the files, or upgrade ZFS"
 	case info.Change == spec.AtCreation:
 		return c.name + " is chosen at creation: only a new dataset can have another value; create one and copy the data"
+	case c.name == "volthreading" && have.Properties["volmode"].Value == "none":
+		return "volmode is none, and zfs sets volthreading only where a device shows the volume (\"dataset does not exist\"): leave it out, or declare another volmode"
 	case c.name == "quota":
 		return belowUsed(c, have.Used, have.Properties["reservation"].Value)
 	case c.name == "refquota":

@@ -138,6 +138,14 @@ func TestDiff(t *testing.T) {
 			have: []string{"tank", "tank/home"},
 			plan: []string{"blocked drift tank/home: this release of ZFS does not know the property: take it out of the files, or upgrade ZFS"},
 		},
+		"a volume that no device shows": {
+			want: []string{"tank/v volume:1M volthreading=off", "tank/w volume:1M volthreading=off"},
+			have: []string{"tank", "tank/v volume volsize=1048576 volmode=none volthreading=on", "tank/w volume volsize=1048576 volthreading=on"},
+			plan: []string{
+				"blocked drift tank/v: volmode is none, and zfs sets volthreading only where a device shows the volume (\"dataset does not exist\"): leave it out, or declare another volmode",
+				"update safe drift: zfs set volthreading=off tank/w; zfs set dplane:applied=volthreading tank/w",
+			},
+		},
 		"user properties": {
 			want: []string{"tank/home com.example:owner=it com.example:same=x"},
 			have: []string{"tank com.example:same=x", "tank/home"},

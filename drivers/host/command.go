@@ -30,6 +30,9 @@ type Command struct {
 	// itself is Input, which Prompting fills in when the command runs. "": standard input is empty.
 	Prompt string `json:"prompt,omitempty"`
 	Input  []byte `json:"-"` // never printed, hashed or stored
+	// NotYet is what it says on standard error while the machine is not ready for it: an action runs it again then, for
+	// some seconds. "": it is run once.
+	NotYet string `json:"notYet,omitempty"`
 	// Host is the remote of that name, on which it runs; "": here.
 	Host string `json:"host,omitempty"`
 	// Stdin is what it reads from, the other end of a pipe; nil: nothing. Both run at once and end together.

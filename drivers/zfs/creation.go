@@ -20,7 +20,7 @@ func AtCreation(props map[string]spec.Property) (now, later map[string]string) {
 		now[state.AppliedProperty] = state.EncodeApplied(marked)
 	}
 	for name, p := range props {
-		if afterwards(name) {
+		if afterwards(name) && !(name == "volthreading" && props["volmode"].Value == "none") { // then it can't be set at all
 			later[name], marked[name] = p.Value, true
 		}
 	}

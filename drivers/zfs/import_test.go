@@ -124,6 +124,9 @@ func TestAtCreation(t *testing.T) {
 	if want := map[string]string{"userquota@anna": "5", "dplane:applied": "com.example:a,compression,userquota@anna"}; !reflect.DeepEqual(later, want) {
 		t.Errorf("later %v, want %v", later, want)
 	}
+	if _, later := AtCreation(map[string]spec.Property{"volmode": {Value: "none"}, "volthreading": {Value: "off"}}); len(later) > 0 {
+		t.Errorf("with no device, later: %v", later)
+	}
 	if now, later := AtCreation(nil); len(now)+len(later) > 0 {
 		t.Errorf("nothing declared sets %v, %v", now, later)
 	}

@@ -33,7 +33,11 @@ func CreateVolume(name string, size uint64, sparse bool, props map[string]string
 // one of several is refused.
 func Set(name string, props map[string]string) host.Command {
 	argv := append([]string{"zfs", "set"}, assignments(props)...)
-	return host.Write(append(argv, name)...)
+	c := host.Write(append(argv, name)...)
+	if _, ok := props["volthreading"]; ok { // asked of the device, which comes a moment after a new volume (2.3.9)
+		c.NotYet = "dataset does not exist"
+	}
+	return c
 }
 
 // Inherit gives one property back to the parent, or to its default. With received, the value that came with a
