@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
-	"github.com/dplaneos/dplane/drivers/schedule"
+	"github.com/dplaneos/dplane/drivers/retention"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -82,7 +82,7 @@ func (a *app) explainPolicy(x explaining) error {
 	if err != nil {
 		return failf("mend "+x.policy, "read the policy: %w", err)
 	}
-	p, err := schedule.NewPolicy(s, "UTC")
+	p, err := retention.NewPolicy(s, "UTC")
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (x explaining) parse() (now time.Time, length time.Duration, err error) {
 	return now, length, nil
 }
 
-func (a *app) showSimulation(got schedule.Simulation, s *spec.Schedule, from time.Time, length time.Duration) error {
+func (a *app) showSimulation(got retention.Simulation, s *spec.Schedule, from time.Time, length time.Duration) error {
 	doc := render.Simulated{From: from, Until: from.Add(length), Exist: got.Exist, Most: got.Most}
 	for _, name := range s.Counted() {
 		doc.Periods = append(doc.Periods, render.SimulatedPeriod{Name: name, Taken: got.Periods[name].Taken, Kept: got.Periods[name].Kept})
@@ -141,7 +141,7 @@ func (a *app) showSimulation(got schedule.Simulation, s *spec.Schedule, from tim
 }
 
 // explained judges each dataset of the list on its own: a policy is of one.
-func explained(p *schedule.Policy, own []state.Snapshot, now time.Time) render.Explained {
+func explained(p *retention.Policy, own []state.Snapshot, now time.Time) render.Explained {
 	out := render.Explained{Now: now, Zone: p.Zone()}
 	sets := map[string][]state.Snapshot{}
 	for _, s := range own {
@@ -150,14 +150,14 @@ func explained(p *schedule.Policy, own []state.Snapshot, now time.Time) render.E
 	if len(own) == 0 {
 		sets[""] = nil
 	}
-	var all []schedule.Verdict
+	var all []retention.Verdict
 	for _, set := range sets {
 		all = append(all, p.Foresee(set, now)...)
 		if due := p.Due(set, now); out.Next.IsZero() || due.Before(out.Next) {
 			out.Next = due
 		}
 	}
-	slices.SortFunc(all, func(a, b schedule.Verdict) int {
+	slices.SortFunc(all, func(a, b retention.Verdict) int {
 		return cmp.Or(a.Creation.Compare(b.Creation), cmp.Compare(a.Name, b.Name))
 	})
 	for _, v := range all {

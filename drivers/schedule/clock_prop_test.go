@@ -5,10 +5,33 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dplaneos/dplane/drivers/retention"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 	"pgregory.net/rapid"
 )
+
+var year2026 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func anyPolicy(t *rapid.T) (*spec.Schedule, *retention.Policy) {
+	s := &spec.Schedule{
+		Keep:           map[string]int{"daily": 1},
+		FrequentPeriod: spec.Duration(rapid.SampledFrom([]time.Duration{5 * time.Minute, 15 * time.Minute, 2 * time.Hour}).Draw(t, "frequentPeriod")),
+		At:             rapid.SampledFrom([]string{"00:00", "02:30", "23:59"}).Draw(t, "at"),
+		Weekday:        "sunday",
+		Monthday:       rapid.IntRange(1, 31).Draw(t, "monthday"),
+		Month:          "october",
+		Timezone:       rapid.SampledFrom([]string{"UTC", "Europe/Berlin", "Australia/Lord_Howe"}).Draw(t, "zone"),
+	}
+	for _, name := range []string{"frequently", "hourly", "daily", "weekly", "monthly", "yearly"} {
+		s.Keep[name] = rapid.IntRange(0, 5).Draw(t, name)
+	}
+	p, err := retention.NewPolicy(s, "UTC")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, p
+}
 
 // pretended is a dataset that is taken and pruned as it is decided, without zfs.
 type pretended struct {
@@ -17,7 +40,7 @@ type pretended struct {
 	txg uint64
 }
 
-func pretend(s *spec.Schedule, p *Policy) *pretended {
+func pretend(s *spec.Schedule, p *retention.Policy) *pretended {
 	c := &covered{Dataset: &state.Dataset{Name: "tank/a", GUID: "g"}, Cover: spec.Cover{Schedule: s}, policy: p, mem: &state.Taken{Policy: "p", Before: "p"}}
 	return &pretended{v: &view{Want: &spec.Spec{}, Have: &state.Observed{}}, c: c}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/drivers/retention"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -17,26 +17,17 @@ type decision struct {
 	take      string    // its name, "" where none is taken
 	unwritten bool      // one is due, and left out since nothing was written
 	own       []state.Snapshot
-	verdicts  []Verdict        // of all that are there, and the one that is to be taken
-	goes      []state.Snapshot // oldest first
-	hold      string           // why nothing is pruned without a person's word
-	excess    []state.Snapshot // of what goes those that would stay if less were not kept than before
-	less      bool             // less is kept than before, of what goes or of what can't
-	tooMany   string           // why these are not pruned without a person's word
-	unknown   string           // why nothing goes since nobody knows what a target needs
+	verdicts  []retention.Verdict // of all that are there, and the one that is to be taken
+	goes      []state.Snapshot    // oldest first
+	hold      string              // why nothing is pruned without a person's word
+	excess    []state.Snapshot    // of what goes those that would stay if less were not kept than before
+	less      bool                // less is kept than before, of what goes or of what can't
+	tooMany   string              // why these are not pruned without a person's word
+	unknown   string              // why nothing goes since nobody knows what a target needs
 }
 
-// farApart is a stretch without a snapshot that a schedule does not have, and a machine that is switched off hardly:
-// rather the clock was set.
-func (c *covered) farApart() time.Duration {
-	if c.Schedule.Keep["yearly"] > 0 {
-		return 400 * 24 * time.Hour
-	}
-	return 180 * 24 * time.Hour
-}
-
-// settled is how long the clock must have stood by its time before such a stretch is believed.
-const settled = 30 * 24 * time.Hour
+// farApart is a stretch without a snapshot that the schedule does not have.
+func (c *covered) farApart() time.Duration { return retention.FarApart(c.Schedule) }
 
 // decide is pure: the policy, what is there and what is ours, and the time.
 func (v *view) decide(c *covered) decision {
@@ -81,8 +72,8 @@ func (v *view) decide(c *covered) decision {
 		}
 	}
 	x.less = len(c.excess(x.goes, then, v.now)) > 0
-	need, unknown := v.targets(c)
-	x.goes = slices.DeleteFunc(x.goes, func(s state.Snapshot) bool { return need[s.GUID] != "" || protects(s, newest) != "" })
+	need, unknown := retention.Needed(v.Want, v.Have, c.Name, c.GUID)
+	x.goes = slices.DeleteFunc(x.goes, func(s state.Snapshot) bool { return need[s.GUID] != "" || retention.Protects(s, newest) != "" })
 	if len(x.goes) > 0 && unknown != "" {
 		x.goes, x.unknown = nil, unknown
 	}
@@ -93,19 +84,6 @@ func (v *view) decide(c *covered) decision {
 	}
 	x.hold = v.hold(c, x, slices.Concat(then, byHand))
 	return x
-}
-
-// protects says what keeps a snapshot whatever the policy says, "" where nothing does. newest is the guid of the newest.
-func protects(s state.Snapshot, newest string) string {
-	switch {
-	case s.Holds > 0:
-		return "it is held"
-	case len(s.Clones) > 0:
-		return "it has the clone " + strings.Join(s.Clones, ", ")
-	case s.GUID == newest:
-		return "the newest snapshot of a dataset is never pruned"
-	}
-	return ""
 }
 
 // newest is the dataset's newest snapshot, whoever took it.
@@ -150,15 +128,7 @@ func (c *covered) excess(goes, then []state.Snapshot, now time.Time) []state.Sna
 	if c.mem.Before == c.mem.Policy {
 		return nil
 	}
-	old := map[string]bool{}
-	if s, err := spec.ParseRetention(c.mem.Before); err == nil {
-		if p, err := NewPolicy(s, "UTC"); err == nil {
-			for _, verdict := range p.Retain(then, now) {
-				old[verdict.GUID] = !verdict.Keep
-			}
-		}
-	}
-	return slices.DeleteFunc(slices.Clone(goes), func(s state.Snapshot) bool { return old[s.GUID] })
+	return retention.Excess(c.mem.Before, goes, then, now)
 }
 
 // hold says why nothing of the dataset is pruned without a person's word, "" where it is.
@@ -166,52 +136,8 @@ func (v *view) hold(c *covered, x decision, then []state.Snapshot) string {
 	if len(x.goes) == 0 {
 		return ""
 	}
-	if v.Have.Clock == state.Unsynchronised {
-		return "the clock of this machine is not synchronised, so that what is old is not sure"
-	}
-	if a, b, back := c.backwards(v.now); back {
-		return fmt.Sprintf("the clock was set back: %s was taken after %s and is dated before it (zfs destroy of the one that is dated wrong ends this)", b, a)
-	}
-	if a, b := c.leap(then, v.now); v.Have.Clock != state.Synchronised && !b.IsZero() {
-		return fmt.Sprintf("the clock of this machine went from %s to %s with no snapshot between, and nothing tells that it is right", moment(a), moment(b))
-	}
-	return ""
+	return retention.Doubt(v.Have.Clock, c.list, then, c.farApart(), v.now)
 }
-
-// backwards finds two snapshots of which the later one is dated before the other; what is dated in the future is told
-// of as such.
-func (c *covered) backwards(now time.Time) (earlier, later string, found bool) {
-	list := slices.SortedFunc(slices.Values(c.list), func(a, b state.Snapshot) int { return cmp.Compare(a.TXG, b.TXG) })
-	var last state.Snapshot
-	for _, s := range list {
-		if s.Creation.After(now) {
-			continue
-		}
-		if s.Creation.Before(last.Creation) {
-			return last.Name, s.Name, true
-		}
-		last = s
-	}
-	return "", "", false
-}
-
-// leap finds a stretch without a snapshot that is too long, as long as what comes after it is young.
-func (c *covered) leap(own []state.Snapshot, now time.Time) (from, to time.Time) {
-	list, n := ordered(own, now)
-	times := []time.Time{}
-	for _, s := range list[:n] {
-		times = append(times, s.Creation)
-	}
-	times = append(times, now)
-	for i := len(times) - 1; i > 0 && now.Sub(times[i]) < settled; i-- {
-		if times[i].Sub(times[i-1]) > c.farApart() {
-			return times[i-1], times[i]
-		}
-	}
-	return time.Time{}, time.Time{}
-}
-
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
 // byHand is the mark of a snapshot that a person had taken, with when it goes.
 const byHand = "until:"

@@ -10,13 +10,11 @@ import (
 
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/retention"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
-
-// unasked is how long a retention that became smaller must stand before the loop prunes by it.
-const unasked = 10 * time.Minute
 
 // Diff takes what is due, in one command for each pool, and prunes what is no longer kept then.
 func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
@@ -108,17 +106,17 @@ func (v *view) take(place string, due []taking) drivers.Action {
 			marks = append(marks, s)
 			a.Reason = drivers.Reason{Code: drivers.Due, At: t.Schedule.Pos.At()}
 		}
-		since := t.policy.boundary(v.now)
+		since := t.policy.Boundary(v.now)
 		if since.Before(oldest) {
 			oldest = since
 		}
-		a.Fields = append(a.Fields, drivers.Field{Name: t.Name, To: "due since " + moment(since)})
+		a.Fields = append(a.Fields, drivers.Field{Name: t.Name, To: "due since " + retention.Moment(since)})
 		a.Taking.Of = append(a.Taking.Of, drivers.Taken{Dataset: t.Name, GUID: t.GUID, Name: t.name, Hook: hook(a.Taking, hooks, t.Cover)})
 		names = append(names, t.Name+"@"+t.name)
 	}
 	slices.Sort(marks)
 	a.Taking.Mark = clip(strings.Join(marks, ","))
-	a.Reason.Observed = fmt.Sprintf("%d dataset(s) without a snapshot since %s", len(due), moment(oldest))
+	a.Reason.Observed = fmt.Sprintf("%d dataset(s) without a snapshot since %s", len(due), retention.Moment(oldest))
 	for _, h := range a.Taking.Hooks {
 		if h.Before != nil {
 			a.Steps = append(a.Steps, *h.Before)
@@ -140,20 +138,10 @@ const longestMark = 1000
 
 func clip(s string) string { return s[:min(len(s), longestMark)] }
 
-// boundary is when the newest period of all that are counted began.
-func (p *Policy) boundary(now time.Time) (at time.Time) {
-	for _, per := range p.periods {
-		if s := per.start(now); s.After(at) {
-			at = s
-		}
-	}
-	return at
-}
-
 // prunes are the actions that destroy what goes of one dataset: one, but where what goes only because less is to be kept
 // has to wait, and the rest does not wait with it.
 func (c *covered) prunes(x decision, now time.Time) []drivers.Action {
-	settles := c.mem.Since.Add(unasked)
+	settles := c.mem.Since.Add(retention.Unasked)
 	switch {
 	case len(x.excess) == 0:
 		return []drivers.Action{c.prune(x, x.goes)}
@@ -202,7 +190,7 @@ func release(name, guid string, q *state.Quiesced) drivers.Action {
 	cmd.Timeout = q.Timeout
 	return drivers.Action{
 		Object: spec.Ref{Kind: spec.KindSchedule, Name: name}, GUID: guid, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true,
-		Reason: drivers.Reason{Code: drivers.Due, Observed: "what was quiesced " + moment(q.At) + " to take snapshots was left so: dplane ended before this ran"},
+		Reason: drivers.Reason{Code: drivers.Due, Observed: "what was quiesced " + retention.Moment(q.At) + " to take snapshots was left so: dplane ended before this ran"},
 		Fields: []drivers.Field{{Name: "after", To: cmd.String()}}, Undo: "nothing",
 		Steps: []host.Command{cmd},
 	}

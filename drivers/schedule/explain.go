@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dplaneos/dplane/drivers/retention"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -15,8 +16,8 @@ import (
 
 // Explanation is what becomes of each snapshot of a dataset, and when the next is due.
 type Explanation struct {
-	Verdicts []Verdict // in the order of creation; those that dplane did not take are kept
-	Next     time.Time // zero: never
+	Verdicts []retention.Verdict // in the order of creation; those that dplane did not take are kept
+	Next     time.Time           // zero: never
 	Zone     *time.Location
 	Notes    []string // what keeps all of them from being pruned
 }
@@ -76,7 +77,7 @@ func (d *Driver) Explain(ctx context.Context, want *spec.Spec, obs *state.Observ
 // explain is pure.
 func (v *view) explain(c *covered) Explanation {
 	rows, newest := c.rows(), c.newest().GUID
-	need, _ := v.targets(c)
+	need, _ := retention.Needed(v.Want, v.Have, c.Name, c.GUID)
 	var own []state.Snapshot
 	for _, s := range c.list {
 		if row, ours := rows[s.Name]; ours && row.Expires.IsZero() {
@@ -86,7 +87,7 @@ func (v *view) explain(c *covered) Explanation {
 	e := Explanation{Next: c.due(v.now), Zone: c.policy.Zone(), Verdicts: c.policy.Foresee(own, v.now)}
 	for i := range e.Verdicts {
 		x := &e.Verdicts[i]
-		if why := cmp.Or(protects(x.Snapshot, newest), need[x.GUID]); why != "" && !x.Keep {
+		if why := cmp.Or(retention.Protects(x.Snapshot, newest), need[x.GUID]); why != "" && !x.Keep {
 			x.Keep, x.Reasons, x.Goes = true, []string{why}, time.Time{}
 		}
 	}
@@ -94,16 +95,16 @@ func (v *view) explain(c *covered) Explanation {
 		row, ours := rows[s.Name]
 		switch {
 		case !ours:
-			e.Verdicts = append(e.Verdicts, Verdict{Snapshot: s, Keep: true, Reasons: []string{"dplane did not take it: it is never pruned"}})
+			e.Verdicts = append(e.Verdicts, retention.Verdict{Snapshot: s, Keep: true, Reasons: []string{"dplane did not take it: it is never pruned"}})
 		case !row.Expires.IsZero():
-			x := Verdict{Snapshot: s, Keep: row.Expires.After(v.now), Goes: row.Expires, Reasons: []string{"taken by hand, kept until " + moment(row.Expires)}}
-			if why := cmp.Or(protects(s, newest), need[s.GUID]); why != "" && !x.Keep {
+			x := retention.Verdict{Snapshot: s, Keep: row.Expires.After(v.now), Goes: row.Expires, Reasons: []string{"taken by hand, kept until " + retention.Moment(row.Expires)}}
+			if why := cmp.Or(retention.Protects(s, newest), need[s.GUID]); why != "" && !x.Keep {
 				x.Keep, x.Reasons = true, append(x.Reasons, why)
 			}
 			e.Verdicts = append(e.Verdicts, x)
 		}
 	}
-	slices.SortStableFunc(e.Verdicts, func(a, b Verdict) int {
+	slices.SortStableFunc(e.Verdicts, func(a, b retention.Verdict) int {
 		return cmp.Or(a.Creation.Compare(b.Creation), cmp.Compare(a.Name, b.Name))
 	})
 	x := v.decide(c)

@@ -1,3 +1,6 @@
+// Package schedule takes the snapshots that are due, and prunes those of its own that are no longer kept.
+//
+// It must never prune a snapshot that dplane did not take, nor the newest one of a dataset.
 package schedule
 
 import (

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/dplaneos/dplane/drivers/retention"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -26,8 +27,8 @@ func TestSent(t *testing.T) {
 		{"tank/home", spec.Replication{Source: end("tank/home"), Recursive: true, Exclude: []string{"tank/**"}}, false},
 		{"tank/home", spec.Replication{Source: spec.End{Remote: "b", Dataset: "tank/home"}}, false},
 	} {
-		v := &view{Want: &spec.Spec{Replications: map[string]*spec.Replication{"r": &c.r}}, Have: &state.Observed{}}
-		if _, unknown := v.targets(&covered{Dataset: &state.Dataset{Name: c.name}}); (unknown != "") != c.sent {
+		want := &spec.Spec{Replications: map[string]*spec.Replication{"r": &c.r}}
+		if _, unknown := retention.Needed(want, &state.Observed{}, c.name, ""); (unknown != "") != c.sent {
 			t.Errorf("%s with %+v: sent: %t", c.name, c.r, !c.sent)
 		}
 	}
@@ -59,7 +60,7 @@ func TestNeededByTarget(t *testing.T) {
 		"the target is ahead of what stays": {&state.Replication{Pairs: pair(state.Pair{Target: there, Common: "9"})}, []string{"1", "2"}},
 	} {
 		s := &spec.Schedule{Name: "s", Keep: map[string]int{"hourly": 1}, At: "00:00", Weekday: "sunday", Monthday: 1, Month: "january", MaxPrune: 100}
-		p, err := NewPolicy(s, "UTC")
+		p, err := retention.NewPolicy(s, "UTC")
 		if err != nil {
 			t.Fatal(err)
 		}

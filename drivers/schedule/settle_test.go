@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dplaneos/dplane/drivers/retention"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -136,7 +137,7 @@ func TestHold(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &spec.Schedule{Name: "s", Keep: map[string]int{"hourly": 2}, At: "00:00", Weekday: "sunday", Monthday: 1, Month: "january", MaxPrune: 50}
-			p, err := NewPolicy(s, "UTC")
+			p, err := retention.NewPolicy(s, "UTC")
 			if err != nil {
 				t.Fatal(err)
 			}

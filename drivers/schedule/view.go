@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dplaneos/dplane/drivers/retention"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -16,7 +17,7 @@ import (
 type covered struct {
 	*state.Dataset
 	spec.Cover
-	policy    *Policy
+	policy    *retention.Policy
 	retention string
 	known     bool         // something is remembered of it
 	mem       *state.Taken // never nil
@@ -36,9 +37,9 @@ type view struct {
 
 func newView(want *spec.Spec, obs *state.Observed, taken map[string]*state.Taken, now time.Time) *view {
 	v := &view{Want: want, Have: obs, now: now, byName: map[string]*covered{}}
-	policies := map[string]*Policy{}
+	policies := map[string]*retention.Policy{}
 	for name, s := range want.Schedules {
-		p, err := NewPolicy(s, want.Node.Timezone)
+		p, err := retention.NewPolicy(s, want.Node.Timezone)
 		if err != nil {
 			v.notices = append(v.notices, fmt.Sprintf("schedule %s (%s): nothing is taken or pruned: %v", name, s.Pos.At(), err))
 			continue
@@ -153,7 +154,7 @@ func (c *covered) leftover(now time.Time) bool {
 			stays[s.Name] = s.Stays
 		}
 	}
-	return slices.ContainsFunc(c.policy.Retain(own, now), func(x Verdict) bool { return !x.Keep && !stays[x.Name] })
+	return slices.ContainsFunc(c.policy.Retain(own, now), func(x retention.Verdict) bool { return !x.Keep && !stays[x.Name] })
 }
 
 // pending tells whether it is not known of any of these whether a snapshot was taken.
@@ -219,8 +220,8 @@ func (v *view) sure(c *covered) bool {
 			own = append(own, s)
 		}
 	}
-	_, _, back := c.backwards(v.now)
-	_, to := c.leap(own, v.now)
+	_, _, back := retention.Backwards(c.list, v.now)
+	_, to := retention.Leap(own, c.farApart(), v.now)
 	return !back && v.Have.Clock != state.Unsynchronised && (to.IsZero() || v.Have.Clock == state.Synchronised) &&
 		!slices.ContainsFunc(own, func(s state.Snapshot) bool { return s.Creation.After(v.now) })
 }
@@ -234,7 +235,7 @@ func (c *covered) obeyed(now time.Time) bool {
 			own = append(own, s)
 		}
 	}
-	return !slices.ContainsFunc(c.policy.Retain(own, now), func(x Verdict) bool { return !x.Keep })
+	return !slices.ContainsFunc(c.policy.Retain(own, now), func(x retention.Verdict) bool { return !x.Keep })
 }
 
 // forgotten is how long a dataset is remembered that is not to be seen: it may be of a pool that is away.
@@ -309,7 +310,7 @@ func (c *covered) settle(own map[key]state.TakenSnapshot, now time.Time) *state.
 		}
 		if ours {
 			next.Snapshots = append(next.Snapshots, state.TakenSnapshot{
-				Name: s.Name, GUID: s.GUID, TXG: s.TXG, Creation: s.Creation, Expires: row.Expires, Stays: protects(s, last.GUID) != "",
+				Name: s.Name, GUID: s.GUID, TXG: s.TXG, Creation: s.Creation, Expires: row.Expires, Stays: retention.Protects(s, last.GUID) != "",
 			})
 			delete(left, k)
 		}

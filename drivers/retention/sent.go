@@ -1,4 +1,4 @@
-package schedule
+package retention
 
 import (
 	"fmt"
@@ -9,19 +9,19 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// targets are the snapshots of a dataset that targets of replications need, by guid, with what is said of them: the newest
-// that both ends have, unless the source has a bookmark of it. unknown says why that can't be told, and then nothing is
-// pruned: neither is the target to be seen, nor is anything remembered of it (PRODUCT.md section 4, promise 10).
-func (v *view) targets(c *covered) (need map[string]string, unknown string) {
+// Needed are the snapshots of a dataset here that targets of replications need, by guid, with what is said of them: the
+// newest that both ends have, unless the source has a bookmark of it. unknown says why that can't be told, and then nothing
+// is pruned: neither is the target to be seen, nor is anything remembered of it (PRODUCT.md section 4, promise 10).
+func Needed(want *spec.Spec, have *state.Observed, name, guid string) (need map[string]string, unknown string) {
 	need = map[string]string{}
-	for _, key := range slices.Sorted(maps.Keys(v.Want.Replications)) {
-		r := v.Want.Replications[key]
-		if !r.Sends(spec.DatasetName(c.Name)) {
+	for _, key := range slices.Sorted(maps.Keys(want.Replications)) {
+		r := want.Replications[key]
+		if !r.Sends(spec.DatasetName(name)) {
 			continue
 		}
-		guid, known := common(v.Have.Replications[key], c.GUID)
-		if guid != "" {
-			need[guid] = fmt.Sprintf("it is the newest that the target of the replication %s has", key)
+		base, known := common(have.Replications[key], guid)
+		if base != "" {
+			need[base] = fmt.Sprintf("it is the newest that the target of the replication %s has", key)
 		}
 		if !known {
 			unknown = fmt.Sprintf("what the replication %s (%s) sends is not pruned: what its target still needs is not known", key, r.Pos.At())

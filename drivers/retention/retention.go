@@ -1,7 +1,8 @@
-// Package schedule decides which snapshots a schedule takes and which of them it keeps.
+// Package retention decides which snapshots stay, of those that a schedule took or a target received, and what keeps one
+// whatever is counted.
 //
-// It must never prune a snapshot that dplane did not take, nor the newest one of a dataset.
-package schedule
+// It is pure, and must never look at whose a snapshot is: who asks gives it only what it may let go.
+package retention
 
 import (
 	"cmp"
@@ -229,4 +230,14 @@ func (p *Policy) DueAfter(newest, now time.Time) (next time.Time) {
 		}
 	}
 	return next
+}
+
+// Boundary is when the newest period of all that are counted began.
+func (p *Policy) Boundary(now time.Time) (at time.Time) {
+	for _, per := range p.periods {
+		if s := per.start(now); s.After(at) {
+			at = s
+		}
+	}
+	return at
 }
