@@ -112,7 +112,7 @@ bench-zfs: e2e-binaries ## ticks of a schedule on a real OpenZFS, beside sanoid:
 
 .PHONY: laws
 laws: ## the property tests of the decisions, with many more cases than `make check` has
-	$(GO) test -timeout 50m ./drivers/dataset ./drivers/pool ./drivers/schedule ./spec -run 'Law|Prop|Ticks|Clock|Retain|Simulate|Recurrence' -rapid.checks=3000
+	$(GO) test -timeout 50m ./drivers/dataset ./drivers/pool ./drivers/retention ./drivers/schedule ./spec -run 'Law|Prop|Ticks|Clock|Retain|Simulate|Recurrence' -rapid.checks=3000
 
 .PHONY: test-full
 test-full: test laws fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot bench-zfs ## everything that is too long for CI, in sections of less than an hour
