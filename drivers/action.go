@@ -100,7 +100,8 @@ type Sending struct {
 	Target      string            `json:"target"`
 	Recursive   bool              `json:"recursive,omitempty"`
 	Exclude     []string          `json:"exclude,omitempty"`
-	Rate        int64             `json:"rate,omitempty"` // bytes per second; 0: no limit
+	Snapshots   []string          `json:"snapshots,omitempty"` // patterns of the names that go; none: all
+	Rate        int64             `json:"rate,omitempty"`      // bytes per second; 0: no limit
 	Compressed  bool              `json:"compressed,omitempty"`
 	LargeBlocks bool              `json:"largeBlocks,omitempty"`
 	Set         map[string]string `json:"set,omitempty"`     // on what is received

@@ -90,8 +90,11 @@ type batch struct {
 }
 
 // wanted tells which snapshots are sent.
-func (b *batch) wanted(p state.Point) bool {
-	return len(b.want.Snapshots) == 0 || slices.ContainsFunc(b.want.Snapshots, func(pattern string) bool { return spec.Pattern(pattern).Match(p.Name) })
+func (b *batch) wanted(p state.Point) bool { return chooses(b.want.Snapshots, p.Name) }
+
+// chooses tells whether a snapshot of this name is among those of patterns; no pattern: all are.
+func chooses(patterns []string, name string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(pattern string) bool { return spec.Pattern(pattern).Match(name) })
 }
 
 // raw tells whether a source is sent as it stands on the disks. An encrypted one is, unless the files say otherwise.

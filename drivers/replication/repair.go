@@ -2,6 +2,7 @@ package replication
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/dplaneos/dplane/drivers"
@@ -58,9 +59,24 @@ func (b *batch) aside(p state.Pair) drivers.Action {
 		Fields: []drivers.Field{{Name: "name", From: p.To, To: name}},
 		Undo:   strings.ReplaceAll("zfs rename B A", "B A", name+" "+p.To),
 		Hold:   "a way out of a divergence, which a person chooses",
-		Guard:  []host.Expect{b.same(p)},
+		Notes:  b.along(p, name),
+		Guard:  b.same(p),
 		Steps:  []host.Command{c},
 	}
+}
+
+// along says which replicas below a target go where it goes.
+func (b *batch) along(p state.Pair, name string) []string {
+	var below []string
+	for _, x := range b.seen.Pairs {
+		if x.Target != nil && x.To != p.To && spec.DatasetName(x.To).Under(spec.DatasetName(p.To)) {
+			below = append(below, x.To)
+		}
+	}
+	if below == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("what is below it goes to %s with it, and is sent anew as well once a person says so: %s", name, drivers.Some(below))}
 }
 
 // rollback takes the target back to what both have: what it has beyond that is lost.
@@ -79,7 +95,7 @@ func (b *batch) rollback(p state.Pair, j judgement) drivers.Action {
 		Fields: []drivers.Field{{Name: "written since", From: spec.Size(j.Diverged.Written).String(), To: "lost"}},
 		Undo:   "nothing takes it back",
 		Hold:   "a way out of a divergence, which a person chooses",
-		Guard:  []host.Expect{b.same(p)},
+		Guard:  b.same(p),
 		Steps:  []host.Command{c},
 	}
 	for _, x := range beyond {
@@ -89,15 +105,20 @@ func (b *batch) rollback(p state.Pair, j judgement) drivers.Action {
 	return a
 }
 
-// same holds while the target has exactly the snapshots that were seen.
-func (b *batch) same(p state.Pair) host.Expect {
+// same holds while the target is the one that was seen, with exactly the snapshots and the bytes that it had.
+func (b *batch) same(p state.Pair) []host.Expect {
+	it := zfs.ExpectProps(p.To, map[string]state.Property{
+		"guid":    {Value: p.Target.GUID, Source: "-"},
+		"written": {Value: strconv.FormatUint(p.Target.Written, 10), Source: "-"},
+	})
+	it.Command.Host = b.want.Target.Remote
 	c := host.Read("zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "name,guid", p.To)
 	c.Host = b.want.Target.Remote
 	var out strings.Builder
 	for _, s := range p.Target.Snapshots {
 		fmt.Fprintf(&out, "%s@%s\t%s\n", p.To, s.Name, s.GUID)
 	}
-	return host.Expect{Command: c, Output: out.String(), Means: fmt.Sprintf("%s has the same %d snapshots", p.To, len(p.Target.Snapshots))}
+	return []host.Expect{it, {Command: c, Output: out.String(), Means: fmt.Sprintf("%s has the same %d snapshots", p.To, len(p.Target.Snapshots))}}
 }
 
 // targetName is what the target calls the snapshot of this guid.

@@ -195,6 +195,8 @@ func (t *transfer) unusable(plan drivers.SendingPair, p state.Pair) string {
 		return fmt.Sprintf("the resume token is of %s", r.ToName)
 	case !slices.ContainsFunc(p.Source.Snapshots, func(x state.Point) bool { return x.GUID == r.ToGUID && x.Name == name }):
 		return fmt.Sprintf("the snapshot of the resume token, %s, is not there any more", r.ToName)
+	case !chooses(t.Snapshots, name):
+		return fmt.Sprintf("the snapshot of the resume token, %s, is not among those that are sent", r.ToName)
 	case r.FromGUID != "" && !has(p.Source.Snapshots, r.FromGUID) && !has(p.Source.Bookmarks, r.FromGUID):
 		return "what the resume token begins with is not there any more"
 	case r.Raw != plan.Raw:

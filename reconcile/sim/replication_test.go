@@ -1,11 +1,13 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
@@ -169,6 +171,26 @@ func TestReplicationTokenGone(t *testing.T) {
 	x.arrived()
 }
 
+// The token of a broken stream is of a snapshot that the files leave out meanwhile: it is not sent.
+func TestReplicationTokenLeftOut(t *testing.T) {
+	x := newSending(t)
+	x.snap("one")
+	x.tick()
+	x.snap("two")
+	x.ZFS.Model.Cuts = []uint64{1 << 18}
+	x.at("2026-11-24T08:00:00Z")
+	x.tick()
+	x.want.Replications["off"].Snapshots = []string{"one", "th*"}
+	x.snap("three")
+	for _, at := range []string{"2026-11-24T08:01:00Z", "2026-11-24T08:02:00Z"} {
+		x.at(at)
+		x.tick()
+	}
+	if got := x.there("usb/a"); !slices.Equal(got, []string{"one", "three"}) {
+		t.Errorf("the target has %v", got)
+	}
+}
+
 // What the target has of its own is told, not overwritten; the other datasets are sent.
 func TestReplicationDiverged(t *testing.T) {
 	x := newSending(t)
@@ -185,20 +207,39 @@ func TestReplicationDiverged(t *testing.T) {
 	if got := x.there("usb/a/b"); !slices.Equal(got, []string{"one", "two"}) {
 		t.Errorf("the other one has %v", got)
 	}
-	ids := map[string]string{}
-	for _, a := range step.Remaining.Actions {
-		if a.Verb == "update" {
-			ids[a.Risk.String()] = a.ID
+	ways := func() map[string]string {
+		ids := map[string]string{}
+		for _, a := range step.Remaining.Actions {
+			if a.Verb == "update" {
+				ids[a.Risk.String()] = a.ID
+			}
 		}
+		return ids
 	}
+	ids := ways()
 	if len(ids) != 2 {
 		t.Fatalf("the ways out: %v", ids)
 	}
+	x.ZFS.Write("usb/a", 1<<20) // after the plan
+	for _, a := range step.Remaining.Actions {
+		if a.ID != ids["destructive"] && a.ID != ids["disruptive"] {
+			continue
+		}
+		var changed *host.Unexpected
+		if err := drivers.Apply(t.Context(), x.ZFS, a.Action); !errors.As(err, &changed) {
+			t.Errorf("%v of what was written to since: %v", a.Fields, err)
+		}
+		if a.ID == ids["disruptive"] && (len(a.Notes) != 1 || !strings.Contains(a.Notes[0], "usb/a/b")) {
+			t.Errorf("what goes along is not told: %q", a.Notes)
+		}
+	}
 	x.at("2026-11-24T08:01:00Z")
-	if _, _, err := x.with(reconcile.ByHand(&x.want.Daemon.Limits, map[string]bool{ids["destructive"]: true}), nil); err != nil {
+	step = x.tick()
+	x.at("2026-11-24T08:02:00Z")
+	if _, _, err := x.with(reconcile.ByHand(&x.want.Daemon.Limits, map[string]bool{ways()["destructive"]: true}), nil); err != nil {
 		t.Fatal(err)
 	}
-	x.at("2026-11-24T08:02:00Z")
+	x.at("2026-11-24T08:03:00Z")
 	x.tick()
 	x.arrived()
 }
