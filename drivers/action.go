@@ -91,6 +91,15 @@ type Action struct {
 	Apart bool `json:"apart,omitempty"`
 }
 
+// Lane is where long work is done, one at a time: all that a replication sends goes the same way, whichever of its
+// datasets that concerns.
+func (a *Action) Lane() spec.Ref {
+	if a.Sending != nil {
+		return spec.Ref{Kind: a.Object.Kind, Name: a.Sending.Replication}
+	}
+	return a.Object
+}
+
 // Sending is what a replication sends, and how.
 type Sending struct {
 	Replication string            `json:"replication"`

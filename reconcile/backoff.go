@@ -136,6 +136,15 @@ func (p *Patience) take(done Outcomes, now time.Time) {
 	}
 }
 
+// review holds what rests by what was learned since the plan was made.
+func (p *Patience) review(plan *Plan, now time.Time) {
+	for i := range plan.Actions {
+		if a := &plan.Actions[i]; a.Runnable() {
+			a.Held = p.hold(a.Action, now)
+		}
+	}
+}
+
 // Learn takes in what is left after a step of the loop, and gives the fights that are new.
 func (p *Patience) Learn(s Step, now time.Time) (fights []string) {
 	p.begin()

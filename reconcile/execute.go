@@ -40,6 +40,7 @@ func (o Outcomes) Count(outcomes ...string) int {
 // go on when one fails; what waited for it is skipped.
 func (l *Loop) execute(ctx context.Context, p *Plan, by string, allow map[string]bool) Outcomes {
 	var out Outcomes
+	var long lanes                // begun when all else is done: what is set right before it is out of its way
 	failed := map[string]string{} // id -> what was not carried out
 	for _, a := range p.Actions {
 		if !a.Runnable() {
@@ -48,7 +49,7 @@ func (l *Loop) execute(ctx context.Context, p *Plan, by string, allow map[string
 		}
 		allowed, vain := a.Named || allow[a.ID], p.vain(a, failed)
 		if a.Long && l.Lanes != nil && vain == "" {
-			l.begin(ctx, a, p.Generation, by, allowed)
+			long.add(task{a, allowed})
 			continue
 		}
 		o := l.one(ctx, a, p.Generation, by, allowed, vain)
@@ -60,6 +61,9 @@ func (l *Loop) execute(ctx context.Context, p *Plan, by string, allow map[string
 			l.Progress(o)
 		}
 		out = append(out, o)
+	}
+	for _, of := range long.order {
+		l.begin(ctx, of, long.tasks[of], p.Generation, by)
 	}
 	return out
 }

@@ -4,52 +4,118 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
 
 // Lanes carry out long work beside the loop, so that a transfer of an hour keeps nothing else from being done: one action
-// of an object at a time, on the whole machine.
+// of a lane at a time, on the whole machine.
 type Lanes struct {
-	Dir   string // daemon.runtime
-	Ended func() // hears when one has ended; may be nil
+	Dirs  []string // where they are locked: LaneDirs
+	Ended func()   // hears when one has ended; may be nil
 
 	mu   sync.Mutex
 	done Outcomes
+	own  map[spec.Ref]string // what runs in this process, whatever the files say meanwhile of where it is locked
 	all  sync.WaitGroup
 }
 
-// begin hands an action over. Where its lane is busy it is left to the next plan.
-func (l *Loop) begin(ctx context.Context, a Planned, generation, by string, allowed bool) {
+// task is an action that is handed over.
+type task struct {
+	Planned
+	allowed bool
+}
+
+// lanes are tasks by their lane, in the order of the plan.
+type lanes struct {
+	order []spec.Ref
+	tasks map[spec.Ref][]task
+}
+
+func (q *lanes) add(t task) {
+	if q.tasks == nil {
+		q.tasks = map[spec.Ref][]task{}
+	}
+	of := t.Lane()
+	if q.tasks[of] == nil {
+		q.order = append(q.order, of)
+	}
+	q.tasks[of] = append(q.tasks[of], t)
+}
+
+// begin hands over what is to be done in one lane, one after the other. Where that is busy nothing of it is done: the next
+// plan sees what is left.
+func (l *Loop) begin(ctx context.Context, of spec.Ref, all []task, generation, by string) {
 	w := l.Lanes
-	lock, err := acquireLane(w.Dir, a.Object, by)
-	var held *LockedError
-	if errors.As(err, &held) {
+	lock, err := w.acquire(of, by)
+	if err != nil {
+		for _, t := range all {
+			l.end(l.notBegun(t.Planned, err, generation))
+		}
 		return
 	}
 	w.all.Go(func() {
-		o := Outcome{a, state.Failed, err}
-		if err == nil {
-			o = l.one(ctx, a, generation, by, allowed, "")
-			lock.Close()
+		for _, t := range all {
+			l.end(l.one(ctx, t.Planned, generation, by, t.allowed, ""))
 		}
-		if l.Progress != nil {
-			l.Progress(o)
-		}
-		w.mu.Lock()
-		w.done = append(w.done, o)
-		w.mu.Unlock()
+		w.release(of, lock) // what it did is told by now: whoever sees the lane free finds that
 		if w.Ended != nil {
 			w.Ended()
 		}
 	})
+}
+
+// notBegun is what becomes of an action whose lane can't be had.
+func (l *Loop) notBegun(a Planned, err error, generation string) Outcome {
+	o := Outcome{a, state.Failed, fmt.Errorf("%s %s: not begun: %w", a.Verb, a.Object, err)}
+	var held *LockedError
+	if errors.As(err, &held) {
+		o.Outcome, o.Err = state.Skipped, fmt.Errorf("%s %s: not begun: it is under way already, by %s: %w", a.Verb, a.Object, held.By(), ErrUnderWay)
+	}
+	l.note(o.Err.Error(), generation)
+	return o
+}
+
+// ErrUnderWay is why long work was not begun: the same is being done by somebody else, whom the plan did not see.
+var ErrUnderWay = errors.New("one at a time")
+
+// end takes down how something in a lane ended.
+func (l *Loop) end(o Outcome) {
+	if l.Progress != nil {
+		l.Progress(o)
+	}
+	l.Lanes.mu.Lock()
+	defer l.Lanes.mu.Unlock()
+	l.Lanes.done = append(l.Lanes.done, o)
+}
+
+// acquire takes a lane.
+func (w *Lanes) acquire(of spec.Ref, by string) (laneLock, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if who, busy := w.own[of]; busy {
+		return nil, &LockedError{Path: laneName(of), Holder: who}
+	}
+	lock, err := acquireLane(w.Dirs, of, by)
+	if err == nil {
+		if w.own == nil {
+			w.own = map[spec.Ref]string{}
+		}
+		w.own[of] = signature(by)
+	}
+	return lock, err
+}
+
+func (w *Lanes) release(of spec.Ref, lock laneLock) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.own, of)
+	lock.release()
 }
 
 // take gives what has ended since it was called last.
@@ -70,51 +136,28 @@ func (w *Lanes) Wait() Outcomes {
 	return w.take()
 }
 
-// lanePath is the lock of an object's lane.
-func lanePath(dir string, of spec.Ref) string {
-	return filepath.Join(dir, "lock", string(of.Kind)+"-"+strings.ReplaceAll(of.Name, "/", ":"))
+// running are the lanes that are busy: those of this process, and those of any that locks them where these files say.
+func (l *Loop) running(d *spec.Daemon) []state.Lane {
+	all := map[spec.Ref]string{}
+	for _, x := range running(LaneDirs(d)) {
+		all[spec.Ref{Kind: spec.Kind(x.Kind), Name: x.Name}] = x.By
+	}
+	if w := l.Lanes; w != nil {
+		w.mu.Lock()
+		maps.Copy(all, w.own)
+		w.mu.Unlock()
+	}
+	out := make([]state.Lane, 0, len(all))
+	for of, who := range all {
+		out = append(out, state.Lane{Kind: string(of.Kind), Name: of.Name, By: who})
+	}
+	slices.SortFunc(out, func(a, b state.Lane) int { return strings.Compare(laneRef(a).String(), laneRef(b).String()) })
+	return out
 }
 
-// acquireLane takes the lock of a lane, which dies with its process.
-func acquireLane(dir string, of spec.Ref, who string) (*os.File, error) {
-	path := lanePath(dir, of)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory of the locks: %w", err)
-	}
-	return sign(path, who)
-}
+func laneRef(x state.Lane) spec.Ref { return spec.Ref{Kind: spec.Kind(x.Kind), Name: x.Name} }
 
-// running are the objects whose lanes are busy, by whatever process.
-func running(dir string) []state.Lane {
-	files, err := os.ReadDir(filepath.Join(dir, "lock"))
-	if err != nil {
-		return nil // none was ever made
-	}
-	var all []state.Lane
-	for _, f := range files {
-		kind, name, ok := strings.Cut(f.Name(), "-")
-		if who, busy := laneOf(filepath.Join(dir, "lock", f.Name())); ok && busy {
-			all = append(all, state.Lane{Kind: kind, Name: strings.ReplaceAll(name, ":", "/"), By: who})
-		}
-	}
-	return all
-}
-
-// laneOf tells whether a lane is busy, and who has it.
-func laneOf(path string) (who string, busy bool) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return "", false
-	}
-	defer f.Close()
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
-		return "", false
-	}
-	b, _ := os.ReadFile(path)
-	return strings.TrimSpace(string(b)), true
-}
-
-// busy tells whether the lane of an object is.
-func busy(all []state.Lane, kind, name string) bool {
-	return slices.ContainsFunc(all, func(r state.Lane) bool { return r.Kind == kind && r.Name == name })
+// busy tells whether a lane is.
+func busy(all []state.Lane, of spec.Ref) bool {
+	return slices.ContainsFunc(all, func(x state.Lane) bool { return laneRef(x) == of })
 }

@@ -89,7 +89,7 @@ func sign(path, who string) (*os.File, error) {
 		err = f.Truncate(0)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(f, "process %d (%s)\n", os.Getpid(), who)
+		_, err = fmt.Fprintln(f, signature(who))
 	}
 	if err != nil {
 		f.Close()
@@ -97,6 +97,9 @@ func sign(path, who string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// signature is how a process names itself to those whom it locks out.
+func signature(who string) string { return fmt.Sprintf("process %d (%s)", os.Getpid(), who) }
 
 func heldBy(path string) error {
 	b, _ := os.ReadFile(path)

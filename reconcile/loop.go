@@ -50,7 +50,7 @@ func (l *Loop) Observe(ctx context.Context, want *spec.Spec) (*state.Observed, e
 		return nil, fmt.Errorf("read what was recorded: %w", err)
 	}
 	obs.Recorded = recorded
-	obs.Running = running(want.Daemon.Runtime)
+	obs.Running = l.running(&want.Daemon)
 	return obs, l.look(ctx, want, obs, l.Drivers)
 }
 
@@ -85,11 +85,14 @@ func (l *Loop) Carry(ctx context.Context, want *spec.Spec, p *Plan, obs *state.O
 		return s, err
 	}
 	s.Lanes = l.Lanes.take()
-	s.Outcomes = l.execute(ctx, p, by, consent.Allow)
 	after := context.WithoutCancel(ctx)
 	if err := l.learn(after, consent.Patience, s.Lanes); err != nil {
 		return s, err
 	}
+	if len(s.Lanes) > 0 {
+		consent.Patience.review(p, l.Clock.Now()) // it was made before that was heard
+	}
+	s.Outcomes = l.execute(ctx, p, by, consent.Allow)
 	if len(s.Outcomes) > 0 {
 		err := l.learn(after, consent.Patience, s.Outcomes)
 		if err != nil {
@@ -247,14 +250,16 @@ func (l *Loop) note(msg, generation string) {
 
 // Settle looks at intents that a killed process left behind: the next look at the machine decides what
 // they did, they are never repeated blindly. p, of the loop, learns which were its own; nil is a person's.
-// What runs in a lane, of a process in whose runtime directory that is known, is not among them.
-func (l *Loop) Settle(ctx context.Context, runtime string, p *Patience) error {
+// What runs in a lane is not among them.
+func (l *Loop) Settle(ctx context.Context, want *spec.Spec, p *Patience) error {
 	open, err := l.Store.Unsettled(ctx)
 	if err != nil {
 		return fmt.Errorf("read unfinished intents: %w", err)
 	}
-	now := running(runtime)
-	open = slices.DeleteFunc(open, func(e state.Event) bool { return busy(now, e.Action.Kind, e.Action.Name) })
+	now := l.running(&want.Daemon)
+	open = slices.DeleteFunc(open, func(e state.Event) bool {
+		return busy(now, spec.Ref{Kind: spec.Kind(e.Action.Kind), Name: e.Action.Name})
+	})
 	if p != nil && len(open) > 0 {
 		p.died(open, l.Clock.Now())
 		if err := l.Remember(ctx, p); err != nil {

@@ -163,8 +163,8 @@ func (a *app) openStore(path string) (*sqlite.Store, error) {
 
 func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, lock *reconcile.Lock, f applyFlags, part reconcile.Selection, saved *bound) error {
 	l := a.loop(db, true)
-	l.Progress, l.Lanes = a.progress, &reconcile.Lanes{Dir: want.Daemon.Runtime}
-	if err := l.Settle(ctx, want.Daemon.Runtime, nil); err != nil {
+	l.Progress, l.Lanes = a.progress, &reconcile.Lanes{Dirs: reconcile.LaneDirs(&want.Daemon)}
+	if err := l.Settle(ctx, want, nil); err != nil {
 		return err
 	}
 	if err := a.settleTry(ctx, l, want); err != nil {
@@ -309,14 +309,18 @@ func answer(ctx context.Context, r io.Reader, over <-chan time.Time) (string, er
 	}
 }
 
+// progress tells how an action ended; lanes call it too, so that it has to be one write.
 func (a *app) progress(o reconcile.Outcome) {
 	if a.json {
 		return
 	}
-	fmt.Fprintf(a.stderr, "%s: %s %s\n", o.Outcome, o.Action.Verb, o.Action.Object)
+	line := fmt.Sprintf("%s: %s %s\n", o.Outcome, o.Action.Verb, o.Action.Object)
 	if o.Err != nil {
-		fmt.Fprintf(a.stderr, "  %v\n", o.Err)
+		line += fmt.Sprintf("  %v\n", o.Err)
 	}
+	a.telling.Lock()
+	defer a.telling.Unlock()
+	fmt.Fprint(a.stderr, line)
 }
 
 // finish tells how it ended. That nobody could be told changes nothing of how it ended.
@@ -335,6 +339,11 @@ func applyCode(s reconcile.Step, saved bool) int {
 	done := s.Outcomes.Count(state.Done)
 	failed := s.Outcomes.Count(state.Failed, state.Interrupted) // what was skipped is told by what it waited for
 	refused := s.Outcomes.Count(state.Refused)
+	for _, o := range s.Outcomes {
+		if errors.Is(o.Err, reconcile.ErrUnderWay) {
+			refused++
+		}
+	}
 	switch {
 	case saved && refused > 0 && done == 0:
 		return exitStale

@@ -332,10 +332,10 @@ func (d *daemon) step(ctx context.Context) error {
 		d.beginAnew(ctx)
 	}
 	d.patience.Interval = d.interval()
-	if err := d.loop.Settle(ctx, d.want.Daemon.Runtime, &d.patience); err != nil { // under the lock alone: no intent is that of a living apply
+	d.loop.Invalid, d.lanes.Dirs, d.loop.Lanes = d.invalid, reconcile.LaneDirs(&d.want.Daemon), &d.lanes
+	if err := d.loop.Settle(ctx, d.want, &d.patience); err != nil { // under the lock alone: no intent is that of a living apply
 		return err
 	}
-	d.loop.Invalid, d.lanes.Dir, d.loop.Lanes = d.invalid, d.want.Daemon.Runtime, &d.lanes
 	consent := reconcile.Daemon(d.want)
 	consent.Patience = &d.patience
 	d.tries(ctx, &consent)

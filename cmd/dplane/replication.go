@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -87,8 +88,8 @@ func (a *app) send(ctx context.Context, name string) error {
 
 func (a *app) sendUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, lock *reconcile.Lock, name string) error {
 	l := a.loop(db, true)
-	l.Progress, l.Lanes = a.progress, &reconcile.Lanes{Dir: want.Daemon.Runtime}
-	if err := l.Settle(ctx, want.Daemon.Runtime, nil); err != nil {
+	l.Progress, l.Lanes = a.progress, &reconcile.Lanes{Dirs: reconcile.LaneDirs(&want.Daemon)}
+	if err := l.Settle(ctx, want, nil); err != nil {
 		return err
 	}
 	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
@@ -117,6 +118,11 @@ func (a *app) sendUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Sto
 	}
 	if err := a.awaitLanes(ctx, l, want, lock, &s); err != nil {
 		return err
+	}
+	for _, o := range s.Outcomes {
+		if errors.Is(o.Err, reconcile.ErrUnderWay) {
+			return failf("dplane status tells when it is over", "nothing was sent: %w", o.Err)
+		}
 	}
 	s.Remaining = &reconcile.Plan{Actions: slices.DeleteFunc(slices.Clone(p.Actions), func(x reconcile.Planned) bool { return x.Runnable() })}
 	return a.finish(s, false)

@@ -41,7 +41,7 @@ At a terminal it shows what it will do, and asks. Exit status: 0 it is back, 1 i
 func (a *app) runRestore(ctx context.Context, want *spec.Spec, db *sqlite.Store, name string, yes bool) error {
 	l := a.loop(db, true)
 	l.Progress = a.progress
-	if err := l.Settle(ctx, want.Daemon.Runtime, nil); err != nil {
+	if err := l.Settle(ctx, want, nil); err != nil {
 		return err
 	}
 	if err := a.settleTry(ctx, l, want); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ type app struct {
 	noColor  bool
 	logLevel string
 	hurry    time.Duration             // no read takes longer; 0: as long as it has to
+	telling  sync.Mutex                // of what ends, by several at once
 	inForce  atomic.Pointer[spec.Spec] // the files that were read last: what remotes they name
 }
 

@@ -177,7 +177,7 @@ a schedule covers the dataset; without, it stays until somebody destroys it. It 
 func (a *app) takeNow(ctx context.Context, want *spec.Spec, db *sqlite.Store, dataset string, f takeFlags) error {
 	l := a.loop(db, true)
 	l.Progress = a.progress
-	if err := l.Settle(ctx, want.Daemon.Runtime, nil); err != nil {
+	if err := l.Settle(ctx, want, nil); err != nil {
 		return err
 	}
 	consent := reconcile.ByHand(&want.Daemon.Limits, nil)

@@ -107,7 +107,7 @@ func (m *Machine) Pass(want *spec.Spec, consent reconcile.Consent, fault *host.F
 		}
 	}()
 	ctx := context.Background()
-	if err := l.Settle(ctx, want.Daemon.Runtime, nil); err != nil {
+	if err := l.Settle(ctx, want, nil); err != nil {
 		return step, false, err
 	}
 	p, obs, err := l.Plan(ctx, want, consent)
