@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 )
@@ -35,10 +36,16 @@ type Command struct {
 	NotYet string `json:"notYet,omitempty"`
 	// Host is the remote of that name, on which it runs; "": here.
 	Host string `json:"host,omitempty"`
+	// Apart runs it there over a connection of its own: what is shared was made before, and proves nothing of a key that is
+	// no longer admitted.
+	Apart bool `json:"apart,omitempty"`
 	// Stdin is what it reads from, the other end of a pipe; nil: nothing. Both run at once and end together.
 	Stdin *Command `json:"stdin,omitempty"`
 	// Pipe is how they are joined.
 	Pipe Pipe `json:"pipe,omitzero"`
+	// Into takes what it prints, as it comes; nil: Result has it. Of Pipe, Rate and Stall count then, and Timeout alone limits
+	// how long it may take. It has no Stdin.
+	Into io.Writer `json:"-"`
 }
 
 // Pipe is how a command is joined to its Stdin: without a limit on its duration, but with one on how long nothing moves.

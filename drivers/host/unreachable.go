@@ -15,7 +15,20 @@ type UnreachableError struct {
 	Command Command
 	Stderr  string // of ssh, and of what ran there until then
 	Why     string // what happened, and what to do about it
+	Stage   Stage  // how far it came; "": not known
 }
+
+// Stage is a step of the way to another machine, at which it ended.
+type Stage string
+
+// The steps, in their order.
+const (
+	Resolve Stage = "resolve"
+	Connect Stage = "connect"
+	HostKey Stage = "host-key"
+	OwnKey  Stage = "key-file"
+	Login   Stage = "authentication"
+)
 
 func (e *UnreachableError) Error() string {
 	msg := fmt.Sprintf("%s: %s %v: %s", e.Command, e.Command.Host, ErrUnreachable, e.Why)

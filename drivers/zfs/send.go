@@ -25,6 +25,9 @@ type Stream struct {
 // Send writes the stream to standard output, and a line about its progress to standard error each second.
 func (s Stream) Send() host.Command { return host.Read(s.argv("-P", "-v")...) }
 
+// Quiet is Send without a word about its progress.
+func (s Stream) Quiet() host.Command { return host.Read(s.argv()...) }
+
 // Estimate asks how many bytes the stream will have.
 func (s Stream) Estimate() host.Command {
 	c := host.Read(s.argv("-n", "-P", "-v")...)

@@ -100,6 +100,9 @@ func (r *Runner) Run(ctx context.Context, c host.Command) (host.Result, error) {
 	if c.Stdin != nil {
 		return r.pipe(ctx, c)
 	}
+	if c.Into != nil {
+		return r.drain(ctx, c)
+	}
 	argv, program, err := r.resolve(c)
 	if err != nil {
 		return host.Result{}, err

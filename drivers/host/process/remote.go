@@ -41,7 +41,7 @@ func (r *Runner) argv(c host.Command) ([]string, error) {
 	if !ok {
 		return nil, fmt.Errorf("run %s: no remote %q is known", c, c.Host)
 	}
-	argv, err := remote.argv(r.remoteDir(), c.Argv)
+	argv, err := remote.argv(r.remoteDir(), c)
 	if err != nil {
 		return nil, fmt.Errorf("run %s: remote %s: %w", c, c.Host, err)
 	}
@@ -59,7 +59,8 @@ func (r *Runner) remote(name string) (Remote, bool) {
 // where the logins of ordinary users look for no programs.
 const farEnv = "env LC_ALL=C TZ=UTC PATH=" + systemPath + " "
 
-func (m Remote) argv(dir string, words []string) ([]string, error) {
+func (m Remote) argv(dir string, c host.Command) ([]string, error) {
+	words := c.Argv
 	line, err := shellLine(words)
 	if err != nil {
 		return nil, err
@@ -73,6 +74,9 @@ func (m Remote) argv(dir string, words []string) ([]string, error) {
 	socket, known, err := m.files(dir)
 	if err != nil {
 		return nil, err
+	}
+	if c.Apart {
+		socket = "none"
 	}
 	return m.ssh(socket, known, farEnv+line), nil
 }

@@ -45,7 +45,8 @@ func (r *Runner) lost(exit *host.ExitError) error {
 		return nil
 	}
 	remote, _ := r.remote(exit.Command.Host)
-	return &host.UnreachableError{Command: exit.Command, Stderr: exit.Stderr, Why: remote.why(exit.Command.Host, exit.Stderr)}
+	stage, why := remote.why(exit.Command.Host, exit.Stderr)
+	return &host.UnreachableError{Command: exit.Command, Stderr: exit.Stderr, Why: why, Stage: stage}
 }
 
 // answered gives the error of a command that was run, which on another machine may be that of the way there.
@@ -59,29 +60,33 @@ func (r *Runner) answered(err error) error {
 	return err
 }
 
-// why tells what ssh said, and what to do about it. The order counts: of a key that others can read, ssh says that
+// why tells what ssh said, how far it came, and what to do about it. The order counts: of a key that others can read, ssh says that
 // first, and then that permission is denied.
-func (m Remote) why(name, stderr string) string {
+func (m Remote) why(name, stderr string) (host.Stage, string) {
 	at := fmt.Sprintf("%s port %d", m.Host, m.port())
-	for _, c := range []struct{ says, why string }{
-		{"Host key verification failed", "its host key is not the one of remotes." + name + ".hostKey: compare them by hand, and pin the new one only if that machine was installed anew"},
-		{"no matching host key type", "it has no host key of the type of remotes." + name + ".hostKey: pin one that it has"},
-		{"UNPROTECTED PRIVATE KEY FILE", "others can read the key " + m.IdentityFile + ": chmod 600 it"},
-		{"error in libcrypto", "the key " + m.IdentityFile + " can't be read: it is none, or has a passphrase"},
-		{"invalid format", "the key " + m.IdentityFile + " can't be read: it is none, or has a passphrase"},
-		{"Permission denied", "it does not admit " + m.User + " with the key " + m.IdentityFile + ": add its public half to that user's authorized_keys there"},
-		{"Too many authentication failures", "it does not admit " + m.User + " with the key " + m.IdentityFile + ": add its public half to that user's authorized_keys there"},
-		{"Could not resolve hostname", "the name " + m.Host + " is not known: correct remotes." + name + ".host, or the name service"},
-		{"Connection refused", "nothing listens at " + at + ": start its SSH server, or correct remotes." + name + ".port"},
-		{"No route to host", "there is no way to " + m.Host + ": see whether it is on, and the network"},
-		{"Network is unreachable", "there is no way to " + m.Host + ": see whether the network here is up"},
-		{"timed out", "no answer from " + at + ": see whether it is on, and what a firewall lets through"},
-		{"not responding", "it stopped answering: see whether it is on, and the network"},
-		{"kex_exchange_identification", "it hung up before it said who it is: see the log of its SSH server"},
+	for _, c := range []struct {
+		says  string
+		stage host.Stage
+		why   string
+	}{
+		{"Host key verification failed", host.HostKey, "its host key is not the one of remotes." + name + ".hostKey: compare them by hand, and pin the new one only if that machine was installed anew"},
+		{"no matching host key type", host.HostKey, "it has no host key of the type of remotes." + name + ".hostKey: pin one that it has"},
+		{"UNPROTECTED PRIVATE KEY FILE", host.OwnKey, "others can read the key " + m.IdentityFile + ": chmod 600 it"},
+		{"error in libcrypto", host.OwnKey, "the key " + m.IdentityFile + " can't be read: it is none, or has a passphrase"},
+		{"invalid format", host.OwnKey, "the key " + m.IdentityFile + " can't be read: it is none, or has a passphrase"},
+		{"Permission denied", host.Login, "it does not admit " + m.User + " with the key " + m.IdentityFile + ": add its public half to that user's authorized_keys there"},
+		{"Too many authentication failures", host.Login, "it does not admit " + m.User + " with the key " + m.IdentityFile + ": add its public half to that user's authorized_keys there"},
+		{"Could not resolve hostname", host.Resolve, "the name " + m.Host + " is not known: correct remotes." + name + ".host, or the name service"},
+		{"Connection refused", host.Connect, "nothing listens at " + at + ": start its SSH server, or correct remotes." + name + ".port"},
+		{"No route to host", host.Connect, "there is no way to " + m.Host + ": see whether it is on, and the network"},
+		{"Network is unreachable", host.Connect, "there is no way to " + m.Host + ": see whether the network here is up"},
+		{"timed out", host.Connect, "no answer from " + at + ": see whether it is on, and what a firewall lets through"},
+		{"not responding", host.Connect, "it stopped answering: see whether it is on, and the network"},
+		{"kex_exchange_identification", host.Connect, "it hung up before it said who it is: see the log of its SSH server"},
 	} {
 		if strings.Contains(stderr, c.says) {
-			return c.why
+			return c.stage, c.why
 		}
 	}
-	return "the connection ended, or a signal ended the program there: see the log of its SSH server"
+	return "", "the connection ended, or a signal ended the program there: see the log of its SSH server"
 }

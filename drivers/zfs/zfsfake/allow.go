@@ -137,3 +137,12 @@ func (k *call) getent() int {
 	}
 	return code
 }
+
+// date is `date +%s`.
+func (k *call) date() int {
+	if len(k.argv) != 2 || k.argv[1] != "+%s" {
+		return k.fail(1, "date: invalid date")
+	}
+	k.printf("%d\n", k.now())
+	return 0
+}

@@ -39,7 +39,7 @@ var programs = map[string]func(*call) int{
 	"blkid": (*call).blkid, "zdb": (*call).zdb, "lsblk": (*call).lsblk, "find": (*call).find, "stat": (*call).stat, "readlink": (*call).readlink,
 	"cat": (*call).cat, "head": (*call).head, "ps": (*call).ps,
 	"wipefs": (*call).wipefs, "losetup": (*call).losetup,
-	"grep": (*call).grep, "getent": (*call).getent,
+	"grep": (*call).grep, "getent": (*call).getent, "date": (*call).date,
 }
 
 // call is one running command.
@@ -73,6 +73,12 @@ func (f *Fake) Run(ctx context.Context, c host.Command) (host.Result, error) {
 		return host.Result{}, err
 	}
 	res := host.Result{Stdout: k.out.Bytes(), Stderr: k.err.Bytes(), Code: code}
+	if c.Into != nil {
+		res.Stdout = nil
+		if _, err := c.Into.Write(k.out.Bytes()); err != nil {
+			return host.Result{}, fmt.Errorf("read what %s prints: %w", c, err)
+		}
+	}
 	if code != 0 {
 		return res, &host.ExitError{Command: c, Code: code, Stderr: k.err.String()}
 	}

@@ -1,0 +1,449 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Check makes every check of a replication that needs no transfer. uid is who runs it.
+func (d *Driver) Check(ctx context.Context, want *spec.Spec, obs *state.Observed, name string, uid int) []state.Check {
+	r := want.Replications[name]
+	c := &checking{Driver: d, want: want, obs: obs, r: r, w: way(r), broken: map[string]string{}}
+	c.here()
+	if c.remote = r.Source.Remote + r.Target.Remote; c.remote != "" { // the files admit one
+		c.reach(ctx, uid)
+	}
+	c.ends(ctx)
+	for _, side := range []struct {
+		check string
+		do    func(context.Context) state.Check
+	}{{"features", c.features}, {"rights", c.rights}, {"space", c.space}, {"clock", c.clock}, {"readonly", c.readonly}, {"state", c.standing}, {"others", c.others}} {
+		needs := []string{"source", "target", "parent"}
+		if side.check == "clock" || side.check == "rights" {
+			needs = []string{"authentication"}
+			if c.remote == "" {
+				continue
+			}
+		}
+		if !c.skip(side.check, needs...) {
+			x := side.do(ctx)
+			x.Name = side.check
+			c.add(x)
+		}
+	}
+	return c.all
+}
+
+// checking gathers the checks of one replication.
+type checking struct {
+	*Driver
+	want   *spec.Spec
+	obs    *state.Observed
+	r      *spec.Replication
+	w      *drivers.Sending
+	remote string            // the name of the far machine; "": both ends are here
+	broken map[string]string // checks that failed or were skipped, and after which one
+	pairs  []state.Pair
+	exists bool // the target
+	all    []state.Check
+}
+
+func (c *checking) add(x state.Check) {
+	if x.State == state.CheckFailed {
+		c.broken[x.Name] = x.Name
+	}
+	c.all = append(c.all, x)
+}
+
+// skip notes a check that can't be made, since one that it needs failed.
+func (c *checking) skip(name string, needs ...string) bool {
+	for _, n := range needs {
+		if after, broken := c.broken[n]; broken {
+			c.broken[name] = after
+			c.add(state.Check{Name: name, State: state.CheckSkipped, Detail: "after " + after})
+			return true
+		}
+	}
+	return false
+}
+
+// here are the checks of this machine.
+func (c *checking) here() {
+	switch {
+	case c.r.Target.Standby:
+		c.add(failed("zfs", "a replication to the standby needs high availability, which this release has not", "name a target"))
+	case c.obs.ZFS.Error != "":
+		c.add(failed("zfs", c.obs.ZFS.Error, c.obs.ZFS.Hint))
+	case away(c.r, c.obs) != "":
+		c.add(fine("zfs", "here "+c.obs.ZFS.Userland))
+		c.add(failed("pool", away(c.r, c.obs), "import it, or connect its disks: zpool import"))
+	default:
+		c.add(fine("zfs", "here "+c.obs.ZFS.Userland))
+	}
+}
+
+func fine(name, detail string) state.Check {
+	return state.Check{Name: name, State: state.CheckOK, Detail: detail}
+}
+
+func warning(name, detail, hint string) state.Check {
+	return state.Check{Name: name, State: state.CheckWarning, Detail: detail, Hint: hint}
+}
+
+func failed(name, detail, hint string) state.Check {
+	return state.Check{Name: name, State: state.CheckFailed, Detail: detail, Hint: hint}
+}
+
+// unknown is a check of which the far side does not tell: a forced command answers what it is for, and no more.
+func unknown(name string, err error) state.Check {
+	return state.Check{Name: name, State: state.CheckSkipped, Detail: "unknown: " + why(err)}
+}
+
+// why is what was said, in a line.
+func why(err error) string {
+	var exit *host.ExitError
+	if !errors.As(err, &exit) {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(exit.Stderr), "\n")
+	return fmt.Sprintf("%s says: %s", exit.Command, lines[len(lines)-1])
+}
+
+// stages are the steps of the way to the far machine, as checks.
+var stages = []host.Stage{host.Resolve, host.Connect, host.HostKey, host.OwnKey, host.Login}
+
+// reach goes the way to the far machine once, over a connection of its own, and asks for its release of ZFS.
+func (c *checking) reach(ctx context.Context, uid int) {
+	m := c.want.Remotes[c.remote]
+	key := c.key(ctx, m.IdentityFile, uid)
+	probe := zfs.Version()
+	probe.Host, probe.Apart = c.remote, true
+	res, err := c.Runner.Run(ctx, probe)
+	var exit *host.ExitError
+	if errors.As(err, &exit) || err == nil {
+		err = nil
+	}
+	for _, x := range steps(m, key, err) {
+		c.add(x)
+		if x.State == state.CheckSkipped {
+			c.broken[x.Name] = strings.TrimPrefix(x.Detail, "after ")
+		}
+	}
+	if !c.skip("zfs-there", string(host.Login)) {
+		c.add(farZFS(res, exit))
+	}
+}
+
+// key looks at the private key.
+func (c *checking) key(ctx context.Context, path string, uid int) state.Check {
+	const name = string(host.OwnKey)
+	res, err := c.Runner.Run(ctx, zfs.StatKeys(path))
+	var exit *host.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return failed(name, err.Error(), "")
+	}
+	files, err := zfs.ParseStatKeys([]string{path}, res.Stdout)
+	if err != nil {
+		return failed(name, err.Error(), "")
+	}
+	return judgeKey(path, files[path], uid)
+}
+
+// judgeKey wants a file that its owner alone can read: ssh takes no other, and another user's could change.
+func judgeKey(path string, k *state.KeyFile, uid int) state.Check {
+	const name = string(host.OwnKey)
+	var mode int
+	_, err := fmt.Sscanf(k.Mode, "%o", &mode)
+	switch {
+	case k.Kind == "":
+		return failed(name, path+" is not there", "dplane replication setup makes one; or correct remotes.NAME.identityFile")
+	case !strings.HasPrefix(k.Kind, "regular"):
+		return failed(name, fmt.Sprintf("%s is a %s", path, k.Kind), "correct remotes.NAME.identityFile")
+	case k.Owner != "0" && k.Owner != fmt.Sprint(uid):
+		return failed(name, fmt.Sprintf("%s belongs to the user %s", path, k.Owner), "chown root "+path)
+	case err != nil || mode&0o077 != 0:
+		return failed(name, fmt.Sprintf("%s has the mode %s: others can use it", path, k.Mode), "chmod 600 "+path)
+	}
+	return fine(name, fmt.Sprintf("%s, mode %s", path, k.Mode))
+}
+
+// steps are the checks of the way to a machine, which ended with err, or led there. The key was looked at before.
+func steps(m *spec.Remote, key state.Check, err error) (all []state.Check) {
+	port := m.Port
+	if port == 0 {
+		port = 22
+	}
+	details := map[host.Stage]string{
+		host.Resolve: m.Host, host.Connect: fmt.Sprintf("%s port %d", m.Host, port), host.HostKey: "it is the pinned one", host.Login: "as " + m.User,
+	}
+	var lost *host.UnreachableError
+	broke := host.Stage("")
+	switch {
+	case err == nil:
+	case errors.As(err, &lost) && lost.Stage != "":
+		broke = lost.Stage
+	case key.State == state.CheckFailed:
+		broke = host.OwnKey
+	case lost != nil:
+		broke = host.Login
+	default:
+		broke = host.Resolve
+	}
+	at := slices.Index(stages, broke)
+	untried := broke == host.OwnKey && lost == nil // there is no key to go with
+	for i, s := range stages {
+		switch {
+		case s == host.OwnKey && (key.State == state.CheckFailed || s != broke):
+			all = append(all, key)
+		case untried, at >= 0 && i > at:
+			all = append(all, state.Check{Name: string(s), State: state.CheckSkipped, Detail: "after " + string(broke)})
+		case s == broke:
+			all = append(all, brokenAt(s, lost, err))
+		default:
+			all = append(all, fine(string(s), details[s]))
+		}
+	}
+	return all
+}
+
+func brokenAt(s host.Stage, lost *host.UnreachableError, err error) state.Check {
+	if lost == nil {
+		return failed(string(s), err.Error(), "")
+	}
+	said := strings.Split(strings.TrimSpace(lost.Stderr), "\n")
+	return failed(string(s), said[len(said)-1], lost.Why)
+}
+
+// farZFS judges what the far machine says of its release.
+func farZFS(res host.Result, exit *host.ExitError) state.Check {
+	const name = "zfs-there"
+	v, err := zfs.ParseVersion(res.Stdout)
+	const notFound = 127 // of a shell and of env
+	switch {
+	case exit != nil && exit.Code == notFound:
+		return failed(name, "there is no zfs", "install zfsutils-linux there")
+	case errors.Is(zfs.Classify(asError(exit)), zfs.ErrNoModule):
+		return failed(name, "its kernel has no ZFS", "modprobe zfs there")
+	case exit != nil:
+		return unknown(name, exit)
+	case err != nil:
+		return unknown(name, err)
+	case strings.HasPrefix(v.Userland, "0.") || strings.HasPrefix(v.Userland, "2.0."):
+		return warning(name, v.Userland+" is older than 2.1: dplane was not tried with it", "")
+	}
+	return fine(name, v.Userland)
+}
+
+func asError(exit *host.ExitError) error {
+	if exit == nil {
+		return nil
+	}
+	return exit
+}
+
+// ends looks at both ends.
+func (c *checking) ends(ctx context.Context) {
+	on := func(remote, name string) bool {
+		if remote != "" {
+			return c.skip(name, string(host.Login))
+		}
+		return c.skip(name, "zfs", "pool")
+	}
+	var sources, targets []state.End
+	var err error
+	if !on(c.w.From, "source") {
+		if sources, err = c.list(ctx, c.w.From, c.w.Recursive, c.w.Source); err != nil {
+			c.add(c.notListed("source", c.w.Source, err))
+		} else {
+			c.add(c.source(sources))
+		}
+	}
+	if on(c.w.To, "target") {
+		c.skip("parent", "target")
+		return
+	}
+	targets, err = c.list(ctx, c.w.To, c.w.Recursive, c.w.Target)
+	gone := errors.Is(zfs.Classify(err), zfs.ErrNotExist)
+	switch {
+	case err != nil && !gone:
+		c.add(c.notListed("target", c.w.Target, err))
+		c.skip("parent", "target")
+		return
+	case gone:
+		c.add(fine("target", c.w.Target+" is not there yet: the first run makes it"))
+		if err := c.parent(ctx, c.w); err != nil {
+			c.add(failed("parent", err.Error(), "make it on the machine of the target: zfs create "+string(spec.DatasetName(c.w.Target).Parent())))
+		} else {
+			c.add(fine("parent", "it is there"))
+		}
+	default:
+		c.exists = true
+		c.add(fine("target", fmt.Sprintf("%s, %d dataset(s)", c.w.Target, len(targets))))
+		c.add(fine("parent", "it is there"))
+	}
+	c.pairs, _ = join(c.w, sources, targets)
+	if err := c.tokens(ctx, c.w, c.pairs); err != nil {
+		c.add(failed("resume", err.Error(), zfs.Hint(err)))
+	}
+}
+
+func (c *checking) notListed(name, dataset string, err error) state.Check {
+	switch {
+	case errors.Is(zfs.Classify(err), zfs.ErrNotExist):
+		return failed(name, dataset+" is not there", "correct replications."+c.r.Name+"."+name)
+	case errors.Is(zfs.Classify(err), zfs.ErrNoModule):
+		return failed(name, why(err), zfs.Hint(err))
+	}
+	return failed(name, why(err), "let the key's forced command answer zfs list, or correct the end")
+}
+
+// source tells whether there is something to send.
+func (c *checking) source(all []state.End) state.Check {
+	b := &batch{want: c.r}
+	n, datasets := 0, 0
+	for _, e := range all {
+		if !excluded(c.w, e.Name) {
+			n, datasets = n+len(chosen(e.Snapshots, b.wanted)), datasets+1
+		}
+	}
+	if n == 0 {
+		return warning("source", c.w.Source+" has no snapshot that would be sent", "a schedule takes some, or dplane snapshots take "+c.w.Source)
+	}
+	return fine("source", fmt.Sprintf("%s, %d dataset(s), %d snapshot(s)", c.w.Source, datasets, n))
+}
+
+// clock compares the clocks: ages and retention are told from the times of snapshots.
+func (c *checking) clock(ctx context.Context) state.Check {
+	ask := zfs.Clock()
+	ask.Host = c.remote
+	before := c.Now()
+	res, err := c.Runner.Run(ctx, ask)
+	after := c.Now()
+	if err != nil {
+		return unknown("", err)
+	}
+	n, ok := zfs.ParseNumber(res.Stdout)
+	if !ok || n > 1<<40 {
+		return unknown("", fmt.Errorf("%.60q is no time", res.Stdout))
+	}
+	return judgeClock(time.Unix(int64(n), 0), before, after)
+}
+
+// mostSkew is how far clocks may be apart.
+const mostSkew = time.Minute
+
+// judgeClock compares a far clock, of whole seconds, with what this one said before and after.
+func judgeClock(far, before, after time.Time) state.Check {
+	skew := time.Duration(0)
+	switch {
+	case far.Add(time.Second).Before(before):
+		skew = far.Sub(before)
+	case far.After(after):
+		skew = far.Sub(after)
+	}
+	skew = skew.Round(time.Second)
+	switch {
+	case skew > mostSkew:
+		return warning("", fmt.Sprintf("there it is %s later than here", skew), "synchronise both clocks: timedatectl set-ntp true")
+	case -skew > mostSkew:
+		return warning("", fmt.Sprintf("there it is %s earlier than here", -skew), "synchronise both clocks: timedatectl set-ntp true")
+	}
+	return fine("", fmt.Sprintf("%s apart", skew.Abs()))
+}
+
+// readonly tells whether something could write to the target.
+func (c *checking) readonly(context.Context) state.Check {
+	var open []string
+	for _, p := range c.pairs {
+		if p.Target != nil && !p.Target.ReadOnly {
+			open = append(open, p.To)
+		}
+	}
+	switch {
+	case !c.exists:
+		return fine("", "it will be received with readonly="+c.w.Set["readonly"])
+	case len(open) == 0:
+		return fine("", "on")
+	case c.w.Set["readonly"] != "on":
+		return warning("", "off, as receive.set says: whatever is written there stops the replication", "")
+	}
+	return warning("", "off on "+drivers.Some(open)+": whatever is written there stops the replication", "zfs set readonly=on "+open[0]+", on the machine of the target")
+}
+
+// standing tells whether what is at the target can be sent upon.
+func (c *checking) standing(context.Context) state.Check {
+	b := &batch{want: c.r}
+	var apart []string
+	for _, p := range c.pairs {
+		if p.Target != nil && (p.Target.Partial || p.Target.Token != "") {
+			if t := (&transfer{Sending: c.w}); p.Target.Token != "" && t.unusable(drivers.SendingPair{Raw: b.raw(p.Source)}, p) == "" {
+				continue
+			}
+			return warning("", "what was received in part into "+p.To+" can't be gone on with: the next run throws it away", "")
+		}
+		if j := judge(&p.Source, p.Target, b.wanted, b.raw(p.Source)); j.Diverged != nil && (j.Diverged.Kind != modified || len(j.Diverged.SourceOnly) > 0) {
+			apart = append(apart, j.Diverged.what(p, j.Basis))
+		}
+	}
+	if len(apart) > 0 {
+		return failed("", drivers.Some(apart), "dplane plan shows the ways out")
+	}
+	return fine("", "nothing is in the way")
+}
+
+// others looks for who else receives into the target: a hold of another replication tells.
+func (c *checking) others(ctx context.Context) state.Check {
+	running := func(l state.Lane) bool { return l.Kind == string(spec.KindReplication) && l.Name == c.r.Name }
+	if slices.ContainsFunc(c.obs.Running, running) {
+		return warning("", "a transfer of this replication is under way", "")
+	}
+	var ask []string
+	for _, p := range c.pairs {
+		if p.Target != nil {
+			for _, s := range p.Target.Snapshots {
+				if s.Holds > 0 {
+					ask = append(ask, p.To+"@"+s.Name)
+				}
+			}
+		}
+	}
+	found := map[string]string{}
+	for _, cmd := range zfs.ListHolds(ask) {
+		cmd.Host = c.w.To
+		res, err := c.Runner.Run(ctx, cmd)
+		if err != nil {
+			return unknown("", err)
+		}
+		for snap, tags := range zfs.ParseHolds(res.Stdout) {
+			for _, t := range tags {
+				found[t] = snap
+			}
+		}
+	}
+	return judgeHolds(c.want, c.r, found)
+}
+
+// judgeHolds finds tags of other replications than this one, and than those that send on from the target.
+func judgeHolds(want *spec.Spec, r *spec.Replication, found map[string]string) state.Check {
+	for tag, snap := range found {
+		name, ours := strings.CutPrefix(tag, Tag(""))
+		if o := want.Replications[name]; !ours || name == r.Name || strings.HasPrefix(name, restoring) || o != nil && o.Source.Dataset.Under(r.Target.Dataset) {
+			continue
+		}
+		return warning("", fmt.Sprintf("%s is held by the replication %s: does that one receive here too?", snap, name), "one target is for one replication: end one of them, and then: zfs release "+tag+" "+snap)
+	}
+	return fine("", "nobody else receives there")
+}
+
+// restoring begins the tags of restores.
+const restoring = "restore-"
