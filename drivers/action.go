@@ -80,6 +80,8 @@ type Action struct {
 	Taking *Taking `json:"taking,omitempty"`
 	// Sending is what this sends.
 	Sending *Sending `json:"sending,omitempty"`
+	// Pruning is the replication, with the one dataset, whose target this prunes.
+	Pruning *Sending `json:"pruning,omitempty"`
 	// Counts is the name of the snapshot of the object that must have been taken when this runs, since it was decided
 	// with it; "": none.
 	Counts string `json:"counts,omitempty"`

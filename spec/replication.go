@@ -32,6 +32,17 @@ type Replication struct {
 	Keep      map[string]int // what stays on the target; nil: all
 }
 
+// Retention is what the target keeps, as a schedule with the defaults; nil where it keeps all.
+func (r *Replication) Retention() *Schedule {
+	if r.Keep == nil {
+		return nil
+	}
+	return &Schedule{
+		Name: r.Name, Pos: r.Pos, Keep: r.Keep, FrequentPeriod: defaultFrequent, At: defaultAt, Weekday: defaultWeekday,
+		Monthday: defaultMonthday, Month: defaultMonth, MaxPrune: defaultMaxPrune,
+	}
+}
+
 // Excludes tells whether a dataset of the source is not sent: it, or one above it, is excluded.
 func (r *Replication) Excludes(name DatasetName) bool {
 	return slices.ContainsFunc(r.Exclude, func(p string) bool { return Pattern(p).Covers(string(name)) })

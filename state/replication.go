@@ -40,6 +40,10 @@ type Point struct {
 	Written  uint64    `json:"written,omitempty"` // bytes since the snapshot before
 	Holds    int       `json:"holds,omitempty"`   // of all tags
 	Ours     bool      `json:"ours,omitempty"`    // one of them is that of the replication
+	// Received: the replication brought it. Used and Clones are known of those that keep lets go.
+	Received bool     `json:"received,omitempty"`
+	Used     uint64   `json:"used,omitempty"`
+	Clones   []string `json:"clones,omitempty"`
 }
 
 // Token is what a resume token says that it is a token of. It comes from the far side: a claim, which has to be compared

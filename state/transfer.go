@@ -9,6 +9,9 @@ type Replication struct {
 	Running bool   `json:"running,omitempty"` // it is being sent: nothing else is known
 	Pairs   []Pair `json:"pairs,omitempty"`   // by the source's name
 	Orphans []End  `json:"orphans,omitempty"` // replicas whose source is gone
+	// Kept is what the target keeps and kept before, nil where it keeps all; Unchecked is why it can't be told what may go.
+	Kept      *Kept  `json:"kept,omitempty"`
+	Unchecked string `json:"unchecked,omitempty"`
 	// Remembered is what is known of earlier runs; nil: nothing.
 	Remembered *Replicated `json:"remembered,omitempty"`
 }

@@ -24,7 +24,7 @@ func kinds(r host.Runner, memory memories, clock reconcile.Clock, mayWrite bool)
 	return []drivers.Driver{
 		&pool.Driver{Runner: r}, &pool.Disks{Runner: r}, &dataset.Driver{Runner: r},
 		&schedule.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite},
-		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now},
+		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite},
 	}
 }
 
@@ -105,3 +105,9 @@ func (forgetful) Taken(context.Context, int64) (int64, map[string]*state.Taken, 
 }
 
 func (forgetful) Replicated(context.Context) (map[string]*state.Replicated, error) { return nil, nil }
+
+func (forgetful) Received(context.Context, int64) (int64, map[string]map[string]*state.Received, error) {
+	return 0, map[string]map[string]*state.Received{}, nil
+}
+
+func (forgetful) Kept(context.Context, string) (*state.Kept, error) { return nil, nil }

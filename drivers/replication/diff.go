@@ -35,6 +35,7 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 		b.judge(p)
 	}
 	r.Actions = append(r.Actions, b.apart...)
+	b.prune(in, r) // before anything is sent: not while that goes on
 	if due, why := due(in, want, seen.Remembered); len(b.sending.Pairs) > 0 && due {
 		r.Actions = append(r.Actions, b.action(why))
 	}
@@ -43,9 +44,6 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 	}
 	if len(b.waits) > 0 {
 		r.Notices = append(r.Notices, fmt.Sprintf("replication %s: not sent before what is above is settled at the target: %s", want.Name, drivers.Some(b.waits)))
-	}
-	if want.Keep != nil {
-		r.Notices = append(r.Notices, fmt.Sprintf("replication %s (%s): keep is not carried out by this release: the target keeps all", want.Name, want.Pos.At()))
 	}
 }
 

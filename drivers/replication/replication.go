@@ -21,6 +21,14 @@ import (
 type Memory interface {
 	Replicated(ctx context.Context) (map[string]*state.Replicated, error)
 	SaveReplicated(ctx context.Context, name string, r *state.Replicated) error
+	// Received is which snapshots each replication received, by the guids of the sources, and the version of that; nil where
+	// it is the known one.
+	Received(ctx context.Context, known int64) (version int64, all map[string]map[string]*state.Received, err error)
+	// SaveReceived remembers these of one replication, all or none.
+	SaveReceived(ctx context.Context, name string, changed map[string]*state.Received) error
+	// Kept is what a replication keeps on its target.
+	Kept(ctx context.Context, name string) (*state.Kept, error)
+	SaveKept(ctx context.Context, name string, k *state.Kept) error
 }
 
 // Driver sends what a target has not yet. It is safe for concurrent use: a transfer goes on while the loop looks.
@@ -28,10 +36,15 @@ type Driver struct {
 	Runner host.Runner
 	Memory Memory           // nil: a driver that only plans
 	Now    func() time.Time // nil with it
+	Learns bool             // what a look tells is remembered
 
 	rests map[string]rest // replications of which an end can't be seen
 	mu    sync.Mutex
 	holds map[string]hold // whether a snapshot is held by the replication, by replication, host and guid
+
+	version  int64 // of what was received
+	received map[string]map[string]*state.Received
+	checked  map[string]time.Time // when what goes was listed, by replication
 }
 
 // rest is how long nobody looks again: a machine that does not answer costs each look its time, and all else that is due
@@ -76,6 +89,9 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 	if err != nil {
 		return err
 	}
+	if err := d.recall(ctx); err != nil {
+		return err
+	}
 	obs.Replications, obs.ReplicationHealth = map[string]*state.Replication{}, nil
 	for _, name := range slices.Sorted(maps.Keys(want.Replications)) {
 		seen := &state.Replication{Remembered: known[name]}
@@ -104,8 +120,11 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 		seen.Unseen = d.rests[r.Name].why
 	default:
 		seen.Pairs, seen.Orphans, err = d.look(ctx, way(r))
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			delete(d.rests, r.Name)
+			return d.keep(ctx, want, r, obs, seen)
+		}
+		if ctx.Err() != nil {
 			return err
 		}
 		seen.Unseen = err.Error()

@@ -23,6 +23,12 @@ type nothing struct{}
 
 func (nothing) Replicated(context.Context) (map[string]*state.Replicated, error) { return nil, nil }
 func (nothing) SaveReplicated(context.Context, string, *state.Replicated) error  { return nil }
+func (nothing) Received(context.Context, int64) (int64, map[string]map[string]*state.Received, error) {
+	return 0, nil, nil
+}
+func (nothing) SaveReceived(context.Context, string, map[string]*state.Received) error { return nil }
+func (nothing) Kept(context.Context, string) (*state.Kept, error)                      { return nil, nil }
+func (nothing) SaveKept(context.Context, string, *state.Kept) error                    { return nil }
 
 // A machine that does not answer is not asked in each look, and the longer it is away the more seldom.
 func TestRest(t *testing.T) {

@@ -18,7 +18,10 @@ import (
 // Apply sends, or carries out a repair. What is planned is compared with what there is now, dataset by dataset: what no
 // longer fits is left to the next plan.
 func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
-	if a.Sending == nil {
+	switch {
+	case a.Pruning != nil:
+		return d.prune(ctx, a)
+	case a.Sending == nil:
 		return drivers.Apply(ctx, d.Runner, a)
 	}
 	t := &transfer{Driver: d, Sending: a.Sending, run: state.TransferRun{Began: d.Now()}}
@@ -33,12 +36,16 @@ type transfer struct {
 	run    state.TransferRun
 	common map[string]state.Common // by the guids of the sources
 	failed map[string]bool         // targets
+	got    map[string]*state.Received
 }
 
 // all sends one dataset after the other, those above before those below, and then lets go of what is no longer needed.
 func (t *transfer) all(ctx context.Context) error {
 	pairs, _, err := t.look(ctx, t.Sending)
 	if err != nil {
+		return err
+	}
+	if err := t.recallReceived(ctx); err != nil {
 		return err
 	}
 	if err := t.holdSources(ctx, pairs); err != nil {
@@ -159,6 +166,9 @@ func (t *transfer) goOn(ctx context.Context, plan drivers.SendingPair, p state.P
 		if err != nil {
 			return err
 		}
+		if err = t.expect(ctx, p, []string{p.Target.Resume.ToGUID}); err != nil {
+			return err
+		}
 		err = t.stream(ctx, plan, p, c)
 		if err == nil {
 			t.run.Resumed++
@@ -215,6 +225,9 @@ func (t *transfer) legs(ctx context.Context, plan drivers.SendingPair, p state.P
 	for _, l := range j.Legs {
 		if l.From == "" && !plan.Full {
 			return errors.New("the target is gone since it was planned: it is not sent whole unasked")
+		}
+		if err := t.expect(ctx, p, guidsOf(j.Sends)); err != nil {
+			return err
 		}
 		if err := t.stream(ctx, plan, p, streamOf(t.Sending, p, l, plan.Raw)); err != nil {
 			return err
@@ -302,6 +315,9 @@ func (t *transfer) anchor(ctx context.Context) error {
 	pairs, _, err := t.look(ctx, t.Sending)
 	if err != nil {
 		return fmt.Errorf("look what has arrived: %w", err)
+	}
+	if err := t.settleReceived(ctx, pairs); err != nil {
+		return err
 	}
 	t.common = map[string]state.Common{}
 	var all anchors

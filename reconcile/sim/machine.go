@@ -124,7 +124,7 @@ func (m *Machine) Loop(r host.Runner) *reconcile.Loop {
 		Drivers: []drivers.Driver{
 			&pool.Driver{Runner: r}, &dataset.Driver{Runner: r},
 			&schedule.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true},
-			&replication.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now},
+			&replication.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true},
 		}, Runner: r,
 		Store: m.Store, Clock: m.Clock, Log: slog.New(slog.DiscardHandler), Render: func(*reconcile.Plan) ([]byte, error) { return []byte("{}"), nil },
 	}

@@ -1,0 +1,212 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+)
+
+func keepOf(t *testing.T, keep string) *spec.Spec {
+	return policyOf(t, strings.Replace(replicated, "cache]}", "cache], keep: {"+keep+"}}", 1))
+}
+
+// sentHours takes one of each hour, and sends it.
+func (x *ticking) sentHours(from, to int) {
+	x.t.Helper()
+	for h := from; h <= to; h++ {
+		x.at(fmt.Sprintf("2026-11-24T%02d:00:00Z", h))
+		x.ZFS.SetClock(x.Clock.now)
+		x.snap(fmt.Sprintf("h%02d", h))
+		x.at(fmt.Sprintf("2026-11-24T%02d:01:00Z", h))
+		x.tick()
+		x.at(fmt.Sprintf("2026-11-24T%02d:02:00Z", h))
+		x.tick()
+	}
+}
+
+func (x *ticking) hasAll(dataset string, want ...string) {
+	x.t.Helper()
+	if got := x.there(dataset); !slices.Equal(got, want) {
+		x.t.Errorf("%s has %v, want %v", dataset, got, want)
+	}
+}
+
+// rest fails where a pass has something left to do.
+func (x *ticking) rests(at string) {
+	x.t.Helper()
+	x.at(at)
+	if step := x.tick(); len(step.Plan.Actions) > 0 {
+		a := step.Plan.Actions[0]
+		x.t.Errorf("it is not at rest: %s %s %v %s", a.Verb, a.Object, a.Fields, a.Held)
+	}
+}
+
+// What was received goes as keep says; what is the target's own, held, cloned or in common with the source stays.
+func TestKeep(t *testing.T) {
+	x := newSending(t)
+	x.want = keepOf(t, "hourly: 3")
+	x.sentHours(7, 8)
+	x.do("zfs snapshot usb/a@own")
+	x.do("zfs hold mine usb/a@h07")
+	x.do("zfs clone usb/a@h08 usb/clone")
+	x.sentHours(9, 12)
+	x.hasAll("usb/a", "h07", "h08", "own", "h10", "h11", "h12")
+	x.hasAll("usb/a/b", "h10", "h11", "h12")
+	x.hasAll("tank/a", "h07", "h08", "h09", "h10", "h11", "h12")
+	x.do("zfs release mine usb/a@h07")
+	x.do("zfs destroy usb/clone")
+	for _, s := range []string{"h07", "h08", "h09", "h10", "h11", "h12"} { // the source has pruned all: its bookmark is the base
+		x.do("zfs destroy tank/a@" + s)
+	}
+	x.sentHours(13, 13)
+	x.hasAll("usb/a", "own", "h11", "h12", "h13")
+	x.rests("2026-11-24T13:05:00Z")
+}
+
+// Nothing goes of a target that was written to, and none that is the newest that both have.
+func TestKeepDiverged(t *testing.T) {
+	x := newSending(t)
+	x.want = keepOf(t, "hourly: 1")
+	x.sentHours(7, 7)
+	x.ZFS.Write("usb/a", 1<<20)
+	x.sentHours(8, 9)
+	x.hasAll("usb/a", "h07")
+	x.hasAll("usb/a/b", "h09")
+	x.do("zfs destroy tank/a/b@h09") // an older one is not what both have: the bookmark tells
+	x.rests2("2026-11-24T09:10:00Z")
+	x.hasAll("usb/a/b", "h09")
+}
+
+// rests2 is a pass that may have something to tell of what is blocked.
+func (x *ticking) rests2(at string) {
+	x.t.Helper()
+	x.at(at)
+	for _, o := range x.tick().Outcomes {
+		x.t.Errorf("%s %s: %s", o.Action.Verb, o.Action.Object, o.Outcome)
+	}
+}
+
+// Less that is to be kept than before waits: ten minutes, and where it is most of it, for a word.
+func TestKeepSmaller(t *testing.T) {
+	x := newSending(t)
+	x.want = keepOf(t, "hourly: 8")
+	x.sentHours(7, 14)
+	x.want = keepOf(t, "hourly: 6")
+	daemon := reconcile.Daemon(x.want)
+	pass := func(at string, c reconcile.Consent) reconcile.Step {
+		x.at(at)
+		step, _, err := x.with(c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return step
+	}
+	step := pass("2026-11-24T14:10:00Z", daemon)
+	if n := len(step.Plan.Actions); n != 2 || !strings.Contains(step.Plan.Actions[0].Held, "because less is to be kept") {
+		t.Fatalf("%d actions: %+v", n, step.Plan.Actions)
+	}
+	pass("2026-11-24T14:19:00Z", daemon)
+	if n := len(x.there("usb/a")); n != 8 {
+		t.Fatalf("after nine minutes there are %d", n)
+	}
+	pass("2026-11-24T14:21:00Z", daemon)
+	if n := len(x.there("usb/a")); n != 6 {
+		t.Fatalf("after eleven minutes there are %d", n)
+	}
+	pass("2026-11-24T14:22:00Z", daemon)
+
+	x.want = keepOf(t, "hourly: 2")
+	step = pass("2026-11-24T14:30:00Z", reconcile.ByHand(&x.want.Daemon.Limits, nil))
+	if n := len(x.there("usb/a")); n != 6 {
+		t.Fatalf("most of it went unasked: %d are left", n)
+	}
+	allow := map[string]bool{}
+	for _, a := range step.Plan.Actions {
+		if !strings.Contains(a.Held, "--allow "+a.ID) {
+			t.Errorf("held: %s", a.Held)
+		}
+		allow[a.ID] = true
+	}
+	pass("2026-11-24T14:31:00Z", reconcile.ByHand(&x.want.Daemon.Limits, allow))
+	x.hasAll("usb/a", "h13", "h14")
+	x.rests("2026-11-24T14:32:00Z")
+}
+
+// With the memory lost what the source still has counts as received, and nothing else; a target that somebody else filled
+// is not the replication's.
+func TestKeepForgotten(t *testing.T) {
+	x := newSending(t)
+	x.want = keepOf(t, "hourly: 4")
+	x.sentHours(7, 10)
+	x.do("zfs snapshot usb/a@own")
+	x.do("zfs destroy tank/a@h07")
+	if err := x.Store.ForgetReplication(t.Context(), "off"); err != nil {
+		t.Fatal(err)
+	}
+	x.sentHours(11, 14)
+	x.hasAll("usb/a", "h07", "own", "h11", "h12", "h13", "h14")
+
+	y := newSending(t)
+	y.ZFS.SetClock(y.Clock.now)
+	for _, s := range []string{"one", "two"} {
+		y.ZFS.Write("tank/a", 1<<20)
+		y.do("zfs snapshot tank/a@" + s)
+	}
+	y.do("zfs create usb/x")
+	y.want = policyOf(t, strings.Replace(replicated, "off: {source: tank/a, target: usb/a", "seed: {source: tank/a, target: usb/a", 1))
+	y.tick()
+	y.want = keepOf(t, "hourly: 1")
+	y.sentHours(8, 9)
+	y.hasAll("usb/a", "one", "two", "h09")
+}
+
+// However a pass dies, and at whatever write: what is the target's own stays, what both have stays, and the next ones leave
+// what an undisturbed one leaves.
+func TestKeepKilled(t *testing.T) {
+	for _, fault := range []host.Fault{host.DieBefore, host.DieAfter, host.FailBefore} {
+		for n := 1; ; n++ {
+			x := newSending(t)
+			x.want = keepOf(t, "hourly: 2")
+			x.sentHours(7, 8)
+			x.do("zfs snapshot usb/a@own")
+			x.at("2026-11-24T09:00:00Z")
+			x.ZFS.SetClock(x.Clock.now)
+			x.snap("h09")
+			x.tick() // sends, and what goes then is left to the next
+			x.at("2026-11-24T10:00:00Z")
+			x.ZFS.SetClock(x.Clock.now)
+			x.snap("h10")
+			x.hasAll("usb/a", "h07", "h08", "own", "h09")
+			x.at("2026-11-24T10:01:00Z")
+			f := &host.Faulty{N: n, Fault: fault}
+			_, died, err := x.with(reconcile.ByHand(&x.want.Daemon.Limits, nil), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if fault != host.FailBefore && !died || fault == host.FailBefore && f.Writes < n {
+				if n < 10 {
+					t.Fatalf("fault %d: only %d writes", fault, n-1)
+				}
+				break
+			}
+			for i := range 4 {
+				x.at(time.Date(2026, 11, 24, 10, 2+i, 0, 0, time.UTC).Format(time.RFC3339))
+				x.tick()
+			}
+			x.hasAll("usb/a", "own", "h09", "h10")
+			x.hasAll("usb/a/b", "h09", "h10")
+			x.rests("2026-11-24T10:09:00Z")
+			x.sentHours(11, 11)
+			x.hasAll("usb/a", "own", "h10", "h11")
+			if t.Failed() {
+				t.Fatalf("fault %d at write %d", fault, n)
+			}
+		}
+	}
+}
