@@ -31,6 +31,8 @@ type Observed struct {
 	Schedules []ScheduleHealth  `json:"schedules,omitempty"`
 	// Replications are what is seen of them, by name.
 	Replications map[string]*Replication `json:"replications,omitempty"`
+	// Left is what replications left behind that are not declared any more.
+	Left []Left `json:"left,omitempty"`
 	// ReplicationHealth is how they stand.
 	ReplicationHealth []ReplicationHealth `json:"replicationHealth,omitempty"`
 	// Clock is whether the time of this machine can be relied on: synchronised, unsynchronised, or "" where no time

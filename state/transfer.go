@@ -29,9 +29,30 @@ type Pair struct {
 
 // Replicated is what is remembered of a replication.
 type Replicated struct {
+	// Way is between which ends it went last.
+	Way  *Way          `json:"way,omitempty"`
 	Runs []TransferRun `json:"runs,omitempty"` // newest first
 	// Common is what each source, by guid, and its target had in common last.
 	Common map[string]Common `json:"common,omitempty"`
+}
+
+// Way is where a replication's ends are.
+type Way struct {
+	From      string `json:"from,omitempty"` // the remote that sends; "": here
+	To        string `json:"to,omitempty"`   // the remote that receives; "": here
+	Source    string `json:"source"`
+	Target    string `json:"target"`
+	Recursive bool   `json:"recursive,omitempty"`
+}
+
+// Left is what a replication left behind that is not declared any more, by whole names.
+type Left struct {
+	Name      string   `json:"name"`
+	Way       Way      `json:"way"`
+	Sources   []string `json:"sources,omitempty"` // snapshots at the source that it holds
+	Holds     []string `json:"holds,omitempty"`   // and at the target
+	Bookmarks []string `json:"bookmarks,omitempty"`
+	Unseen    []string `json:"unseen,omitempty"` // why an end can't be seen, and what to type there
 }
 
 // Common is the newest snapshot that both ends had.

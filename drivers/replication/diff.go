@@ -25,6 +25,7 @@ func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
 			one(in, want, seen, &r)
 		}
 	}
+	diffLeft(in, &r)
 	return r
 }
 

@@ -29,6 +29,8 @@ type Memory interface {
 	// Kept is what a replication keeps on its target.
 	Kept(ctx context.Context, name string) (*state.Kept, error)
 	SaveKept(ctx context.Context, name string, k *state.Kept) error
+	// ForgetReplication ends all memory of one.
+	ForgetReplication(ctx context.Context, name string) error
 }
 
 // Driver sends what a target has not yet. It is safe for concurrent use: a transfer goes on while the loop looks.
@@ -44,6 +46,7 @@ type Driver struct {
 
 	version  int64 // of what was received
 	received map[string]map[string]*state.Received
+	left     map[string]left      // of replications that are not declared any more
 	checked  map[string]time.Time // when what goes was listed, by replication
 }
 
@@ -82,11 +85,14 @@ func (*Driver) Kind() spec.Kind { return spec.KindReplication }
 
 // Observe looks at both ends of each replication that this node runs.
 func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observed) error {
-	if obs.ZFS.Error != "" || len(want.Replications) == 0 {
+	if obs.ZFS.Error != "" || d.Memory == nil {
 		return nil
 	}
 	known, err := d.Memory.Replicated(ctx)
 	if err != nil {
+		return err
+	}
+	if err := d.observeLeft(ctx, want, obs, known); err != nil || len(want.Replications) == 0 {
 		return err
 	}
 	if err := d.recall(ctx); err != nil {

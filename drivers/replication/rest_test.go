@@ -28,6 +28,7 @@ func (nothing) Received(context.Context, int64) (int64, map[string]map[string]*s
 }
 func (nothing) SaveReceived(context.Context, string, map[string]*state.Received) error { return nil }
 func (nothing) Kept(context.Context, string) (*state.Kept, error)                      { return nil, nil }
+func (nothing) ForgetReplication(context.Context, string) error                        { return nil }
 func (nothing) SaveKept(context.Context, string, *state.Kept) error                    { return nil }
 
 // A machine that does not answer is not asked in each look, and the longer it is away the more seldom.

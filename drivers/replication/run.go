@@ -21,6 +21,8 @@ func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
 	switch {
 	case a.Pruning != nil:
 		return d.prune(ctx, a)
+	case a.Reason.Code == drivers.Removed:
+		return d.letGo(ctx, a)
 	case a.Sending == nil:
 		return drivers.Apply(ctx, d.Runner, a)
 	}
@@ -46,6 +48,9 @@ func (t *transfer) all(ctx context.Context) error {
 		return err
 	}
 	if err := t.recallReceived(ctx); err != nil {
+		return err
+	}
+	if err := t.begin(ctx); err != nil {
 		return err
 	}
 	if err := t.holdSources(ctx, pairs); err != nil {

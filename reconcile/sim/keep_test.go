@@ -210,3 +210,48 @@ func TestKeepKilled(t *testing.T) {
 		}
 	}
 }
+
+// A replication that left the files leaves nothing behind once a person applies, and nothing is done by the loop.
+func TestReplicationRemoved(t *testing.T) {
+	x := newSending(t)
+	x.want = keepOf(t, "hourly: 3")
+	x.sentHours(7, 8)
+	x.do("zfs hold mine usb/a@h08")
+	x.do("zfs bookmark tank/a@h08 tank/a#mine")
+	marks := func() string {
+		return x.do("zfs list -Hp -r -t bookmark -o name tank") + x.do("zfs list -Hp -r -t snapshot -o name,userrefs usb")
+	}
+	had := marks()
+	x.want = policyOf(t, strings.Split(replicated, "replications:")[0])
+	for i := range 15 {
+		x.at(fmt.Sprintf("2026-11-24T09:%02d:00Z", i))
+		if _, _, err := x.with(reconcile.Daemon(x.want), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if marks() != had {
+		t.Fatalf("the loop let go: %s", marks())
+	}
+	x.want = policyOf(t, "node: {name: sim}\n")
+	x.at("2026-11-24T10:00:00Z")
+	x.tick()
+	if marks() != had {
+		t.Fatalf("the files say nothing any more, and it let go: %s", marks())
+	}
+	x.want = policyOf(t, strings.Replace(replicated, "off:", "heir:", 1))
+	x.at("2026-11-24T10:01:00Z")
+	x.tick() // it marks what both have
+	if step := x.tick(); strings.Contains(marks(), "dplane-off-") || step.Remaining == nil || len(step.Remaining.Actions) > 0 {
+		t.Errorf("another one has its own marks, and those of the one before stay: %s", marks())
+	}
+	x.want = policyOf(t, strings.Split(replicated, "replications:")[0])
+	x.at("2026-11-24T11:00:00Z")
+	x.tick()
+	if got, want := marks(), "tank/a#mine\nusb/a@h07\t0\nusb/a@h08\t1\nusb/a/b@h07\t0\nusb/a/b@h08\t0\n"; got != want {
+		t.Errorf("left behind: %s", got)
+	}
+	x.rests("2026-11-24T11:05:00Z")
+	if known, err := x.Store.Replicated(t.Context()); err != nil || len(known) > 0 {
+		t.Errorf("%v, and it remembers %v", err, known)
+	}
+}

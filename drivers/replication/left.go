@@ -1,0 +1,230 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// left is what was seen of a replication that left the files.
+type left struct {
+	at   time.Time
+	seen state.Left
+}
+
+// leftFor is how long a look at it holds: it waits for a person, and the loop looks each minute.
+const leftFor = time.Hour
+
+// observeLeft looks at what replications left behind that are remembered and not declared. One that left nothing is
+// forgotten.
+func (d *Driver) observeLeft(ctx context.Context, want *spec.Spec, obs *state.Observed, known map[string]*state.Replicated) error {
+	obs.Left = nil
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		busy := slices.ContainsFunc(obs.Running, func(l state.Lane) bool { return l.Kind == string(spec.KindReplication) && l.Name == name })
+		if want.Replications[name] != nil || known[name].Way == nil || busy {
+			continue
+		}
+		was, ok := d.left[name]
+		if age := obs.At.Sub(was.at); !ok || age < 0 || age > leftFor {
+			seen, err := d.lookLeft(ctx, want, obs, name, *known[name].Way)
+			if err != nil {
+				return err
+			}
+			if d.left == nil {
+				d.left = map[string]left{}
+			}
+			was = left{obs.At, seen}
+			d.left[name] = was
+		}
+		x := was.seen
+		switch nothing := len(x.Holds)+len(x.Sources)+len(x.Bookmarks)+len(x.Unseen) == 0; {
+		case !nothing:
+			obs.Left = append(obs.Left, x)
+		case d.Learns:
+			if err := d.Memory.ForgetReplication(ctx, name); err != nil {
+				return err
+			}
+			delete(d.left, name)
+		}
+	}
+	return nil
+}
+
+// lookLeft looks at both ends.
+func (d *Driver) lookLeft(ctx context.Context, want *spec.Spec, obs *state.Observed, name string, w state.Way) (x state.Left, err error) {
+	x.Name, x.Way = name, w
+	for _, side := range []struct {
+		remote, dataset string
+		holds           *[]string
+		byHand          string
+	}{
+		{w.From, w.Source, &x.Sources, fmt.Sprintf("zfs list -Hr -t bookmark -o name %s | grep '#%s' | xargs -d '\\n' -n 1 zfs destroy", w.Source, bookmarkOf(name, ""))},
+		{w.To, w.Target, &x.Holds, fmt.Sprintf("zfs list -Hr -t snapshot -o name %s | xargs -d '\\n' zfs release %s", w.Target, Tag(name))},
+	} {
+		why := ""
+		end := spec.End{Remote: side.remote, Dataset: spec.DatasetName(side.dataset)}
+		if side.remote == "" {
+			why = away(&spec.Replication{Source: end, Target: end}, obs)
+		} else if want.Remotes[side.remote] == nil {
+			why = fmt.Sprintf("the machine %s is not declared any more", side.remote)
+		}
+		if why == "" {
+			var list []state.End
+			if list, err = d.list(ctx, side.remote, w.Recursive, side.dataset); err == nil {
+				for _, e := range list {
+					for _, m := range e.Bookmarks {
+						if m.Name == bookmarkOf(name, m.GUID) && side.holds == &x.Sources {
+							x.Bookmarks = append(x.Bookmarks, e.Name+"#"+m.Name)
+						}
+					}
+				}
+				*side.holds, err = d.heldBy(ctx, side.remote, Tag(name), list)
+			}
+			switch {
+			case ctx.Err() != nil:
+				return x, ctx.Err()
+			case errors.Is(zfs.Classify(err), zfs.ErrNotExist): // then nothing is left there
+			case err != nil:
+				why = err.Error()
+			}
+		}
+		if why != "" {
+			x.Unseen = append(x.Unseen, fmt.Sprintf("%s: %s; by hand, there: %s", side.dataset, why, side.byHand))
+		}
+	}
+	return x, nil
+}
+
+// heldBy are the snapshots that are held by a tag, by whole name.
+func (d *Driver) heldBy(ctx context.Context, remote, tag string, list []state.End) (held []string, err error) {
+	var ask []string
+	for _, e := range list {
+		for _, s := range e.Snapshots {
+			if s.Holds > 0 {
+				ask = append(ask, e.Name+"@"+s.Name)
+			}
+		}
+	}
+	for _, c := range zfs.ListHolds(ask) {
+		c.Host = remote
+		res, err := d.Runner.Run(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		tags := zfs.ParseHolds(res.Stdout)
+		for _, name := range ask {
+			if slices.Contains(tags[name], tag) {
+				held = append(held, name)
+			}
+		}
+	}
+	return held, nil
+}
+
+// diffLeft lets go of what replications left behind that a person took out of the files. It may have been by accident:
+// never unasked, not where the files say nothing at all any more, and not while another replication of the same ends needs it.
+func diffLeft(in drivers.Input, r *drivers.Result) {
+	for _, x := range in.Have.Left {
+		for _, why := range x.Unseen {
+			r.Notices = append(r.Notices, fmt.Sprintf("replication %s is not declared any more, and what it left there stays: %s", x.Name, why))
+		}
+		n := len(x.Holds) + len(x.Sources) + len(x.Bookmarks)
+		heir := heirOf(in, x.Way)
+		switch {
+		case n == 0:
+		case len(in.Want.Pools)+len(in.Want.Datasets)+len(in.Want.Replications) == 0:
+			r.Notices = append(r.Notices, fmt.Sprintf("replication %s is not declared any more, and neither is anything else: its %d holds and bookmarks stay", x.Name, n))
+		case heir != "":
+			r.Notices = append(r.Notices, fmt.Sprintf("replication %s is not declared any more: its %d holds and bookmarks stay until the replication %s, of the same ends, has its own", x.Name, n, heir))
+		default:
+			r.Actions = append(r.Actions, letGo(x))
+		}
+	}
+}
+
+// heirOf is a declared replication of the same ends that has not yet marked all that both have.
+func heirOf(in drivers.Input, w state.Way) string {
+	for _, name := range slices.Sorted(maps.Keys(in.Want.Replications)) {
+		r, seen := in.Want.Replications[name], in.Have.Replications[name]
+		if r.Source.Remote != w.From || string(r.Source.Dataset) != w.Source || r.Target.Remote != w.To || string(r.Target.Dataset) != w.Target {
+			continue
+		}
+		if seen == nil || seen.Unseen != "" || seen.Running || len(seen.Pairs) == 0 || slices.ContainsFunc(seen.Pairs, func(p state.Pair) bool { return !p.Marked }) {
+			return name
+		}
+	}
+	return ""
+}
+
+// letGo is the action that releases the holds and destroys the bookmarks.
+func letGo(x state.Left) drivers.Action {
+	a := drivers.Action{
+		Object: spec.Ref{Kind: spec.KindReplication, Name: x.Name}, Verb: drivers.Update, Risk: spec.Irreversible,
+		Reason: drivers.Reason{Code: drivers.Removed, Observed: fmt.Sprintf("the replication of %s to %s is not declared any more", x.Way.Source, x.Way.Target)},
+		Undo:   "nothing; no data is lost, and the replica stays: declared again, it may have to be sent whole",
+	}
+	tag := Tag(x.Name)
+	for _, side := range []struct {
+		remote string
+		names  []string
+	}{{x.Way.From, x.Sources}, {x.Way.To, x.Holds}} {
+		for _, n := range side.names {
+			a.Fields = append(a.Fields, drivers.Field{Name: n, From: "held as " + tag, To: "released"})
+		}
+		for _, c := range zfs.Release(tag, side.names) {
+			c.Host = side.remote
+			a.Steps = append(a.Steps, c)
+		}
+	}
+	for _, n := range x.Bookmarks {
+		dataset, bookmark, _ := strings.Cut(n, "#")
+		c := zfs.DestroyBookmark(dataset, bookmark)
+		c.Host = x.Way.From
+		a.Fields = append(a.Fields, drivers.Field{Name: n, From: "there", To: "destroyed"})
+		a.Steps = append(a.Steps, c)
+	}
+	return a
+}
+
+// letGo carries it out: what is gone meanwhile is as good.
+func (d *Driver) letGo(ctx context.Context, a drivers.Action) error {
+	delete(d.left, a.Object.Name)
+	var errs []error
+	for _, c := range a.Steps {
+		well := zfs.AllReleased
+		if c.Argv[1] == "destroy" {
+			well = is(zfs.ErrNotExist)
+		}
+		if _, err := d.Runner.Run(ctx, c); err != nil && !well(err) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// begin remembers the ends, before anything is held or marked there.
+func (t *transfer) begin(ctx context.Context) error {
+	known, err := t.Memory.Replicated(ctx)
+	if err != nil {
+		return err
+	}
+	r := known[t.Replication]
+	if r == nil {
+		r = &state.Replicated{}
+	}
+	w := state.Way{From: t.From, To: t.To, Source: t.Source, Target: t.Target, Recursive: t.Recursive}
+	if r.Way != nil && *r.Way == w {
+		return nil
+	}
+	r.Way = &w
+	return t.Memory.SaveReplicated(ctx, t.Replication, r)
+}
