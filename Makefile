@@ -102,12 +102,23 @@ test-suspended: e2e-binaries ## a pool suspended for ten minutes, beside one tha
 test-crash: e2e-binaries ## the whole guest stopped in the middle of an apply, five times
 	@$(e2e)/crash bin/e2e
 
+.PHONY: test-replication
+test-replication: e2e-binaries ## a replication broken off a hundred times: at its writes, in its streams, the network, the whole guest
+	@$(e2e)/on-zfs --timeout 3500 bin/e2e "RUN='^TestReplicationKilled$$' DPLANE_E2E_KILLS=50 ./suite"
+	@for seed in 1 2; do $(e2e)/on-zfs --timeout 3500 bin/e2e "RUN='^TestReplicationRandom$$' DPLANE_E2E_KILLS=25 DPLANE_E2E_SEED=$$seed ./suite" || exit 1; done
+	@$(e2e)/crash-replication bin/e2e
+
 .PHONY: test-reboot
 test-reboot: e2e-binaries ## a machine booted three times: what is in the trash stays there, and comes back whole
 	@$(e2e)/reboot bin/e2e
 
+.PHONY: bench-replication
+bench-replication: e2e-binaries ## a transfer over SSH beside one by hand and syncoid, median of seven; a tick with nothing to send
+	@$(e2e)/on-zfs --timeout 3500 bin/e2e "RUN='^TestReplicationBench$$' DPLANE_E2E_ROUNDS=7 ./suite"
+	@$(e2e)/on-zfs --timeout 1800 bin/e2e "RUN='^TestReplicationIdle$$' DPLANE_E2E_ROUNDS=1 ./suite"
+
 .PHONY: bench-zfs
-bench-zfs: e2e-binaries ## ticks of a schedule on a real OpenZFS, beside sanoid: 100 datasets with 30 snapshots each
+bench-zfs: bench-replication ## ticks of a schedule on a real OpenZFS, beside sanoid: 100 datasets with 30 snapshots each; and bench-replication
 	@$(e2e)/on-zfs --timeout 1800 bin/e2e "RUN=TestScheduleBench DPLANE_E2E_DATASETS=100 DPLANE_E2E_SNAPSHOTS=30 ./suite"
 
 .PHONY: laws
@@ -115,7 +126,7 @@ laws: ## the property tests of the decisions, with many more cases than `make ch
 	$(GO) test -timeout 50m ./drivers/dataset ./drivers/pool ./drivers/retention ./drivers/schedule ./spec -run 'Law|Prop|Ticks|Clock|Retain|Simulate|Recurrence' -rapid.checks=3000
 
 .PHONY: test-full
-test-full: test laws fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot bench-zfs ## everything that is too long for CI, in sections of less than an hour
+test-full: test laws fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot test-replication bench-zfs ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/

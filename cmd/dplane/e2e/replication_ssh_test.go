@@ -13,14 +13,16 @@ import (
 )
 
 // sshd begins a real one on the loopback, which lets root in by a key, and declares it as the remote far.
-func (p *pairOf) sshd() {
+func (p *pairOf) sshd() (port string) { return p.sshdAt(freeAddress(p.t)) }
+
+// sshdAt begins it at this address, by way of a command where one is given.
+func (p *pairOf) sshdAt(address string, by ...string) (port string) {
 	t := p.t
 	t.Helper()
 	for _, f := range []string{"id", "host"} {
 		must(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", p.path(f))
 	}
-	address := freeAddress(t)
-	_, port, _ := net.SplitHostPort(address)
+	host, port, _ := net.SplitHostPort(address)
 	config := fmt.Sprintf("ListenAddress %s\nHostKey %s\nAuthorizedKeysFile %s.pub\nPidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n",
 		address, p.path("host"), p.path("id"))
 	if err := os.WriteFile(p.path("sshd_config"), []byte(config), 0o600); err != nil {
@@ -29,7 +31,8 @@ func (p *pairOf) sshd() {
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	server := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", p.path("sshd_config"))
+	argv := append(by, "/usr/sbin/sshd", "-D", "-e", "-f", p.path("sshd_config"))
+	server := exec.Command(argv[0], argv[1:]...)
 	server.Stderr = os.Stderr
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -44,11 +47,12 @@ func (p *pairOf) sshd() {
 			t.Fatal("sshd does not listen")
 		}
 	}
-	p.remote(port, strings.TrimSpace(string(content(t, p.path("host.pub")))))
+	p.remote(host, port, strings.TrimSpace(string(content(t, p.path("host.pub")))))
+	return port
 }
 
-func (p *pairOf) remote(port, key string) {
-	p.write("remotes.yaml", fmt.Sprintf("remotes:\n  far: {host: 127.0.0.1, port: %s, user: root, identityFile: %s, hostKey: %q}\n", port, p.path("id"), key))
+func (p *pairOf) remote(host, port, key string) {
+	p.write("remotes.yaml", fmt.Sprintf("remotes:\n  far: {host: %s, port: %s, user: root, identityFile: %s, hostKey: %q}\n", host, port, p.path("id"), key))
 }
 
 func far(dataset string) string { return "{remote: far, dataset: " + dataset + "}" }

@@ -24,8 +24,17 @@ type pairOf struct {
 func newPair(t *testing.T, more string) *pairOf {
 	b := newBox(t)
 	p := &pairOf{b, b.pool("from"), b.pool("to")}
-	must(t, "zpool", "create", "-m", b.path("mnt"), p.from, b.disk("a"))
-	must(t, "zpool", "create", "-m", b.path("mnt2"), p.to, b.disk("b"))
+	p.create(b.disk("a"), b.disk("b"))
+	p.declare(more)
+	return p
+}
+
+// create makes the pools on these disks.
+func (p *pairOf) create(from, to string) {
+	t, b := p.t, p.box
+	t.Helper()
+	must(t, "zpool", "create", "-m", b.path("mnt"), p.from, from)
+	must(t, "zpool", "create", "-m", b.path("mnt2"), p.to, to)
 	must(t, "zfs", "create", p.from+"/home")
 	must(t, "zfs", "create", p.from+"/home/anna")
 	must(t, "zfs", "create", p.from+"/home/anna/cache")
@@ -34,8 +43,6 @@ func newPair(t *testing.T, more string) *pairOf {
 		t.Fatal(err)
 	}
 	must(t, "zfs", "create", "-o", "encryption=on", "-o", "keyformat=raw", "-o", "keylocation=file://"+b.path("key"), p.from+"/home/secret")
-	p.declare(more)
-	return p
 }
 
 // declare writes the replication, with more keys of it.
@@ -366,6 +373,29 @@ func TestReplicationKilled(t *testing.T) {
 // killWithin begins a run and kills one of its processes in the middle of a stream.
 func (p *pairOf) killWithin(victim string) {
 	p.t.Helper()
+	if err := p.within(2*time.Second, func(cmd *exec.Cmd) { p.kill(victim, cmd) }); err == nil {
+		p.t.Errorf("killed %s, and all was well", victim)
+	}
+	p.noProcess()
+}
+
+// kill kills -9 a process of a run.
+func (p *pairOf) kill(victim string, cmd *exec.Cmd) {
+	p.t.Helper()
+	if victim == "dplane" {
+		if err := cmd.Process.Kill(); err != nil {
+			p.t.Error(err)
+		}
+		return
+	}
+	for i := 0; run(p.t, "pkill", "-9", "-f", "^([^ ]*/)?"+victim+" ").Code != 0 && i < 300; i++ { // it may be between two streams
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// within begins a run, does something when its first stream is so old, and gives how the run ended.
+func (p *pairOf) within(age time.Duration, do func(*exec.Cmd)) error {
+	p.t.Helper()
 	cmd := exec.Command(os.Getenv("DPLANE_BIN"), "--config", p.path("etc"), "replication", "run", "off")
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -377,25 +407,14 @@ func (p *pairOf) killWithin(victim string) {
 	for run(p.t, "pgrep", "-f", stream).Code != 0 && time.Now().Before(deadline) {
 		time.Sleep(100 * time.Millisecond)
 	}
-	time.Sleep(2 * time.Second) // some of it has come
-	switch victim {
-	case "dplane":
-		if err := cmd.Process.Kill(); err != nil {
-			p.t.Error(err)
-		}
-	default:
-		for i := 0; run(p.t, "pkill", "-9", "-f", "^([^ ]*/)?"+victim+" ").Code != 0 && i < 300; i++ { // it may be between two streams
-			time.Sleep(100 * time.Millisecond)
-		}
-	}
+	time.Sleep(age) // some of it has come
+	do(cmd)
 	select {
 	case err := <-ended:
-		if err == nil {
-			p.t.Errorf("killed %s, and all was well", victim)
-		}
-	case <-time.After(2 * time.Minute):
+		return err
+	case <-time.After(3 * time.Minute):
 		_ = cmd.Process.Kill()
-		p.t.Fatalf("killed %s, and dplane waits for ever", victim)
+		p.t.Fatal("broken off, and dplane waits for ever")
+		return nil
 	}
-	p.noProcess()
 }

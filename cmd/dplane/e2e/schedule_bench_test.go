@@ -3,7 +3,10 @@
 package e2e
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -21,10 +24,17 @@ type cost struct {
 	programs  int
 }
 
-// measured runs a program that has to succeed. What it starts is counted by the kernel's accounting (acct(5)): a record
-// of 64 bytes for each process that ended, of which bit 0 says that it never became another program. (Tracing would
-// have the kernel patch its own code, which an emulated one does not always survive.)
-func measured(t *testing.T, records string, argv ...string) (c cost) {
+// process is what the kernel noted of one that ended: its own time on the processors, without what it waited for.
+type process struct {
+	program string // the first 15 bytes of its name
+	cpu     time.Duration
+	elapsed time.Duration
+	forked  bool // it never became another program
+}
+
+// accounted notes all processes that end while do runs, by the kernel's accounting (acct(5)): a record of 64 bytes for
+// each. (Tracing would have the kernel patch its own code, which an emulated one does not always survive.)
+func accounted(t *testing.T, records string, do func()) (all []process) {
 	t.Helper()
 	if err := os.WriteFile(records, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -32,19 +42,51 @@ func measured(t *testing.T, records string, argv ...string) (c cost) {
 	if err := syscall.Acct(records); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(argv[0], argv[1:]...)
-	start := time.Now()
-	out, err := cmd.CombinedOutput()
-	c.wall = time.Since(start)
-	if _, _, errno := syscall.Syscall(syscall.SYS_ACCT, 0, 0, 0); errno != 0 { // no file: the end of it
-		t.Fatal(errno)
+	end := func() error {
+		if _, _, errno := syscall.Syscall(syscall.SYS_ACCT, 0, 0, 0); errno != 0 { // no file: the end of it
+			return errno
+		}
+		return nil
 	}
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+	defer func() { _ = end() }() // where do does not come back
+	do()
+	if err := end(); err != nil {
+		t.Fatal(err)
 	}
-	c.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	for record := range slices.Chunk(content(t, records), 64) {
-		if record[0]&1 == 0 {
+	for r := range slices.Chunk(content(t, records), 64) {
+		const tick = time.Second / 100
+		name, _, _ := bytes.Cut(r[48:], []byte{0})
+		all = append(all, process{
+			program: string(name),
+			cpu:     (compressed(r[32:]) + compressed(r[34:])) * tick, // in user mode and in the kernel
+			elapsed: time.Duration(math.Float32frombits(binary.NativeEndian.Uint32(r[28:]))) * tick,
+			forked:  r[0]&1 != 0,
+		})
+	}
+	return all
+}
+
+// compressed reads a comp_t: thirteen bits, times eight to the power of the other three.
+func compressed(b []byte) time.Duration {
+	n := binary.NativeEndian.Uint16(b)
+	return time.Duration(n&0x1fff) << (3 * (n >> 13))
+}
+
+// measured runs a program that has to succeed, and counts what it starts.
+func measured(t *testing.T, records string, argv ...string) (c cost) {
+	t.Helper()
+	all := accounted(t, records, func() {
+		cmd := exec.Command(argv[0], argv[1:]...)
+		start := time.Now()
+		out, err := cmd.CombinedOutput()
+		c.wall = time.Since(start)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+		}
+		c.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	})
+	for _, p := range all {
+		if !p.forked {
 			c.programs++
 		}
 	}
