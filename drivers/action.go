@@ -114,21 +114,22 @@ type Sending struct {
 	Snapshots   []string          `json:"snapshots,omitempty"` // patterns of the names that go; none: all
 	Rate        int64             `json:"rate,omitempty"`      // bytes per second; 0: no limit
 	Compressed  bool              `json:"compressed,omitempty"`
-	LargeBlocks bool              `json:"largeBlocks,omitempty"`
-	Set         map[string]string `json:"set,omitempty"`     // on what is received
-	Without     []string          `json:"without,omitempty"` // properties that are not received
+	LargeBlocks bool              `json:"largeBlocks,omitempty"` // as the files say; each pair has its own
+	Set         map[string]string `json:"set,omitempty"`         // on what is received
+	Without     []string          `json:"without,omitempty"`     // properties that are not received
 	Pairs       []SendingPair     `json:"pairs,omitempty"`
 }
 
 // SendingPair is one dataset of it.
 type SendingPair struct {
-	Source    string   `json:"source"`
-	GUID      string   `json:"guid"` // of the source
-	Target    string   `json:"target"`
-	Snapshots []string `json:"snapshots,omitempty"` // guids of those that go, oldest first
-	Full      bool     `json:"full,omitempty"`      // the first of them goes whole; else there must be something in common
-	Raw       bool     `json:"raw,omitempty"`
-	Encrypted bool     `json:"encrypted,omitempty"` // as it was when it was decided that it may go in plain
+	Source      string   `json:"source"`
+	GUID        string   `json:"guid"` // of the source
+	Target      string   `json:"target"`
+	Snapshots   []string `json:"snapshots,omitempty"` // guids of those that go, oldest first
+	Full        bool     `json:"full,omitempty"`      // the first of them goes whole; else there must be something in common
+	Raw         bool     `json:"raw,omitempty"`
+	LargeBlocks bool     `json:"largeBlocks,omitempty"`
+	Encrypted   bool     `json:"encrypted,omitempty"` // as it was when it was decided that it may go in plain
 }
 
 // Taking are snapshots that are taken at one instant, as far as zfs lets them.

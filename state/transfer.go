@@ -4,11 +4,12 @@ import "time"
 
 // Replication is what is seen of one: both ends, dataset by dataset.
 type Replication struct {
-	Unseen  string `json:"unseen,omitempty"`  // why one of its ends can't be seen: nothing is planned
-	Away    bool   `json:"away,omitempty"`    // what is not to be seen is a pool that may be away
-	Running bool   `json:"running,omitempty"` // it is being sent: nothing else is known
-	Pairs   []Pair `json:"pairs,omitempty"`   // by the source's name
-	Orphans []End  `json:"orphans,omitempty"` // replicas whose source is gone
+	Unseen    string `json:"unseen,omitempty"`    // why one of its ends can't be seen: nothing is planned
+	Away      bool   `json:"away,omitempty"`      // what is not to be seen is a pool that may be away
+	Elsewhere bool   `json:"elsewhere,omitempty"` // another node of the HA group sends it
+	Running   bool   `json:"running,omitempty"`   // it is being sent: nothing else is known
+	Pairs     []Pair `json:"pairs,omitempty"`     // by the source's name
+	Orphans   []End  `json:"orphans,omitempty"`   // replicas whose source is gone
 	// Kept is what the target keeps and kept before, nil where it keeps all; Unchecked is why it can't be told what may go.
 	Kept      *Kept  `json:"kept,omitempty"`
 	Unchecked string `json:"unchecked,omitempty"`
@@ -34,6 +35,8 @@ type Replicated struct {
 	Runs []TransferRun `json:"runs,omitempty"` // newest first
 	// Common is what each source, by guid, and its target had in common last.
 	Common map[string]Common `json:"common,omitempty"`
+	// Sent is how each source, by guid, is sent to its target. It is written down before the first stream.
+	Sent map[string]Sent `json:"sent,omitempty"`
 }
 
 // Way is where a replication's ends are.
@@ -57,11 +60,23 @@ type Left struct {
 
 // Common is the newest snapshot that both ends had.
 type Common struct {
-	Source   string    `json:"source"` // name of the dataset then
-	Target   string    `json:"target"` // guid of the target
-	GUID     string    `json:"guid"`   // of the snapshot
+	Source   string    `json:"source"`          // name of the dataset then
+	Target   string    `json:"target"`          // guid of the target
+	To       string    `json:"to,omitempty"`    // its name
+	Place    string    `json:"place,omitempty"` // the target that the files declared: remote:dataset
+	GUID     string    `json:"guid"`            // of the snapshot
 	Creation time.Time `json:"creation"`
-	At       time.Time `json:"at"` // when that was seen
+	At       time.Time `json:"at"`              // when that was seen
+	Whole    bool      `json:"whole,omitempty"` // nothing was written since that snapshot, then
+	Left     bool      `json:"left,omitempty"`  // the source is gone, or is not sent any more
+}
+
+// Sent are the flags of the first stream to a target: those of the later ones can't be others.
+type Sent struct {
+	Place       string `json:"place"`
+	Target      string `json:"target,omitempty"` // its guid; "": it was not yet there
+	Raw         bool   `json:"raw,omitempty"`    // it is encrypted, and was sent so
+	LargeBlocks bool   `json:"largeBlocks,omitempty"`
 }
 
 // TransferRun is one run of a replication.
@@ -75,21 +90,41 @@ type TransferRun struct {
 	Error   string    `json:"error,omitempty"`
 }
 
+// Rate is how many bytes moved in a second.
+func (r TransferRun) Rate() float64 {
+	if d := r.Ended.Sub(r.Began).Seconds(); d > 0 {
+		return float64(r.Bytes) / d
+	}
+	return 0
+}
+
 // ReplicationHealth is how one replication stands.
 type ReplicationHealth struct {
 	Name      string        `json:"name"`
 	Running   bool          `json:"running,omitempty"`
+	Unknown   bool          `json:"unknown,omitempty"`   // an end is not to be seen, and nothing is remembered
+	Away      string        `json:"away,omitempty"`      // why an end is not to be seen, though that is no fault
 	Lag       time.Duration `json:"lag"`                 // of the dataset that is furthest behind
-	Never     int           `json:"never,omitempty"`     // datasets of which the target has nothing yet
+	Never     int           `json:"never,omitempty"`     // datasets of which the target has nothing
 	Objective time.Duration `json:"objective,omitempty"` // 0: none
 	Last      time.Time     `json:"last,omitzero"`       // when the last run ended
 	Error     string        `json:"error,omitempty"`
+	Datasets  []DatasetLag  `json:"datasets,omitempty"` // by the source's name
+}
+
+// DatasetLag is how far the target of one dataset is behind.
+type DatasetLag struct {
+	Source string        `json:"source"`
+	Lag    time.Duration `json:"lag"`
+	Never  bool          `json:"never,omitempty"` // the target has nothing of it
+	Lost   bool          `json:"lost,omitempty"`  // and had it once
 }
 
 // Add takes in one dataset.
-func (h *ReplicationHealth) Add(lag time.Duration, never bool) {
-	h.Lag = max(h.Lag, lag)
-	if never {
+func (h *ReplicationHealth) Add(d DatasetLag) {
+	h.Datasets = append(h.Datasets, d)
+	h.Lag = max(h.Lag, d.Lag)
+	if d.Never {
 		h.Never++
 	}
 }

@@ -380,19 +380,34 @@ func (c *checking) readonly(context.Context) state.Check {
 	return warning("", "off on "+drivers.Some(open)+": whatever is written there stops the replication", "zfs set readonly=on "+open[0]+", on the machine of the target")
 }
 
+// batch is the replication with what is remembered of it.
+func (c *checking) batch(ctx context.Context) *batch {
+	seen := &state.Replication{Pairs: c.pairs}
+	if c.Memory != nil {
+		if known, err := c.Memory.Replicated(ctx); err == nil {
+			seen.Remembered = known[c.r.Name]
+		}
+	}
+	return &batch{want: c.r, seen: seen}
+}
+
 // standing tells whether what is at the target can be sent upon.
-func (c *checking) standing(context.Context) state.Check {
-	b := &batch{want: c.r}
+func (c *checking) standing(ctx context.Context) state.Check {
+	b := c.batch(ctx)
 	var apart []string
 	for _, p := range c.pairs {
+		f, _, refused := b.flags(p)
 		if p.Target != nil && (p.Target.Partial || p.Target.Token != "") {
-			if t := (&transfer{Sending: c.w}); p.Target.Token != "" && t.unusable(drivers.SendingPair{Raw: b.raw(p.Source)}, p) == "" {
+			if p.Target.Token != "" && unusable(c.r.Snapshots, drivers.SendingPair{Raw: f.raw, Encrypted: p.Source.Encrypted}, p) == "" {
 				continue
 			}
 			return warning("", "what was received in part into "+p.To+" can't be gone on with: the next run throws it away", "")
 		}
-		if j := judge(&p.Source, p.Target, b.wanted, b.raw(p.Source)); j.Diverged != nil && (j.Diverged.Kind != modified || len(j.Diverged.SourceOnly) > 0) {
-			apart = append(apart, j.Diverged.what(p, j.Basis))
+		switch j := judge(&p.Source, p.Target, b.wanted, f.raw); {
+		case j.Diverged != nil && (j.Diverged.Kind != modified || len(j.Diverged.SourceOnly) > 0):
+			apart = append(apart, b.what(p, j))
+		case refused != "" && len(j.Legs) > 0:
+			apart = append(apart, refused)
 		}
 	}
 	if len(apart) > 0 {

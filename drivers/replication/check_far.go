@@ -205,7 +205,7 @@ func judgeRights(user, dataset string, needed []string, grants map[string]state.
 
 // space compares what would be sent with what is free.
 func (c *checking) space(ctx context.Context) state.Check {
-	b := &batch{want: c.r}
+	b := c.batch(ctx)
 	var size int64
 	for _, p := range c.pairs {
 		for _, cmd := range c.estimates(b, p) {
@@ -244,9 +244,9 @@ func (c *checking) estimates(b *batch, p state.Pair) (all []host.Command) {
 		}
 		return nil
 	}
-	raw := b.raw(p.Source)
-	for _, l := range judge(&p.Source, p.Target, b.wanted, raw).Legs {
-		s := flagsOf(c.w, raw)
+	f, _, _ := b.flags(p)
+	for _, l := range judge(&p.Source, p.Target, b.wanted, f.raw).Legs {
+		s := flagsOf(c.w, drivers.SendingPair{Raw: f.raw, LargeBlocks: f.large})
 		s.Snapshot, s.From, s.Between = p.Source.Name+"@"+l.To.Name, l.From, l.Between > 0
 		all = append(all, s.Estimate())
 	}

@@ -40,6 +40,9 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 	if due, why := due(in, want, seen.Remembered); len(b.sending.Pairs) > 0 && due {
 		r.Actions = append(r.Actions, b.action(why))
 	}
+	for _, text := range b.notices {
+		r.Notices = append(r.Notices, fmt.Sprintf("replication %s (%s): %s", want.Name, want.Pos.At(), text))
+	}
 	for _, o := range seen.Orphans {
 		r.Notices = append(r.Notices, fmt.Sprintf("replication %s: %s is a replica whose source is not there, or is not sent, any more: it stays", want.Name, o.Name))
 	}
@@ -86,6 +89,7 @@ type batch struct {
 	held    []string         // targets that hold something else: nothing is made below them
 	waits   []string         // sources that wait with them
 	full    uint64           // bytes of sources that go whole
+	notices []string
 }
 
 // wanted tells which snapshots are sent.
@@ -103,29 +107,37 @@ func (b *batch) raw(e state.End) bool {
 
 // judge adds one dataset.
 func (b *batch) judge(p state.Pair) {
-	raw := b.raw(p.Source)
-	if p.Target != nil && p.Target.Token != "" || p.Target != nil && p.Target.Partial { // what is under way goes first
-		b.add(p, judgement{}, raw, "it goes on where it broke off")
+	f, kept, refused := b.flags(p)
+	if kept != "" {
+		b.notices = append(b.notices, kept)
+	}
+	if p.Target != nil && (p.Target.Token != "" || p.Target.Partial) { // what is under way goes first
+		b.add(p, judgement{}, f, "it goes on where it broke off")
 		return
 	}
-	j := judge(&p.Source, p.Target, b.wanted, raw)
+	j := judge(&p.Source, p.Target, b.wanted, f.raw)
+	if other := b.other(p); other != "" && j.Diverged == nil {
+		b.notices = append(b.notices, other+fmt.Sprintf(", and has @%s of %s all the same: it is sent to from now on", j.Basis.Name, p.Source.Name))
+	}
 	switch {
-	case p.Source.Encrypted && !raw && !p.Source.KeyLoaded && len(j.Legs) > 0:
-		b.apart = append(b.apart, b.blocked(p, "the key of the source is not loaded, and the files say that it is sent in plain", "dplane apply loads a key that has a key file; or leave out send.raw, so that it is sent as it is"))
 	case j.Diverged != nil && (j.Diverged.Kind != modified || len(j.Diverged.SourceOnly) > 0):
 		b.apart, b.held = append(b.apart, b.diverged(p, j)...), append(b.held, p.To)
+	case len(j.Legs) > 0 && refused != "":
+		b.apart = append(b.apart, b.blocked(p, refused, "declare send: {raw: false}, so that it is sent in plain; or another target, to which it is sent as it is"))
+	case p.Source.Encrypted && !f.raw && !p.Source.KeyLoaded && len(j.Legs) > 0:
+		b.apart = append(b.apart, b.blocked(p, "the key of the source is not loaded, and the files say that it is sent in plain", "dplane apply loads a key that has a key file; or leave out send.raw, so that it is sent as it is"))
 	case p.Target == nil && slices.ContainsFunc(b.held, func(t string) bool { return spec.DatasetName(p.To).Under(spec.DatasetName(t)) }):
 		b.waits = append(b.waits, p.Source.Name)
-	case p.Target == nil && b.lost(p) && len(j.Legs) > 0:
-		b.apart = append(b.apart, b.anew(p, j, raw))
+	case b.lost(p) && len(j.Legs) > 0:
+		b.apart = append(b.apart, b.anew(p, j, f))
 	case len(j.Legs) > 0 || !anchor(b.want.Name, p, j.Basis, nil).none():
-		b.add(p, j, raw, "")
+		b.add(p, j, f, "")
 	}
 }
 
 // add takes a dataset into the run.
-func (b *batch) add(p state.Pair, j judgement, raw bool, to string) {
-	s := drivers.SendingPair{Source: p.Source.Name, GUID: p.Source.GUID, Target: p.To, Raw: raw, Encrypted: p.Source.Encrypted, Full: p.Target == nil}
+func (b *batch) add(p state.Pair, j judgement, how flags, to string) {
+	s := drivers.SendingPair{Source: p.Source.Name, GUID: p.Source.GUID, Target: p.To, Raw: how.raw, LargeBlocks: how.large, Encrypted: p.Source.Encrypted, Full: p.Target == nil}
 	for _, x := range j.Sends {
 		s.Snapshots = append(s.Snapshots, x.GUID)
 	}
@@ -141,16 +153,6 @@ func (b *batch) add(p state.Pair, j judgement, raw bool, to string) {
 		b.full += p.Source.Used
 	}
 	b.sending.Pairs, b.fields = append(b.sending.Pairs, s), append(b.fields, f)
-}
-
-// lost tells whether the target of a dataset once had something, and is gone: then nothing is sent whole unasked.
-func (b *batch) lost(p state.Pair) bool {
-	if r := b.seen.Remembered; r != nil {
-		if _, had := r.Common[p.Source.GUID]; had {
-			return true
-		}
-	}
-	return slices.ContainsFunc(p.Source.Bookmarks, func(m state.Point) bool { return m.Name == bookmarkOf(b.want.Name, m.GUID) })
 }
 
 // action is the run of what needs no person.
@@ -175,12 +177,15 @@ func (b *batch) pairRef(p state.Pair) spec.Ref {
 }
 
 // anew is the whole sending of a dataset whose target had it once.
-func (b *batch) anew(p state.Pair, j judgement, raw bool) drivers.Action {
+func (b *batch) anew(p state.Pair, j judgement, how flags) drivers.Action {
 	one := &batch{want: b.want, seen: b.seen, sending: *way(b.want)}
-	one.add(p, j, raw, "")
+	one.add(p, j, how, "")
 	a := one.action("the target " + p.To + " had it once, and is not there")
 	a.Object, a.GUID = b.pairRef(p), p.Source.GUID
 	a.Hold = fmt.Sprintf("%s was replicated before and is gone: it would be sent whole, about %s; bring it back if it is only away", p.To, spec.Size(p.Source.Used))
+	if name := b.moved(p); name != "" {
+		a.Notes = append(a.Notes, fmt.Sprintf("%s is what it was, and has what both have in common: zfs rename %[1]s %s, at the target, and it goes on from there", name, p.To))
+	}
 	return a
 }
 

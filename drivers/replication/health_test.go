@@ -27,27 +27,56 @@ func TestHealth(t *testing.T) {
 	}{
 		{"the same, and nothing written", "@a,1 @b,2", "@a,1 @b,2", 0, 0, ""},
 		{"the same, and written to since", "@a,1 @b,2 +5", "@a,1 @b,2", time.Hour, 0, ""},
-		{"one behind", "@a,1 @b,2", "@a,1", 2 * time.Hour, 0, ""},
-		{"nothing there", "@a,1", "none", 0, 1, ""},
+		{"one behind", "@a,1 +5 @b,2", "@a,1", 2 * time.Hour, 0, ""},
+		{"one behind, in which nothing is", "@a,1 @b,2", "@a,1", 0, 0, ""},
+		{"nothing there", "@a,1 @b,2", "none", 2 * time.Hour, 1, ""},
+		{"nothing there, and the oldest is not wanted", "@left-1,1 @b,2", "none", time.Hour, 1, ""},
 		{"nothing to send", "", "none", 0, 0, ""},
-		{"something else there", "@a,1", "@x,9", 0, 1, "no snapshot in common"},
+		{"nothing that is wanted", "@left-1,1", "none", 0, 0, ""},
+		{"what is left out holds data that the target lacks", "@a,1 +5 @left-1,2 @left-2,3", "@a,1", 3 * time.Hour, 0, ""},
+		{"what is left out holds nothing", "@a,1 @left-1,2", "@a,1", 0, 0, ""},
+		{"something else there", "@a,1", "@x,9", time.Hour, 1, "no snapshot in common"},
 	} {
 		seen := &state.Replication{Pairs: []state.Pair{{Source: *aged(c.source), Target: endOf(c.target)}}}
-		h := health(&spec.Replication{Name: "off", Objective: spec.Duration(time.Hour)}, seen, now)
+		h := health(&spec.Replication{Name: "off", Objective: spec.Duration(time.Hour), Snapshots: []string{"a", "b"}}, seen, sight{}, now)
 		if h.Lag != c.lag || h.Never != c.never || !strings.Contains(h.Error, c.err) || c.err == "" && h.Error != "" {
 			t.Errorf("%s: %+v", c.name, h)
 		}
 	}
-	known := &state.Replicated{Common: map[string]state.Common{"g": {Creation: now.Add(-3 * time.Hour)}}, Runs: []state.TransferRun{{Outcome: state.Failed, Error: "no space"}}}
-	for _, seen := range []*state.Replication{{Unseen: "pool usb is not imported", Away: true, Remembered: known}, {Running: true, Remembered: known}} {
-		if h := health(&spec.Replication{}, seen, now); h.Lag != 3*time.Hour {
-			t.Errorf("what is away or under way is as old as it was: %+v", h)
+}
+
+// What is not to be seen, or changes, is as old as it was, and older by what went by.
+func TestHealthUnseen(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	ago := func(hours int) time.Time { return now.Add(-time.Duration(hours) * time.Hour) }
+	lags := func(list ...state.DatasetLag) []state.DatasetLag { return list }
+	for name, c := range map[string]struct {
+		common map[string]state.Common
+		last   sight
+		lag    time.Duration
+		none   bool
+	}{
+		"nothing known":                   {none: true},
+		"remembered":                      {common: map[string]state.Common{"g": {Creation: ago(3), At: ago(2)}}, lag: 3 * time.Hour},
+		"remembered, nothing was lacking": {common: map[string]state.Common{"g": {Creation: ago(9), At: ago(2), Whole: true}}, lag: 2 * time.Hour},
+		"what is not sent any more":       {common: map[string]state.Common{"g": {Creation: ago(3), At: ago(2)}, "h": {Creation: ago(99), Left: true}}, lag: 3 * time.Hour},
+		"of another target":               {common: map[string]state.Common{"g": {Creation: ago(3), Place: "b:pool/a"}}, none: true},
+		"seen an hour ago":                {common: map[string]state.Common{"g": {Creation: ago(9)}}, last: sight{ago(1), lags(state.DatasetLag{Lag: time.Hour})}, lag: 2 * time.Hour},
+		"seen, and sent nothing yet":      {last: sight{ago(1), lags(state.DatasetLag{Lag: time.Hour, Never: true})}, lag: 2 * time.Hour},
+	} {
+		for _, seen := range []*state.Replication{{Unseen: "pool usb is not imported", Away: true}, {Running: true}, {Unseen: "no route"}} {
+			seen.Remembered = &state.Replicated{Common: c.common}
+			h := health(&spec.Replication{Target: spec.End{Dataset: "usb/a"}}, seen, c.last, now)
+			if h.Lag != c.lag || h.Unknown != c.none || (h.Error == "no route") == (seen.Unseen != "no route") {
+				t.Errorf("%s: %+v", name, h)
+			}
 		}
 	}
-	if h := health(&spec.Replication{}, &state.Replication{Unseen: "no route"}, now); h.Error != "no route" {
+	known := &state.Replicated{Runs: []state.TransferRun{{Outcome: state.Failed, Error: "no space"}}}
+	if h := health(&spec.Replication{}, &state.Replication{Unseen: "pool usb is not imported", Away: true, Remembered: known}, sight{}, now); h.Error != "no space" {
 		t.Errorf("%+v", h)
 	}
-	if h := health(&spec.Replication{}, &state.Replication{Unseen: "pool usb is not imported", Away: true}, now); h.Error != "" {
-		t.Errorf("a disk in a drawer is no fault: %+v", h)
+	if h := health(&spec.Replication{}, &state.Replication{Unseen: "not my role", Away: true, Elsewhere: true}, sight{}, now); h.Unknown || h.Error != "" || h.Away == "" {
+		t.Errorf("what the other node sends is no fault of this one: %+v", h)
 	}
 }

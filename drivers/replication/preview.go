@@ -33,14 +33,14 @@ func preview(w drivers.Sending, pairs []state.Pair) (all []host.Command) {
 			continue
 		}
 		if p.Target != nil && p.Target.Token != "" {
-			if c, err := resumeOf(&w, p, plan.Raw); err == nil {
+			if c, err := resumeOf(&w, p, plan); err == nil {
 				all = append(all, pipe(&w, p.Source.Type, p.To, c))
 			}
 			continue
 		}
 		j := judge(&p.Source, p.Target, func(s state.Point) bool { return slices.Contains(plan.Snapshots, s.GUID) }, plan.Raw)
 		for _, l := range j.Legs {
-			all = append(all, pipe(&w, p.Source.Type, p.To, streamOf(&w, p, l, plan.Raw)))
+			all = append(all, pipe(&w, p.Source.Type, p.To, streamOf(&w, p, l, plan)))
 		}
 	}
 	return all

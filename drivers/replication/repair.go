@@ -16,7 +16,7 @@ import (
 // each of which a person has to name.
 func (b *batch) diverged(p state.Pair, j judgement) []drivers.Action {
 	d := j.Diverged
-	block := b.blocked(p, d.what(p, j.Basis), "only the source has: "+some(d.SourceOnly), "only the target has: "+some(d.TargetOnly))
+	block := b.blocked(p, b.what(p, j), "only the source has: "+some(d.SourceOnly), "only the target has: "+some(d.TargetOnly))
 	all := []drivers.Action{block, b.aside(p)}
 	if j.Basis != nil {
 		all = append(all, b.rollback(p, j))

@@ -42,7 +42,8 @@ type Driver struct {
 
 	rests map[string]rest // replications of which an end can't be seen
 	mu    sync.Mutex
-	holds map[string]hold // whether a snapshot is held by the replication, by replication, host and guid
+	last  map[string]sight // how replications stood when both ends were last seen, by name and target
+	holds map[string]hold  // whether a snapshot is held by the replication, by replication, host and guid
 
 	version  int64 // of what was received
 	received map[string]map[string]*state.Received
@@ -105,7 +106,7 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 			return err
 		}
 		obs.Replications[name] = seen
-		obs.ReplicationHealth = append(obs.ReplicationHealth, health(want.Replications[name], seen, obs.At))
+		obs.ReplicationHealth = append(obs.ReplicationHealth, d.health(want.Replications[name], seen, obs.At))
 	}
 	return nil
 }
@@ -117,7 +118,7 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 	case r.Target.Standby:
 		seen.Unseen = "a replication to the standby needs high availability, which this release has not"
 	case r.Source.Remote == "" && passive(want, obs, r.Source.Dataset):
-		seen.Unseen, seen.Away = "its source is in the HA group, whose role here is "+obs.Role, true
+		seen.Unseen, seen.Away, seen.Elsewhere = "its source is in the HA group, whose role here is "+obs.Role, true, true
 	case slices.ContainsFunc(obs.Running, lane):
 		seen.Running = true
 	case away(r, obs) != "":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dplaneos/dplane/drivers"
@@ -36,9 +37,10 @@ type transfer struct {
 	*Driver
 	*drivers.Sending
 	run    state.TransferRun
-	common map[string]state.Common // by the guids of the sources
-	failed map[string]bool         // targets
+	failed map[string]bool // targets
 	got    map[string]*state.Received
+	noting sync.Mutex
+	remembering
 }
 
 // all sends one dataset after the other, those above before those below, and then lets go of what is no longer needed.
@@ -55,6 +57,9 @@ func (t *transfer) all(ctx context.Context) error {
 	}
 	if err := t.holdSources(ctx, pairs); err != nil {
 		return fmt.Errorf("hold what is sent: %w", err)
+	}
+	if err := t.intend(ctx, pairs); err != nil {
+		return err
 	}
 	var errs []error
 	done := 0
@@ -165,9 +170,9 @@ func (t *transfer) goOn(ctx context.Context, plan drivers.SendingPair, p state.P
 	if p.Target.Token == "" {
 		return fmt.Errorf("something is received into %s by somebody else, or was and left no resume token: zfs receive -A %[1]s ends it", p.To)
 	}
-	why := t.unusable(plan, p)
+	why := unusable(t.Snapshots, plan, p)
 	if why == "" {
-		c, err := resumeOf(t.Sending, p, plan.Raw)
+		c, err := resumeOf(t.Sending, p, plan)
 		if err != nil {
 			return err
 		}
@@ -196,7 +201,7 @@ func (t *transfer) goOn(ctx context.Context, plan drivers.SendingPair, p state.P
 var worthless = []error{zfs.ErrToken, zfs.ErrTokenGone, zfs.ErrNoBase, zfs.ErrModified}
 
 // unusable says why a resume token is not to be used, "" where it is.
-func (t *transfer) unusable(plan drivers.SendingPair, p state.Pair) string {
+func unusable(patterns []string, plan drivers.SendingPair, p state.Pair) string {
 	r := p.Target.Resume
 	if r == nil {
 		return "the resume token can't be read"
@@ -210,11 +215,11 @@ func (t *transfer) unusable(plan drivers.SendingPair, p state.Pair) string {
 		return fmt.Sprintf("the resume token is of %s", r.ToName)
 	case !slices.ContainsFunc(p.Source.Snapshots, func(x state.Point) bool { return x.GUID == r.ToGUID && x.Name == name }):
 		return fmt.Sprintf("the snapshot of the resume token, %s, is not there any more", r.ToName)
-	case !chooses(t.Snapshots, name):
+	case !chooses(patterns, name):
 		return fmt.Sprintf("the snapshot of the resume token, %s, is not among those that are sent", r.ToName)
 	case r.FromGUID != "" && !has(p.Source.Snapshots, r.FromGUID) && !has(p.Source.Bookmarks, r.FromGUID):
 		return "what the resume token begins with is not there any more"
-	case r.Raw != plan.Raw:
+	case r.Raw != (plan.Raw && plan.Encrypted):
 		return "the resume token is of a stream of the other kind (raw or plain)"
 	}
 	return ""
@@ -234,7 +239,12 @@ func (t *transfer) legs(ctx context.Context, plan drivers.SendingPair, p state.P
 		if err := t.expect(ctx, p, guidsOf(j.Sends)); err != nil {
 			return err
 		}
-		if err := t.stream(ctx, plan, p, streamOf(t.Sending, p, l, plan.Raw)); err != nil {
+		err := t.stream(ctx, plan, p, streamOf(t.Sending, p, l, plan))
+		if is(zfs.ErrLargeBlocks)(err) && !plan.LargeBlocks { // nothing was known of how it was begun
+			plan.LargeBlocks = true
+			err = t.stream(ctx, plan, p, streamOf(t.Sending, p, l, plan))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -242,19 +252,19 @@ func (t *transfer) legs(ctx context.Context, plan drivers.SendingPair, p state.P
 }
 
 // streamOf is the sender of a leg.
-func streamOf(w *drivers.Sending, p state.Pair, l leg, raw bool) host.Command {
-	s := flagsOf(w, raw)
+func streamOf(w *drivers.Sending, p state.Pair, l leg, plan drivers.SendingPair) host.Command {
+	s := flagsOf(w, plan)
 	s.Snapshot, s.From, s.Between = p.Source.Name+"@"+l.To.Name, l.From, l.Between > 0
 	return s.Send()
 }
 
 // resumeOf is the sender of what broke off.
-func resumeOf(w *drivers.Sending, p state.Pair, raw bool) (host.Command, error) {
-	return flagsOf(w, raw).Resume(p.Target.Token)
+func resumeOf(w *drivers.Sending, p state.Pair, plan drivers.SendingPair) (host.Command, error) {
+	return flagsOf(w, plan).Resume(p.Target.Token)
 }
 
-func flagsOf(w *drivers.Sending, raw bool) zfs.Stream {
-	return zfs.Stream{Raw: raw, Compressed: w.Compressed, LargeBlocks: w.LargeBlocks}
+func flagsOf(w *drivers.Sending, plan drivers.SendingPair) zfs.Stream {
+	return zfs.Stream{Raw: plan.Raw, Compressed: w.Compressed, LargeBlocks: plan.LargeBlocks}
 }
 
 // stall is how long no byte may move.
@@ -269,6 +279,7 @@ func (t *transfer) stream(ctx context.Context, plan drivers.SendingPair, p state
 	_, err := t.Runner.Run(ctx, c)
 	if err == nil { // one that is over within a second tells of no progress
 		moved = max(moved, size)
+		t.received(plan)
 	}
 	t.run.Bytes += moved
 	t.run.Streams++
@@ -324,7 +335,7 @@ func (t *transfer) anchor(ctx context.Context) error {
 	if err := t.settleReceived(ctx, pairs); err != nil {
 		return err
 	}
-	t.common = map[string]state.Common{}
+	t.note(pairs)
 	var all anchors
 	var hold []string
 	var errs []error
@@ -333,7 +344,6 @@ func (t *transfer) anchor(ctx context.Context) error {
 		if b == nil {
 			continue
 		}
-		t.common[p.Source.GUID] = state.Common{Source: p.Source.Name, Target: p.Target.GUID, GUID: b.GUID, Creation: b.Creation, At: t.Now()}
 		a := anchor(t.Replication, p, b, underWay(p))
 		if err := t.bookmark(ctx, a); err != nil { // then the hold stays, and the older bookmark
 			errs = append(errs, err)
@@ -391,20 +401,11 @@ func (t *transfer) remember(ctx context.Context, err error) error {
 	if err != nil {
 		t.run.Outcome, t.run.Error = state.Failed, err.Error()
 	}
-	known, err := t.Memory.Replicated(ctx)
+	r, err := t.known(ctx)
 	if err != nil {
 		return err
 	}
-	r := known[t.Replication]
-	if r == nil {
-		r = &state.Replicated{}
-	}
-	if r.Common == nil {
-		r.Common = map[string]state.Common{}
-	}
-	for guid, c := range t.common {
-		r.Common[guid] = c
-	}
+	t.into(r, t.Now())
 	r.Runs = slices.Insert(r.Runs, 0, t.run)
 	r.Runs = r.Runs[:min(len(r.Runs), keptRuns)]
 	return t.Memory.SaveReplicated(ctx, t.Replication, r)
