@@ -2,9 +2,11 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 
@@ -124,9 +126,12 @@ func (m *exposition) replications(all []render.ReplicationStatus) {
 		name, help string
 		value      func(render.ReplicationStatus) (float64, bool)
 	}{
-		{"dplane_replication_healthy", "Whether the target is as new as its objective says, and the last run was well.", func(r render.ReplicationStatus) (float64, bool) { return flag(r.State != render.Degraded), true }},
-		{"dplane_replication_lag_seconds", "Age of the newest snapshot that the target has, of the dataset that is furthest behind.", func(r render.ReplicationStatus) (float64, bool) { return float64(r.Lag), true }},
+		{"dplane_replication_healthy", "Whether the target is as new as its objective says, and the last run was well.", func(r render.ReplicationStatus) (float64, bool) {
+			return flag(r.State == render.OK || r.State == "running"), true
+		}},
+		{"dplane_replication_lag_seconds", "Age of the newest snapshot that the target has, of the dataset that is furthest behind.", func(r render.ReplicationStatus) (float64, bool) { return float64(r.Lag), r.State != render.Unknown }},
 		{"dplane_replication_objective_seconds", "How old it may get.", func(r render.ReplicationStatus) (float64, bool) { return float64(r.Objective), r.Objective > 0 }},
+		{"dplane_replication_datasets", "Datasets that it sends, as far as they are known.", func(r render.ReplicationStatus) (float64, bool) { return float64(len(r.Datasets)), true }},
 		{"dplane_replication_unsent_datasets", "Datasets of which the target has nothing yet.", func(r render.ReplicationStatus) (float64, bool) { return float64(r.Never), true }},
 	} {
 		m.family(f.name, "gauge", f.help)
@@ -134,6 +139,23 @@ func (m *exposition) replications(all []render.ReplicationStatus) {
 			if v, known := f.value(r); known {
 				m.gauge(f.name, labels("replication", r.Name), v)
 			}
+		}
+	}
+	m.datasetLags(all)
+}
+
+// mostLags is how many datasets of one replication have a series of their own: those that are furthest behind.
+const mostLags = 500
+
+func (m *exposition) datasetLags(all []render.ReplicationStatus) {
+	m.family("dplane_replication_dataset_lag_seconds", "gauge", "Age of the newest snapshot of a dataset that the target has; where it has nothing, of the oldest that it lacks.")
+	for _, r := range all {
+		list := slices.Clone(r.Datasets)
+		slices.SortStableFunc(list, func(a, b render.DatasetLag) int { return cmp.Compare(b.Lag, a.Lag) })
+		list = list[:min(len(list), mostLags)]
+		slices.SortFunc(list, func(a, b render.DatasetLag) int { return strings.Compare(a.Source, b.Source) })
+		for _, d := range list {
+			m.gauge("dplane_replication_dataset_lag_seconds", labels("replication", r.Name, "dataset", d.Source), float64(d.Lag))
 		}
 	}
 }

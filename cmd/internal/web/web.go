@@ -122,9 +122,19 @@ func (h *Handler) health(w http.ResponseWriter) {
 	answer(w, code, doc)
 }
 
-// replication is that part of the status alone.
+// replication is what `replication list` shows, as it was recorded.
 func (h *Handler) replication(w http.ResponseWriter, r *http.Request) {
-	answer(w, http.StatusOK, map[string]any{"version": 1, "replications": h.readStatus(r.Context()).Replications})
+	rec, err := h.store.Record(r.Context())
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error(), "look at the daemon's log")
+		return
+	}
+	var obs *state.Observed
+	if rec != nil {
+		obs = rec.Observed
+	}
+	b, err := render.ReplicationsJSON(obs)
+	send(w, b, err)
 }
 
 // status is always answered: what can't be read is a state too.

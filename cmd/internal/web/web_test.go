@@ -61,7 +61,10 @@ func machine(t *testing.T) *sqlite.Store {
 	o := state.NewObserved(t0, evil)
 	o.Pools["tank"] = &state.Pool{Name: "tank", GUID: "1", Health: "DEGRADED", Size: 1000, Allocated: 250, Free: 750, Capacity: 25}
 	o.Datasets["tank/home"] = &state.Dataset{Name: "tank/home", GUID: "2"}
-	o.ReplicationHealth = []state.ReplicationHealth{{Name: "offsite", Lag: 2 * time.Hour, Objective: time.Hour, Never: 1, Error: evil}}
+	o.ReplicationHealth = []state.ReplicationHealth{{Name: "offsite", Lag: 2 * time.Hour, Objective: time.Hour, Never: 1, Error: evil,
+		Datasets: []state.DatasetLag{{Source: "tank/home", Lag: 2 * time.Hour}, {Source: "tank/home/x", Lag: time.Hour, Never: true, Lost: true}}}}
+	o.Replications = map[string]*state.Replication{"offsite": {Remembered: &state.Replicated{Runs: []state.TransferRun{
+		{Began: t0.Add(-time.Minute), Ended: t0.Add(-50 * time.Second), Bytes: 5000, Streams: 2, Resumed: 1, Outcome: state.Failed, Error: evil}}}}}
 	o.Schedules = []state.ScheduleHealth{{Name: "standard", Datasets: 2, Late: []string{"tank/home"}, Failed: []string{evil}, Newest: t0, Oldest: t0.Add(-time.Hour)}}
 	rec := state.Record{
 		At: t0, Generation: "3f9c", Interval: time.Minute, Observed: o, Plan: plan, Errors: []string{evil}, Invalid: evil,
@@ -121,7 +124,9 @@ func TestAnswers(t *testing.T) {
 		"/api/events":                           `"daemon started"`,
 		"/api/events?q=daemon&limit=1":          `"daemon started"`,
 		"/api/events?q=" + url.QueryEscape(`"`): `"events": []`,
-		"/api/replication":                      `"lag":7200,"objective":3600`,
+		"/api/replication":                      `"lag": 7200`,
+		"/api/replication?datasets":             `"source": "tank/home/x"`,
+		"/api/replication?runs":                 `"rate": 500`,
 		"/api/ha/status":                        `{"peers":[],"version":1}`,
 		"/?q=schedule":                          `<h2>Schedules</h2>`,
 		"/?q=replication":                       `<h2>Replications</h2>`,
@@ -155,6 +160,7 @@ func TestMetrics(t *testing.T) {
 		`dplane_pool_healthy{pool="tank"} 0`, `dplane_pool_capacity_ratio{pool="tank"} 0.25`, `dplane_pool_allocated_bytes{pool="tank"} 250`,
 		`dplane_pool_health{pool="tank",health="degraded",state="degraded"} 1`, `dplane_datasets{state="drift"} 1`, "# TYPE dplane_actions_total counter\n",
 		`dplane_replication_lag_seconds{replication="offsite"} 7200`, `dplane_replication_healthy{replication="offsite"} 0`,
+		`dplane_replication_dataset_lag_seconds{replication="offsite",dataset="tank/home"} 7200`, `dplane_replication_datasets{replication="offsite"} 2`,
 		`dplane_schedule_healthy{schedule="standard"} 0`, `dplane_schedule_late_datasets{schedule="standard"} 1`, `dplane_schedule_datasets{schedule="standard"} 2`,
 		`dplane_pool_healthy{pool="gone"} 0`, `dplane_pool_health{pool="gone",health="",state="missing"} 1`,
 	} {
