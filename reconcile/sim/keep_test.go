@@ -240,17 +240,23 @@ func TestReplicationRemoved(t *testing.T) {
 	}
 	x.want = policyOf(t, strings.Replace(replicated, "off:", "heir:", 1))
 	x.at("2026-11-24T10:01:00Z")
-	x.tick() // it marks what both have
+	x.do("zfs destroy tank/a/b@h08") // the mark of the one before is the base
+	x.tick()
+	if !strings.Contains(marks(), "tank/a/b#dplane-off-") {
+		t.Fatalf("the base of another one of the same ends was let go: %s", marks())
+	}
+	x.sentHours(11, 11)
+	x.at("2026-11-24T11:10:00Z")
 	if step := x.tick(); strings.Contains(marks(), "dplane-off-") || step.Remaining == nil || len(step.Remaining.Actions) > 0 {
 		t.Errorf("another one has its own marks, and those of the one before stay: %s", marks())
 	}
 	x.want = policyOf(t, strings.Split(replicated, "replications:")[0])
-	x.at("2026-11-24T11:00:00Z")
+	x.at("2026-11-24T11:20:00Z")
 	x.tick()
-	if got, want := marks(), "tank/a#mine\nusb/a@h07\t0\nusb/a@h08\t1\nusb/a/b@h07\t0\nusb/a/b@h08\t0\n"; got != want {
+	if got, want := marks(), "tank/a#mine\nusb/a@h07\t0\nusb/a@h08\t1\nusb/a@h11\t0\nusb/a/b@h07\t0\nusb/a/b@h08\t0\nusb/a/b@h11\t0\n"; got != want {
 		t.Errorf("left behind: %s", got)
 	}
-	x.rests("2026-11-24T11:05:00Z")
+	x.rests("2026-11-24T11:25:00Z")
 	if known, err := x.Store.Replicated(t.Context()); err != nil || len(known) > 0 {
 		t.Errorf("%v, and it remembers %v", err, known)
 	}
