@@ -320,6 +320,9 @@ func (a *app) progress(o reconcile.Outcome) {
 	}
 	a.telling.Lock()
 	defer a.telling.Unlock()
+	if a.halfLine {
+		line, a.halfLine = "\r\x1b[K"+line, false
+	}
 	fmt.Fprint(a.stderr, line)
 }
 

@@ -29,7 +29,9 @@ type app struct {
 	noColor  bool
 	logLevel string
 	hurry    time.Duration             // no read takes longer; 0: as long as it has to
-	telling  sync.Mutex                // of what ends, by several at once
+	telling  sync.Mutex                // of what ends and how far it is, by several at once
+	halfLine bool                      // a terminal shows how far a stream is, in a line that goes on
+	toldAt   map[string]time.Duration  // since when a stream ran when it was told last how far it is
 	inForce  atomic.Pointer[spec.Spec] // the files that were read last: what remotes they name
 }
 

@@ -52,8 +52,14 @@ func (a *app) loop(store store, mayWrite bool) *reconcile.Loop {
 	if a.hurry > 0 {
 		r = host.Hurried{Runner: r, Limit: a.hurry}
 	}
+	all := kinds(r, store, reconcile.Wall{}, mayWrite)
+	for _, d := range all {
+		if d, ok := d.(*replication.Driver); ok && !a.json {
+			d.Tell = a.sending
+		}
+	}
 	return &reconcile.Loop{
-		Drivers: kinds(r, store, reconcile.Wall{}, mayWrite), Runner: r, Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
+		Drivers: all, Runner: r, Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
 		Render: render.PlanJSON,
 	}
 }

@@ -39,6 +39,7 @@ type Driver struct {
 	Memory Memory           // nil: a driver that only plans
 	Now    func() time.Time // nil with it
 	Learns bool             // what a look tells is remembered
+	Tell   func(Progress)   // hears about once a second how far a stream is; may be nil
 
 	rests map[string]rest // replications of which an end can't be seen
 	mu    sync.Mutex

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dplaneos/dplane/drivers"
@@ -270,15 +271,29 @@ func flagsOf(w *drivers.Sending, plan drivers.SendingPair) zfs.Stream {
 // stall is how long no byte may move.
 const stall = 10 * time.Minute
 
+// Progress is how far a stream is.
+type Progress struct {
+	Replication, Source string
+	Bytes               int64 // that were sent
+	Size                int64 // that the sender expects; 0: it does not tell
+	Took                time.Duration
+}
+
 // stream runs one stream to its end.
 func (t *transfer) stream(ctx context.Context, plan drivers.SendingPair, p state.Pair, send host.Command) error {
-	var moved, size int64
+	var moved int64
+	var size atomic.Int64 // the sender tells it while it runs
+	began := t.Now()
 	c := pipe(t.Sending, p.Source.Type, plan.Target, send)
-	c.Pipe.Moved = func(n int64) { moved = n }
+	c.Pipe.Moved = func(n int64) {
+		if moved = n; t.Tell != nil {
+			t.Tell(Progress{Replication: t.Replication, Source: plan.Source, Bytes: n, Size: size.Load(), Took: t.Now().Sub(began)})
+		}
+	}
 	c.Pipe.Count = counter(&size)
 	_, err := t.Runner.Run(ctx, c)
 	if err == nil { // one that is over within a second tells of no progress
-		moved = max(moved, size)
+		moved = max(moved, size.Load())
 		t.received(plan)
 	}
 	t.run.Bytes += moved
@@ -288,7 +303,7 @@ func (t *transfer) stream(ctx context.Context, plan drivers.SendingPair, p state
 
 // counter reads what a sender says of its progress, and notes the size that it expects. What it says of a token, in lines
 // that begin with a tab, is no error either.
-func counter(size *int64) func(string) (int64, bool) {
+func counter(size *atomic.Int64) func(string) (int64, bool) {
 	last := int64(0)
 	return func(line string) (int64, bool) {
 		if n, ok := zfs.SendProgress(line); ok {
@@ -297,7 +312,7 @@ func counter(size *int64) func(string) (int64, bool) {
 		}
 		kind, _, _ := strings.Cut(line, "\t")
 		if n, ok := zfs.ParseEstimate([]byte(line)); ok {
-			*size = n
+			size.Store(n)
 		}
 		return last, slices.Contains([]string{"full", "incremental", "size", "resume token contents:", "nvlist version: 0", ""}, kind)
 	}
