@@ -16,8 +16,8 @@ type calendar struct {
 	times []time.Duration // since midnight, sorted; all in whole minutes
 }
 
-// farthest is how many days a rule is looked for: 29 February can be eight years away, around 2100.
-const farthest = 9 * 366
+// farthest is how many days a rule is looked for: a Sunday that is 29 February can be forty years away, around 2100.
+const farthest = 41 * 366
 
 func everyDay(at time.Duration) calendar {
 	return calendar{on: func(time.Time) bool { return true }, times: []time.Duration{at}}
