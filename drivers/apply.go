@@ -58,7 +58,10 @@ var ErrMoot = errors.New("left out")
 
 // Partial is an action of which the greater part was done: what waits for it can go on, and tells for itself whether
 // its own part is there.
-type Partial struct{ Err error }
+type Partial struct {
+	Err   error
+	Rests bool // what is left of it rests by itself, while the rest of it goes on
+}
 
 func (p *Partial) Error() string { return p.Err.Error() }
 func (p *Partial) Unwrap() error { return p.Err }

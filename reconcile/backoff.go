@@ -15,6 +15,8 @@ import (
 const (
 	// longest is the most that is waited for before an object that fails is tried again.
 	longest = time.Hour
+	// longestPart is the same for one that fails in part: what is well of it waits with it.
+	longestPart = 5 * time.Minute
 	// fightRounds are how often a value is set back before whoever changes it is left to win, within fightSpan.
 	fightRounds = 3
 	fightSpan   = 24 * time.Hour
@@ -129,8 +131,13 @@ func (p *Patience) take(done Outcomes, now time.Time) {
 			p.done(o.Action.Action, now)
 		case state.Failed, state.Refused:
 			var partial *drivers.Partial
-			if !errors.As(o.Err, &partial) { // what is left of that one rests by itself
-				p.failed(resting(o.Action.Action), firstLine(text(o.Err)), now)
+			part := errors.As(o.Err, &partial)
+			if part && partial.Rests {
+				continue
+			}
+			p.failed(resting(o.Action.Action), firstLine(text(o.Err)), now)
+			if f := p.failures[resting(o.Action.Action)]; part && f.until.After(now.Add(longestPart)) {
+				f.until = now.Add(longestPart)
 			}
 		}
 	}
@@ -217,7 +224,7 @@ func (p *Patience) expire(s Step, now time.Time) {
 			open[resting(a.Action)] = true
 		}
 		for ref := range p.failures {
-			if !open[ref] {
+			if !open[ref] && !busy(s.Observed.Running, ref) { // while it is tried it is not to be done
 				delete(p.failures, ref)
 			}
 		}

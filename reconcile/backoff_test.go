@@ -45,7 +45,7 @@ func (w *world) pass() *Plan {
 		w.open[o] = true
 	}
 	p := w.plan()
-	s := Step{Plan: p}
+	s := Step{Plan: p, Observed: &state.Observed{}}
 	for _, a := range p.Actions {
 		if !a.Runnable() {
 			continue
@@ -137,7 +137,7 @@ func TestBackOffEnds(t *testing.T) {
 	w := newWorld("a")
 	w.fails["a"] = true
 	w.pass()
-	w.patience.Learn(Step{Plan: &Plan{}, Remaining: &Plan{Unseen: []state.Unseen{{Pool: "t"}}}}, w.now)
+	w.patience.Learn(Step{Plan: &Plan{}, Observed: &state.Observed{}, Remaining: &Plan{Unseen: []state.Unseen{{Pool: "t"}}}}, w.now)
 	if len(w.patience.failures) != 1 {
 		t.Error("forgotten because a pool was not seen")
 	}

@@ -115,7 +115,7 @@ func (d *Driver) take(ctx context.Context, a drivers.Action) error {
 	}
 	err := errors.Join(all...)
 	if err != nil && len(taken) > 0 {
-		return &drivers.Partial{Err: err}
+		return &drivers.Partial{Err: err, Rests: true}
 	}
 	return err
 }
