@@ -43,8 +43,8 @@ type Driver struct {
 
 	rests map[string]rest // replications of which an end can't be seen
 	mu    sync.Mutex
-	last  map[string]sight // how replications stood when both ends were last seen, by name and target
-	holds map[string]hold  // whether a snapshot is held by the replication, by replication, host and guid
+	last  map[string]sight            // how replications stood when both ends were last seen, by name and target
+	holds map[holdsOf]map[string]hold // what is known of the holds of each dataset's snapshots; mu is for this
 
 	version  int64 // of what was received
 	received map[string]map[string]*state.Received
@@ -72,12 +72,6 @@ func (r rest) next(now time.Time, why string) rest {
 func (r rest) still(now time.Time) bool {
 	left := r.until.Sub(now)
 	return left > 0 && left <= longestRest
-}
-
-// hold is what was seen of the holds of a snapshot.
-type hold struct {
-	n    int
-	ours bool
 }
 
 var _ drivers.Driver = (*Driver)(nil)
@@ -129,6 +123,7 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 	default:
 		seen.Pairs, seen.Orphans, err = d.look(ctx, way(r))
 		if err == nil {
+			d.forgetHolds(way(r), seen.Pairs)
 			delete(d.rests, r.Name)
 			return d.keep(ctx, want, r, obs, seen)
 		}
@@ -281,65 +276,6 @@ func excluded(w *drivers.Sending, name string) bool {
 		return true
 	}
 	return slices.ContainsFunc(w.Exclude, func(p string) bool { return spec.Pattern(p).Covers(name) })
-}
-
-// tags asks by whom snapshots are held, of those whose number of holds is not the one that was seen last.
-func (d *Driver) tags(ctx context.Context, w *drivers.Sending, pairs []state.Pair) error {
-	for _, side := range []struct {
-		remote string
-		end    func(*state.Pair) *state.End
-	}{
-		{w.From, func(p *state.Pair) *state.End { return &p.Source }},
-		{w.To, func(p *state.Pair) *state.End { return p.Target }},
-	} {
-		if err := d.tagsOf(ctx, w.Replication, side.remote, pairs, side.end); err != nil {
-			return fmt.Errorf("ask who holds snapshots: %w", err)
-		}
-	}
-	return nil
-}
-
-func (d *Driver) tagsOf(ctx context.Context, replication, remote string, pairs []state.Pair, end func(*state.Pair) *state.End) error {
-	var ask []string
-	each := func(do func(key, name string, p *state.Point)) {
-		for i := range pairs {
-			e := end(&pairs[i])
-			if e == nil {
-				continue
-			}
-			for j := range e.Snapshots {
-				if p := &e.Snapshots[j]; p.Holds > 0 {
-					do(strings.Join([]string{replication, remote, e.GUID, p.GUID}, " "), e.Name+"@"+p.Name, p)
-				}
-			}
-		}
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.holds == nil {
-		d.holds = map[string]hold{}
-	}
-	each(func(key, name string, p *state.Point) {
-		h, known := d.holds[key]
-		if p.Ours = h.ours; !known || h.n != p.Holds {
-			ask = append(ask, name)
-		}
-	})
-	for _, c := range zfs.ListHolds(ask) {
-		c.Host = remote
-		res, err := d.Runner.Run(ctx, c)
-		if err != nil {
-			return err
-		}
-		held := zfs.ParseHolds(res.Stdout)
-		each(func(key, name string, p *state.Point) {
-			if tags, asked := held[name]; asked {
-				p.Ours = slices.Contains(tags, Tag(replication))
-				d.holds[key] = hold{p.Holds, p.Ours}
-			}
-		})
-	}
-	return nil
 }
 
 // tokens reads what a broken receive left. What can't be read is no error: it is discarded.
