@@ -154,10 +154,16 @@ type Hook struct {
 	Skip          bool // where Before fails the datasets are left out
 }
 
-// Identify sets the id: the hash of object, guid, verb, fields and what goes. The same change keeps
-// its id, and an approval never fits another object.
+// Identify sets the id: the hash of object, guid, verb, fields and what goes: the snapshots that are destroyed, or the
+// datasets that are sent. The same change keeps its id, and an approval never fits another object.
 func (a *Action) Identify() {
-	b, err := json.Marshal([]any{a.Object, a.GUID, a.Verb, a.Fields, a.Destroy})
+	goes := a.Destroy
+	if a.Sending != nil {
+		for _, p := range a.Sending.Pairs {
+			goes = append(goes[:len(goes):len(goes)], p.GUID)
+		}
+	}
+	b, err := json.Marshal([]any{a.Object, a.GUID, a.Verb, a.Fields, goes})
 	if err != nil {
 		panic(err) // plain data always marshals
 	}

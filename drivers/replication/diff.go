@@ -37,6 +37,9 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 	}
 	r.Actions = append(r.Actions, b.apart...)
 	b.prune(in, r) // before anything is sent: not while that goes on
+	if b.lostAll != nil {
+		r.Actions = append(r.Actions, b.anew())
+	}
 	if due, why := due(in, want, seen.Remembered); len(b.sending.Pairs) > 0 && due {
 		r.Actions = append(r.Actions, b.action(why))
 	}
@@ -90,6 +93,7 @@ type batch struct {
 	waits   []string         // sources that wait with them
 	full    uint64           // bytes of sources that go whole
 	notices []string
+	lostAll *batch // what is to be sent anew, with what is below; nil: nothing
 }
 
 // wanted tells which snapshots are sent.
@@ -128,8 +132,11 @@ func (b *batch) judge(p state.Pair) {
 		b.apart = append(b.apart, b.blocked(p, "the key of the source is not loaded, and the files say that it is sent in plain", "dplane apply loads a key that has a key file; or leave out send.raw, so that it is sent as it is"))
 	case p.Target == nil && slices.ContainsFunc(b.held, func(t string) bool { return spec.DatasetName(p.To).Under(spec.DatasetName(t)) }):
 		b.waits = append(b.waits, p.Source.Name)
-	case b.lost(p) && len(j.Legs) > 0:
-		b.apart = append(b.apart, b.anew(p, j, f))
+	case len(j.Legs) > 0 && (b.lost(p) || p.Target == nil && b.lostAll.makes(spec.DatasetName(p.To).Parent())):
+		if b.lostAll == nil {
+			b.lostAll = &batch{want: b.want, seen: b.seen, sending: *way(b.want)}
+		}
+		b.lostAll.add(p, j, f, "")
 	case len(j.Legs) > 0 || !anchor(b.want.Name, p, j.Basis, nil).none():
 		b.add(p, j, f, "")
 	}
@@ -150,7 +157,7 @@ func (b *batch) add(p state.Pair, j judgement, how flags, to string) {
 	if j.Basis != nil {
 		f.From = "@" + j.Basis.Name
 	} else if s.Full {
-		b.full += p.Source.Used
+		b.full += b.own(p)
 	}
 	b.sending.Pairs, b.fields = append(b.sending.Pairs, s), append(b.fields, f)
 }
@@ -174,19 +181,6 @@ func (b *batch) action(why string) drivers.Action {
 // pairRef is the object of what concerns one dataset of a replication.
 func (b *batch) pairRef(p state.Pair) spec.Ref {
 	return spec.Ref{Kind: spec.KindReplication, Name: b.want.Name + ":" + p.Source.Name}
-}
-
-// anew is the whole sending of a dataset whose target had it once.
-func (b *batch) anew(p state.Pair, j judgement, how flags) drivers.Action {
-	one := &batch{want: b.want, seen: b.seen, sending: *way(b.want)}
-	one.add(p, j, how, "")
-	a := one.action("the target " + p.To + " had it once, and is not there")
-	a.Object, a.GUID = b.pairRef(p), p.Source.GUID
-	a.Hold = fmt.Sprintf("%s was replicated before and is gone: it would be sent whole, about %s; bring it back if it is only away", p.To, spec.Size(p.Source.Used))
-	if name := b.moved(p); name != "" {
-		a.Notes = append(a.Notes, fmt.Sprintf("%s is what it was, and has what both have in common: zfs rename %[1]s %s, at the target, and it goes on from there", name, p.To))
-	}
-	return a
 }
 
 func (b *batch) blocked(p state.Pair, observed string, notes ...string) drivers.Action {

@@ -269,8 +269,15 @@ func TestReplicationLost(t *testing.T) {
 		for _, a := range step.Remaining.Actions {
 			if a.Object.Kind == spec.KindReplication && a.Held != "" {
 				allow[a.ID] = true
+				if !strings.Contains(a.Held, "usb/a (about ") || !strings.Contains(a.Held, "usb/a/b (about ") {
+					t.Errorf("it does not say all that is sent whole: %s", a.Held)
+				}
 			}
 		}
+		if len(allow) != 1 {
+			t.Errorf("the parent and its child are %d actions", len(allow))
+		}
+		x.snap("two") // since the person read the plan
 		x.at("2026-11-24T08:01:00Z")
 		if _, _, err := x.with(reconcile.ByHand(&x.want.Daemon.Limits, allow), nil); err != nil {
 			t.Fatal(err)
