@@ -14,11 +14,7 @@ import (
 )
 
 // sender has always something to send, but for what is being sent. Each run lasts until it is let go.
-type sender struct {
-	waiting
-	now *time.Time
-	err error
-}
+type sender struct{ waiting }
 
 func (sender) Observe(context.Context, *spec.Spec, *state.Observed) error { return nil }
 
