@@ -118,6 +118,8 @@ type Sending struct {
 	Set         map[string]string `json:"set,omitempty"`         // on what is received
 	Without     []string          `json:"without,omitempty"`     // properties that are not received
 	Pairs       []SendingPair     `json:"pairs,omitempty"`
+	// Restore is the way back: From and Source are the replica, Target is what is made here of it.
+	Restore bool `json:"restore,omitempty"`
 }
 
 // SendingPair is one dataset of it.

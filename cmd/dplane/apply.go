@@ -261,7 +261,7 @@ func stale(path, why string) error {
 // ask shows the plan and asks for leave. Where there is nothing to carry out it says so, and ends.
 func (a *app) ask(ctx context.Context, p *reconcile.Plan, yes bool) (bool, error) {
 	if !a.json {
-		if err := render.PlanText(a.stdout, p, render.TextOptions{Color: a.colorOn(a.stdout)}); err != nil {
+		if err := render.PlanText(a.stdout, p, render.TextOptions{Color: a.colorOn(a.stdout), Commands: restores(p)}); err != nil {
 			return false, err
 		}
 	}

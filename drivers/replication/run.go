@@ -28,6 +28,9 @@ func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
 	case a.Sending == nil:
 		return drivers.Apply(ctx, d.Runner, a)
 	}
+	if a.Sending.Restore {
+		return d.restore(ctx, a.Sending)
+	}
 	t := &transfer{Driver: d, Sending: a.Sending, run: state.TransferRun{Began: d.Now()}}
 	err := t.all(ctx)
 	return errors.Join(err, t.remember(context.WithoutCancel(ctx), err))

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dplaneos/dplane/drivers/replication"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+	"github.com/dplaneos/dplane/state/sqlite"
+)
+
+type restoreFlags struct {
+	wish replication.Wish
+	to   string
+	yes  bool
+}
+
+func (a *app) restoreReplication() *cobra.Command {
+	var f restoreFlags
+	c := &cobra.Command{
+		Use:   "restore NAME --to DATASET",
+		Short: "Bring a replica back from the target, into a new dataset here",
+		Long: `Receives the replica of a replication, with all its snapshots up to the one that is named, into a dataset here that is not
+there yet. Nothing is ever received over a dataset that exists, unless it is an earlier restore that broke off: the same
+command goes on with it then. What comes back is neither read-only nor mounted. It has the guids of what was sent, so
+that under the old name the replication goes on from it without a full stream.
+
+It shows the plan, and asks.`,
+		Example: `  dplane replication restore offsite --to tank/home-restored
+  dplane replication restore offsite --dataset tank/home/anna --snapshot monday --to tank/anna --yes`,
+		Args: args(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			to, err := spec.ParseDatasetName(f.to)
+			if err != nil {
+				return usagef("--to names the dataset that is to be made: %v", err)
+			}
+			f.wish.To = to
+			return a.bringBack(c.Context(), args[0], f)
+		},
+	}
+	c.Flags().StringVar(&f.to, "to", "", "the `dataset` that is made")
+	c.Flags().StringVar(&f.wish.Dataset, "dataset", "", "only this `dataset` of the replication, and what is below it")
+	c.Flags().StringVar(&f.wish.Snapshot, "snapshot", "", "up to the snapshot of this `name`; default the newest")
+	c.Flags().BoolVar(&f.yes, "yes", false, "do it without asking")
+	return c
+}
+
+func (a *app) bringBack(ctx context.Context, name string, f restoreFlags) error {
+	want, err := a.declared(name)
+	if err != nil {
+		return err
+	}
+	outliveReaders()
+	lock, err := a.lock(ctx, want, "dplane replication restore", exitFailed)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	db, err := a.openStore(want.Daemon.Database)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return a.bringBackUnderLock(ctx, want, db, lock, name, f)
+}
+
+func (a *app) bringBackUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, lock *reconcile.Lock, name string, f restoreFlags) error {
+	l := a.loop(db, true)
+	l.Progress, l.Lanes = a.progress, &reconcile.Lanes{Dirs: reconcile.LaneDirs(&want.Daemon)}
+	if err := l.Settle(ctx, want, nil); err != nil {
+		return err
+	}
+	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
+	p, obs, err := l.Plan(ctx, want, consent)
+	if err != nil {
+		return err
+	}
+	act, next, err := replicationDriver(l).PlanRestore(ctx, want, obs, name, f.wish)
+	var cause *replication.Cause
+	switch {
+	case errors.As(err, &cause):
+		return failf(cause.Hint, "%w; nothing was done", err)
+	case err != nil:
+		return err
+	}
+	p.Actions, p.Notices = []reconcile.Planned{{Action: act}}, nil
+	if approved, err := a.ask(ctx, p, f.yes); !approved {
+		var refused *exitError
+		if errors.As(err, &refused) && refused.hint != "" {
+			refused.hint = "the same command with --yes carries it out"
+		}
+		return err
+	}
+	s, err := l.Carry(ctx, want, p, obs, consent, who())
+	if err != nil {
+		return err
+	}
+	if err := a.awaitLanes(ctx, l, want, lock, &s); err != nil {
+		return err
+	}
+	for _, o := range s.Outcomes {
+		if errors.Is(o.Err, reconcile.ErrUnderWay) {
+			return failf("dplane status tells when it is over", "nothing was restored: %w", o.Err)
+		}
+	}
+	s.Remaining = &reconcile.Plan{}
+	err = a.finish(s, false)
+	if !a.json && s.Outcomes.Count(state.Done) == len(s.Outcomes) {
+		fmt.Fprintln(a.stdout, "What is left to you:")
+		for _, n := range next {
+			fmt.Fprintln(a.stdout, "  "+n)
+		}
+	}
+	return err
+}
+
+// restores tells whether a plan is that of a restore, which is shown with its commands.
+func restores(p *reconcile.Plan) bool {
+	return len(p.Actions) == 1 && p.Actions[0].Sending != nil && p.Actions[0].Sending.Restore
+}
