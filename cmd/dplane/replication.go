@@ -18,14 +18,14 @@ import (
 func (a *app) replication() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "replication",
-		Short:   "List, run and check replications",
+		Short:   "List, run, check and restore replications",
 		Example: "  dplane replication list\n  dplane replication run offsite\n  dplane replication test offsite",
 		Args:    args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			return usagef("no command given; `dplane replication --help` lists them")
 		},
 	}
-	c.AddCommand(a.listReplications(), a.runReplication(), a.testReplication(), a.restoreReplication())
+	c.AddCommand(a.listReplications(), a.runReplication(), a.testReplication(), a.verifyReplication(), a.restoreReplication())
 	return c
 }
 
