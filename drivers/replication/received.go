@@ -75,6 +75,9 @@ func (t *transfer) recallReceived(ctx context.Context) error {
 
 // expect writes down what is about to come, before it comes: one that died then is known as received all the same.
 func (t *transfer) expect(ctx context.Context, p state.Pair, guids []string) error {
+	if t.Restore { // what comes back is nobody's to prune
+		return nil
+	}
 	had := claim(t.got[p.Source.GUID], p)
 	row := &state.Received{GUIDs: slices.Compact(slices.Sorted(slices.Values(slices.Concat(had, guids))))}
 	if p.Target != nil {

@@ -174,6 +174,6 @@ func TestReplicationVerifySSH(t *testing.T) {
 	must(t, "mv", p.path("id.pub"), p.path("id.away")) // the shared connection is still there
 	p.line(1, "failed", "authentication", "replication", "test", "off")
 	must(t, "mv", p.path("id.away"), p.path("id.pub"))
-	p.remote("1", strings.TrimSpace(string(content(t, p.path("host.pub")))))
+	p.remote("127.0.0.1", "1", strings.TrimSpace(string(content(t, p.path("host.pub")))))
 	p.line(1, "failed", "connect", "replication", "test", "off")
 }
