@@ -156,7 +156,7 @@ func (b *restoration) add(p state.Pair) error {
 		return because("dplane replication list shows both ends", "%s has no snapshot: there is nothing to restore", p.Source.Name)
 	}
 	raw := p.Source.Encrypted
-	plan := drivers.SendingPair{Source: p.Source.Name, GUID: p.Source.GUID, Target: p.To, Raw: raw, Encrypted: raw, Full: p.Target == nil || p.Target.Partial}
+	plan := drivers.SendingPair{Source: p.Source.Name, GUID: p.Source.GUID, Target: p.To, Raw: raw, LargeBlocks: b.w.LargeBlocks, Encrypted: raw, Full: p.Target == nil || p.Target.Partial}
 	for _, s := range chosen(p.Source.Snapshots, wanted) {
 		plan.Snapshots = append(plan.Snapshots, s.GUID)
 	}
@@ -191,8 +191,7 @@ func (b *restoration) upTo(e state.End) (wanted func(state.Point) bool, last str
 
 // goesOn tells whether what stands in the place of a replica is a restore of it that is not complete.
 func (b *restoration) goesOn(p state.Pair, plan drivers.SendingPair, wanted func(state.Point) bool) (bool, error) {
-	t := &transfer{Sending: b.w}
-	ours := p.Target.Token != "" && t.unusable(plan, p) == ""
+	ours := p.Target.Token != "" && unusable(nil, plan, p) == ""
 	switch {
 	case p.Target.Partial && ours:
 		return true, nil
