@@ -249,6 +249,7 @@ func (d *Driver) restore(ctx context.Context, s *drivers.Sending) error {
 	w := *s
 	w.Replication = restoring + s.Replication // the replication's own holds stay as they are
 	t := &transfer{Driver: d, Sending: &w, failed: map[string]bool{}}
+	t.sent = map[string]state.Sent{} // noted, and not remembered: it is no run of the replication
 	pairs, _, err := t.look(ctx, &w)
 	if err != nil {
 		return err
