@@ -112,7 +112,7 @@ func (b *batch) same(p state.Pair) []host.Expect {
 		"written": {Value: strconv.FormatUint(p.Target.Written, 10), Source: "-"},
 	})
 	it.Command.Host = b.want.Target.Remote
-	c := host.Read("zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "name,guid", p.To)
+	c := zfs.ListPoints(p.To)
 	c.Host = b.want.Target.Remote
 	var out strings.Builder
 	for _, s := range p.Target.Snapshots {

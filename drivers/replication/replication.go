@@ -235,7 +235,9 @@ func (d *Driver) parent(ctx context.Context, w *drivers.Sending) error {
 	if up == "" {
 		return fmt.Errorf("pool %s is not there", w.Target)
 	}
-	_, err := d.list(ctx, w.To, false, string(up))
+	c := zfs.ListName(string(up)) // a key of this replication may see no more of what is not its own
+	c.Host = w.To
+	_, err := d.Runner.Run(ctx, c)
 	if errors.Is(zfs.Classify(err), zfs.ErrNotExist) {
 		return fmt.Errorf("%s, into which it would be received, is not there: dplane makes no parents", up)
 	}

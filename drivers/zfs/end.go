@@ -25,6 +25,21 @@ func ListEnds(below bool, datasets ...string) []host.Command {
 	return reads(datasets, append(argv, "-t", "filesystem,volume,snapshot,bookmark", "-o", endColumns)...)
 }
 
+// ListName asks whether a dataset is there, and nothing of what is below it. Where it is not zfs exits 1.
+func ListName(dataset string) host.Command {
+	return host.Read("zfs", "list", "-H", "-o", "name", dataset)
+}
+
+// ListType asks whether a dataset is a filesystem or a volume.
+func ListType(dataset string) host.Command {
+	return host.Read("zfs", "list", "-H", "-o", "type", dataset)
+}
+
+// ListPoints asks for the names and guids of a dataset's own snapshots.
+func ListPoints(dataset string) host.Command {
+	return host.Read("zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "name,guid", dataset)
+}
+
 // ParseEnds reads what ListEnds prints, sorted by name. What a far side prints is not trusted: every name has to be one
 // that a dataset can have, was asked for, and comes once.
 func ParseEnds(out []byte, below bool, datasets ...string) ([]state.End, error) {

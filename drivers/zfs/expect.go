@@ -14,7 +14,7 @@ import (
 // the pool as well where that matters.
 func ExpectMissingDataset(name string) host.Expect {
 	return host.Expect{
-		Command: host.Read("zfs", "list", "-H", "-o", "name", name),
+		Command: ListName(name),
 		Code:    1, Stderr: "dataset does not exist",
 		Means: name + " does not exist",
 	}

@@ -59,14 +59,19 @@ func (r *Runner) remote(name string) (Remote, bool) {
 // where the logins of ordinary users look for no programs.
 const farEnv = "env LC_ALL=C TZ=UTC PATH=" + systemPath + " "
 
-func (m Remote) argv(dir string, c host.Command) ([]string, error) {
-	words := c.Argv
+// FarLine is the line that another machine is sent for these words.
+func FarLine(words []string) (string, error) {
 	line, err := shellLine(words)
+	if err == nil && strings.Contains(words[0], "=") {
+		err = fmt.Errorf("%q is no program", words[0])
+	}
+	return farEnv + line, err
+}
+
+func (m Remote) argv(dir string, c host.Command) ([]string, error) {
+	line, err := FarLine(c.Argv)
 	if err != nil {
 		return nil, err
-	}
-	if strings.Contains(words[0], "=") {
-		return nil, fmt.Errorf("%q is no program", words[0])
 	}
 	if err := m.check(); err != nil {
 		return nil, err
@@ -78,7 +83,7 @@ func (m Remote) argv(dir string, c host.Command) ([]string, error) {
 	if c.Apart {
 		socket = "none"
 	}
-	return m.ssh(socket, known, farEnv+line), nil
+	return m.ssh(socket, known, line), nil
 }
 
 // ssh is the one command line by which another machine is reached. No file of ssh's own configures it. A program there

@@ -145,3 +145,6 @@ func hexadecimal(guid string) string {
 	n, _ := strconv.ParseUint(guid, 10, 64) // one of ours
 	return fmt.Sprintf("%#x", n)
 }
+
+// Token is a resume token that says it is of a snapshot of this name and guid, whatever is true.
+func Token(name, guid string) string { return (&partial{To: name, ToGUID: guid}).token() }

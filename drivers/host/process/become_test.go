@@ -1,0 +1,84 @@
+package process
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is looked at stays to be read, also where it comes in pieces or ends early.
+func TestPeek(t *testing.T) {
+	for kind, pair := range map[string]func(*testing.T) (from, to *os.File){"pipe": pipeOf, "socket": socketsOf} {
+		t.Run(kind, func(t *testing.T) {
+			from, to := pair(t)
+			go func() {
+				for _, piece := range []string{"ab", "cd", "efgh"} {
+					_, _ = to.WriteString(piece)
+					time.Sleep(20 * time.Millisecond) // lets the reader see it in pieces; right either way
+				}
+				to.Close()
+			}()
+			first, err := Peek(from, 6)
+			if err != nil || string(first) != "abcdef" {
+				t.Errorf("%q, %v", first, err)
+			}
+			if all, err := io.ReadAll(from); err != nil || string(all) != "abcdefgh" {
+				t.Errorf("then %q, %v", all, err)
+			}
+			if none, err := Peek(from, 6); err != nil || len(none) != 0 {
+				t.Errorf("at the end %q, %v", none, err)
+			}
+		})
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if _, err := Peek(null, 6); err == nil {
+		t.Error("a device is no pipe")
+	}
+}
+
+func pipeOf(t *testing.T) (from, to *os.File) {
+	from, to, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { from.Close() })
+	return from, to
+}
+
+func socketsOf(t *testing.T) (from, to *os.File) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, to = os.NewFile(uintptr(fds[0]), "from"), os.NewFile(uintptr(fds[1]), "to")
+	t.Cleanup(func() { from.Close() })
+	return from, to
+}
+
+// TestBecome runs itself as the process that becomes another one: what was connected, and the status, are its own; the
+// environment is not.
+func TestBecome(t *testing.T) {
+	if os.Getenv("TEST_BECOME") != "" {
+		err := New().Become([]string{"sh", "-c", `cat; echo "$LC_ALL $LD_PRELOAD_TEST $PWD"; exit 7`})
+		t.Fatal(err)
+	}
+	c := exec.Command(os.Args[0], "-test.run=^TestBecome$")
+	c.Env = append(os.Environ(), "TEST_BECOME=1", "LD_PRELOAD_TEST=x", "LC_ALL=de_DE")
+	c.Stdin = strings.NewReader("in ")
+	out, err := c.Output()
+	if string(out) != "in C  /\n" || c.ProcessState.ExitCode() != 7 {
+		t.Errorf("%q, %v", out, err)
+	}
+	if err := New().Become([]string{"no-such-program"}); err == nil {
+		t.Error("became what is not there")
+	}
+}

@@ -1,0 +1,247 @@
+package receive
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Rules are what one key may do. The person who writes authorized_keys declares them, and nobody else.
+type Rules struct {
+	Targets []spec.DatasetName // it is received into these and what is below
+	Sources []spec.DatasetName // these and what is below are sent
+	Prune   bool               // snapshots of the targets may be destroyed, each by its name
+	Repair  bool               // a target may be rolled back or kept aside
+	Set     map[string]string  // properties with the one value that may be set beside harmless ones
+}
+
+// Request is what was let through.
+type Request struct {
+	Argv    []string
+	Receive string // the dataset that a stream is received into; "": no stream is read
+	Volume  bool   // the stream has to be of a volume, not of a file system
+	Token   string // a resume token that has to be of the sources; "": none
+}
+
+// Refused is a request that is not let through.
+type Refused struct{ Line, Why string }
+
+func (r *Refused) Error() string {
+	line := r.Line
+	if len(line) > 300 {
+		line = line[:300] + "..."
+	}
+	return fmt.Sprintf("refused %q: %s; nothing was run", line, r.Why)
+}
+
+// Judge takes a line that a far side sent, and gives what may be run for it. The error is a *Refused.
+func (r *Rules) Judge(line string) (*Request, error) {
+	w, err := words(line)
+	if err != nil {
+		return nil, &Refused{line, err.Error()}
+	}
+	q, err := r.judge(w)
+	if err != nil {
+		return nil, &Refused{line, err.Error()}
+	}
+	return q, nil
+}
+
+// forms are the requests by their first words after zfs.
+var forms = map[string]func(*Rules, []string) (*Request, error){
+	"list": (*Rules).list, "get": (*Rules).get, "holds": (*Rules).holds, "hold": (*Rules).tag, "release": (*Rules).tag,
+	"receive": (*Rules).receive, "rename": (*Rules).rename, "rollback": (*Rules).rollback, "destroy": (*Rules).destroy,
+	"send": (*Rules).send, "bookmark": (*Rules).bookmark,
+}
+
+func (r *Rules) judge(w []string) (*Request, error) {
+	if w[0] != "zfs" || len(w) < 3 {
+		return nil, fmt.Errorf("this key runs zfs alone")
+	}
+	form := forms[w[1]]
+	if form == nil {
+		return nil, fmt.Errorf("zfs %s is nothing that this key may do", w[1])
+	}
+	return form(r, w)
+}
+
+// exactly lets words through that are one of these commands.
+func exactly(w []string, forms ...[]string) (*Request, error) {
+	if !slices.ContainsFunc(forms, func(f []string) bool { return slices.Equal(f, w) }) {
+		return nil, fmt.Errorf("dplane sends no zfs %s of this form", w[1])
+	}
+	return &Request{Argv: w}, nil
+}
+
+// dataset refuses a name that is none, or not at or below one of these.
+func dataset(name string, ends ...spec.DatasetName) error {
+	d, err := spec.ParseDatasetName(name)
+	switch {
+	case err != nil:
+		return err
+	case d.InTrash():
+		return fmt.Errorf("%s waits in the trash", name)
+	case !slices.ContainsFunc(ends, d.Under):
+		return fmt.Errorf("%s is not a dataset of this key", name)
+	}
+	return nil
+}
+
+// snapshots refuses names that are none, or not of datasets at or below these.
+func snapshots(names []string, ends ...spec.DatasetName) error {
+	for _, n := range names {
+		if _, err := spec.ParseSnapshotName(n); err != nil {
+			return err
+		}
+		of, _, _ := strings.Cut(n, "@")
+		if err := dataset(of, ends...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Rules) ends() []spec.DatasetName { return slices.Concat(r.Targets, r.Sources) }
+
+// list shows what is at and below the ends, and whether what a target stands in is there.
+func (r *Rules) list(w []string) (*Request, error) {
+	name := w[len(w)-1]
+	if strings.Contains(name, "@") {
+		names := w[min(7, len(w)):]
+		if err := snapshots(names, r.ends()...); err != nil || len(names) == 0 {
+			return nil, orNothing(err)
+		}
+		return exactly(w, zfs.ListSnapshots(names)[0].Argv)
+	}
+	if slices.ContainsFunc(r.Targets, func(t spec.DatasetName) bool { return t.Parent() != "" && string(t.Parent()) == name }) {
+		return exactly(w, zfs.ListName(name).Argv)
+	}
+	if err := dataset(name, r.ends()...); err != nil {
+		return nil, err
+	}
+	return exactly(w, zfs.ListEnds(false, name)[0].Argv, zfs.ListEnds(true, name)[0].Argv, zfs.ListName(name).Argv, zfs.ListPoints(name).Argv)
+}
+
+// get tells whether an end is still the one that was seen.
+func (r *Rules) get(w []string) (*Request, error) {
+	name := w[len(w)-1]
+	if err := dataset(name, r.ends()...); err != nil {
+		return nil, err
+	}
+	return exactly(w, zfs.ExpectProps(name, map[string]state.Property{"guid": {}, "written": {}}).Command.Argv)
+}
+
+func (r *Rules) holds(w []string) (*Request, error) {
+	names := w[min(3, len(w)):]
+	if err := snapshots(names, r.ends()...); err != nil || len(names) == 0 {
+		return nil, orNothing(err)
+	}
+	return exactly(w, zfs.ListHolds(names)[0].Argv)
+}
+
+// tag holds or releases under a tag of dplane's own.
+func (r *Rules) tag(w []string) (*Request, error) {
+	names := w[3:]
+	if err := snapshots(names, r.ends()...); err != nil || len(names) == 0 {
+		return nil, orNothing(err)
+	}
+	replication, ours := strings.CutPrefix(w[2], "dplane:")
+	if !ours || replication == "" || strings.ContainsFunc(replication, func(c rune) bool { return !plain(c) }) {
+		return nil, fmt.Errorf("the tag %q is not one of dplane's", w[2])
+	}
+	return exactly(w, zfs.Hold(w[2], names)[0].Argv, zfs.Release(w[2], names)[0].Argv)
+}
+
+func orNothing(err error) error {
+	if err == nil {
+		return fmt.Errorf("it names nothing")
+	}
+	return err
+}
+
+// rename keeps a target aside, beside where it stands, under the one name that dplane gives.
+func (r *Rules) rename(w []string) (*Request, error) {
+	if !r.Repair {
+		return nil, fmt.Errorf("this key may not repair a target (--repair)")
+	}
+	if len(w) < 4 {
+		return nil, fmt.Errorf("it names too little")
+	}
+	from, to := w[len(w)-2], w[len(w)-1]
+	if err := dataset(from, r.Targets...); err != nil {
+		return nil, err
+	}
+	guid, aside := strings.CutPrefix(to, from+".diverged-")
+	if _, err := spec.ParseDatasetName(to); err != nil || !aside || !digits(guid) {
+		return nil, fmt.Errorf("%s is not the name under which %s is kept aside", to, from)
+	}
+	return exactly(w, zfs.Rename(from, to).Argv, []string{"zfs", "rename", "-u", from, to})
+}
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// rollback takes a target back. -r destroys the snapshots that it has beyond, and no clone.
+func (r *Rules) rollback(w []string) (*Request, error) {
+	if !r.Repair {
+		return nil, fmt.Errorf("this key may not repair a target (--repair)")
+	}
+	to := w[len(w)-1]
+	if err := snapshots([]string{to}, r.Targets...); err != nil {
+		return nil, err
+	}
+	return exactly(w, []string{"zfs", "rollback", to}, []string{"zfs", "rollback", "-r", to})
+}
+
+// destroy takes snapshots off a target, each by its name, or a bookmark of dplane's own off a source: never a dataset.
+func (r *Rules) destroy(w []string) (*Request, error) {
+	name := w[len(w)-1]
+	if of, mark, ok := strings.Cut(name, "#"); ok {
+		if err := r.mark(of, mark); err != nil {
+			return nil, err
+		}
+		return exactly(w, zfs.DestroyBookmark(of, mark).Argv)
+	}
+	of, list, ok := strings.Cut(name, "@")
+	if !ok {
+		return nil, fmt.Errorf("a dataset is never destroyed by a key")
+	}
+	if !r.Prune {
+		return nil, fmt.Errorf("this key may not destroy snapshots (--prune)")
+	}
+	names := strings.Split(list, ",")
+	for _, n := range names {
+		if err := snapshots([]string{of + "@" + n}, r.Targets...); err != nil {
+			return nil, err
+		}
+	}
+	return exactly(w, zfs.DestroySnapshots(of, names)[0].Argv)
+}
+
+// mark refuses a bookmark that is not dplane's own, of a source.
+func (r *Rules) mark(of, mark string) error {
+	if _, err := spec.ParseSnapshotName(of + "@" + mark); err != nil { // bookmarks are named alike
+		return err
+	}
+	if err := dataset(of, r.Sources...); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(mark, "dplane-") {
+		return fmt.Errorf("#%s is not a bookmark of dplane's", mark)
+	}
+	return nil
+}
+
+func (r *Rules) bookmark(w []string) (*Request, error) {
+	if err := snapshots(w[2:3], r.Sources...); err != nil {
+		return nil, err
+	}
+	of, mark, _ := strings.Cut(w[len(w)-1], "#")
+	if err := r.mark(of, mark); err != nil {
+		return nil, err
+	}
+	return exactly(w, zfs.Bookmark(w[2], mark).Argv)
+}

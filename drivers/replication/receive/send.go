@@ -1,0 +1,121 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// send writes a stream of a source, or estimates one.
+func (r *Rules) send(w []string) (*Request, error) {
+	var s zfs.Stream
+	token := ""
+	for i := 2; i < len(w); i++ {
+		value := ""
+		if i+1 < len(w) {
+			value = w[i+1]
+		}
+		switch w[i] {
+		case "-w":
+			s.Raw = true
+		case "-L":
+			s.LargeBlocks = true
+		case "-c":
+			s.Compressed = true
+		case "-e":
+			s.Embedded = true
+		case "-i":
+			s.From = value
+		case "-I":
+			s.From, s.Between = value, true
+		case "-t":
+			token = value
+		}
+	}
+	if token != "" {
+		return r.resume(w, s, token)
+	}
+	s.Snapshot = w[len(w)-1]
+	if err := snapshots([]string{s.Snapshot}, r.Sources...); err != nil {
+		return nil, err
+	}
+	of, _, _ := strings.Cut(s.Snapshot, "@")
+	if err := begin(of, s); err != nil {
+		return nil, err
+	}
+	return exactly(w, s.Send().Argv, s.Estimate().Argv)
+}
+
+// begin refuses a stream that begins with anything but a snapshot or bookmark of the same dataset.
+func begin(of string, s zfs.Stream) error {
+	if s.From == "" {
+		return nil
+	}
+	if _, err := spec.ParseSnapshotName(of + "@" + s.From[1:]); err != nil || s.From[0] != '@' && (s.From[0] != '#' || s.Between) {
+		return fmt.Errorf("%q is no snapshot or bookmark of the same dataset to begin with", s.From)
+	}
+	return nil
+}
+
+func (r *Rules) resume(w []string, s zfs.Stream, token string) (*Request, error) {
+	if len(r.Sources) == 0 {
+		return nil, errors.New("this key may not send anything (--source)")
+	}
+	resumed, err := s.Resume(token)
+	if err != nil {
+		return nil, err
+	}
+	described, err := zfs.DescribeToken(token)
+	if err != nil {
+		return nil, err
+	}
+	q, err := exactly(w, resumed.Argv, described.Argv)
+	if err == nil {
+		q.Token = token
+	}
+	return q, err
+}
+
+// tokenOf refuses a resume token that is not of a snapshot of the sources. zfs takes the name in it for a hint, and looks
+// for the guid wherever this user may send: so it is the guid that has to be among theirs.
+func (r *Rules) tokenOf(ctx context.Context, run host.Runner, token string) error {
+	ask, err := zfs.DescribeToken(token)
+	if err != nil {
+		return err
+	}
+	res, err := run.Run(ctx, ask)
+	var exit *host.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return err
+	}
+	t, err := zfs.ParseToken(res.Stdout)
+	if err != nil {
+		return errors.New("the resume token can't be read")
+	}
+	of, _, _ := strings.Cut(t.ToName, "@")
+	if err := dataset(of, r.Sources...); err != nil {
+		return err
+	}
+	for _, source := range r.Sources {
+		res, err := run.Run(ctx, zfs.ListEnds(true, string(source))[0])
+		if err != nil {
+			continue // one that is not there has no snapshots
+		}
+		ends, err := zfs.ParseEnds(res.Stdout, true, string(source))
+		if err == nil && slices.ContainsFunc(ends, func(e state.End) bool { return has(e, t.ToGUID) }) {
+			return nil
+		}
+	}
+	return errors.New("the resume token is of no snapshot that this key may have")
+}
+
+func has(e state.End, guid string) bool {
+	return slices.ContainsFunc(e.Snapshots, func(p state.Point) bool { return p.GUID == guid })
+}
