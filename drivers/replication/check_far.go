@@ -120,10 +120,10 @@ func (c *checking) rights(ctx context.Context) state.Check {
 	if user == "root" {
 		return fine("", "root needs none")
 	}
-	dataset, needed := c.w.Target, receives(c.r)
+	dataset, needed := c.w.Target, Rights(c.r)
 	switch {
 	case c.w.From != "":
-		dataset, needed = c.w.Source, []string{"bookmark", "destroy", "hold", "mount", "release", "send"}
+		dataset = c.w.Source
 	case !c.exists:
 		dataset = string(spec.DatasetName(c.w.Target).Parent())
 	}
@@ -152,10 +152,14 @@ func (c *checking) rights(ctx context.Context) state.Check {
 	return judgeRights(user, dataset, needed, grants)
 }
 
-// receives are the permissions that a receiving user needs.
-func receives(r *spec.Replication) []string {
+// Rights are the permissions that the user of a replication needs on the other machine. Without destroy zfs refuses to give
+// up what a broken receive left (2.3.9: "cannot destroy 'b/h/%recv': permission denied").
+func Rights(r *spec.Replication) []string {
+	if r.Source.Remote != "" {
+		return []string{"bookmark", "destroy", "hold", "mount", "release", "send"}
+	}
 	need := map[string]bool{}
-	for _, p := range []string{"receive", "create", "mount", "hold", "release"} {
+	for _, p := range []string{"receive", "create", "mount", "hold", "release", "destroy"} {
 		need[p] = true
 	}
 	for name := range way(r).Set {
@@ -163,9 +167,6 @@ func receives(r *spec.Replication) []string {
 			name = "userprop"
 		}
 		need[name] = true
-	}
-	if r.Keep != nil {
-		need["destroy"] = true
 	}
 	return slices.Sorted(maps.Keys(need))
 }

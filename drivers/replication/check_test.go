@@ -195,7 +195,7 @@ func TestCheckFar(t *testing.T) {
 		{name: "no parent", change: func(s *spec.Spec, _ *zfsfake.Fake) { s.Replications["off"].Target.Dataset = "usb/x/a" },
 			want: "zfs resolve connect host-key key-file authentication zfs-there source target parent:failed features<parent rights space<parent clock readonly<parent state<parent others<parent", hint: "zfs create usb/x"},
 		{name: "a user without rights", change: func(s *spec.Spec, _ *zfsfake.Fake) { s.Remotes["b"].User = "repl" }, want: strings.Replace(wellFar, "rights", "rights:failed", 1), hint: "zfs allow -u repl"},
-		{name: "a user with rights", do: "zfs allow -u repl receive,create,mount,hold,release,readonly,canmount usb", change: func(s *spec.Spec, _ *zfsfake.Fake) { s.Remotes["b"].User = "repl" }, want: wellFar},
+		{name: "a user with rights", do: "zfs allow -u repl receive,create,mount,destroy,hold,release,readonly,canmount usb", change: func(s *spec.Spec, _ *zfsfake.Fake) { s.Remotes["b"].User = "repl" }, want: wellFar},
 		{name: "clock", change: func(_ *spec.Spec, f *zfsfake.Fake) { f.SetClock(time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)) }, want: strings.Replace(wellFar, "clock", "clock:warning", 1), hint: "synchronise"},
 		{name: "a forced command", change: func(_ *spec.Spec, f *zfsfake.Fake) { f.Model.Missing = []string{"date"} }, want: strings.Replace(wellFar, "clock", "clock:skipped", 1)},
 		{name: "something else stands there", do: "zfs create usb/a", want: strings.Replace(strings.Replace(wellFar, "readonly", "readonly:warning", 1), "state", "state:failed", 1), hint: "dplane plan"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/host/process"
+	"github.com/dplaneos/dplane/drivers/replication"
 	"github.com/dplaneos/dplane/drivers/replication/receive"
 	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/reconcile"
@@ -54,10 +55,10 @@ func (g *gate) admit(ctx context.Context, c host.Command, piped bool) (argv []st
 		g.t.Errorf("dplane itself is not let in: %v", err)
 		return c.Argv
 	}
-	if !slices.Equal(argv, c.Argv) && argv[1] != "receive" {
+	if !slices.Equal(argv, c.Argv) && c.Argv[1] != "receive" {
 		g.t.Errorf("%q runs as %q", c.Argv, argv)
 	}
-	g.forms[strings.Join(c.Argv[:3], " ")] = true
+	g.forms[strings.Join(c.Argv[:min(3, len(c.Argv))], " ")] = true
 	return argv
 }
 
@@ -122,10 +123,14 @@ func (x *ticking) through(g *gate, at string, allow map[string]bool) reconcile.S
 			x.t.Errorf("%s: %v", o.Action.Object, o.Err)
 		}
 	}
+	d := &replication.Driver{Runner: g, Memory: x.Store, Now: x.Clock.Now}
+	if checks := d.Check(x.t.Context(), x.want, obs, "off", 0); len(checks) < 5 {
+		x.t.Errorf("the checks of a replication: %+v", checks)
+	}
 	return step
 }
 
-// do runs a line on one of the machines.
+// doOn runs a line on one of the machines.
 func doOn(t *testing.T, f *zfsfake.Fake, line string) string {
 	t.Helper()
 	out, err := f.Do(line)

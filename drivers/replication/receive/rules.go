@@ -53,12 +53,15 @@ func (r *Rules) Judge(line string) (*Request, error) {
 
 // forms are the requests by their first words after zfs.
 var forms = map[string]func(*Rules, []string) (*Request, error){
-	"list": (*Rules).list, "get": (*Rules).get, "holds": (*Rules).holds, "hold": (*Rules).tag, "release": (*Rules).tag,
+	"list": (*Rules).list, "get": (*Rules).get, "allow": (*Rules).allowed, "holds": (*Rules).holds, "hold": (*Rules).tag, "release": (*Rules).tag,
 	"receive": (*Rules).receive, "rename": (*Rules).rename, "rollback": (*Rules).rollback, "destroy": (*Rules).destroy,
 	"send": (*Rules).send, "bookmark": (*Rules).bookmark,
 }
 
 func (r *Rules) judge(w []string) (*Request, error) {
+	if r.harmless(w) {
+		return &Request{Argv: w}, nil
+	}
 	if w[0] != "zfs" || len(w) < 3 {
 		return nil, fmt.Errorf("this key runs zfs alone")
 	}
@@ -67,6 +70,12 @@ func (r *Rules) judge(w []string) (*Request, error) {
 		return nil, fmt.Errorf("zfs %s is nothing that this key may do", w[1])
 	}
 	return form(r, w)
+}
+
+// harmless tells whether it is asked what this machine is: its release of zfs, its clock, the features of a pool of the key.
+func (r *Rules) harmless(w []string) bool {
+	pool := func(d spec.DatasetName) bool { return slices.Equal(w, zfs.GetPool(string(d.Pool())).Argv) }
+	return slices.Equal(w, zfs.Version().Argv) || slices.Equal(w, zfs.Clock().Argv) || slices.ContainsFunc(r.ends(), pool)
 }
 
 // exactly lets words through that are one of these commands.
@@ -117,7 +126,7 @@ func (r *Rules) list(w []string) (*Request, error) {
 		}
 		return exactly(w, zfs.ListSnapshots(names)[0].Argv)
 	}
-	if slices.ContainsFunc(r.Targets, func(t spec.DatasetName) bool { return t.Parent() != "" && string(t.Parent()) == name }) {
+	if r.above(name) {
 		return exactly(w, zfs.ListName(name).Argv)
 	}
 	if err := dataset(name, r.ends()...); err != nil {
@@ -126,13 +135,31 @@ func (r *Rules) list(w []string) (*Request, error) {
 	return exactly(w, zfs.ListEnds(false, name)[0].Argv, zfs.ListEnds(true, name)[0].Argv, zfs.ListName(name).Argv, zfs.ListPoints(name).Argv)
 }
 
-// get tells whether an end is still the one that was seen.
+// get tells whether an end is still the one that was seen, what a stream of it needs, and what room there is.
 func (r *Rules) get(w []string) (*Request, error) {
 	name := w[len(w)-1]
+	if r.above(name) {
+		return exactly(w, zfs.GetAvailable(name).Argv)
+	}
 	if err := dataset(name, r.ends()...); err != nil {
 		return nil, err
 	}
-	return exactly(w, zfs.ExpectProps(name, map[string]state.Property{"guid": {}, "written": {}}).Command.Argv)
+	seen := map[string]state.Property{"guid": {}, "written": {}}
+	return exactly(w, zfs.ExpectProps(name, seen).Command.Argv, zfs.GetAvailable(name).Argv, zfs.GetShape(name, false).Argv, zfs.GetShape(name, true).Argv)
+}
+
+// allowed tells what is delegated at an end, and above a target.
+func (r *Rules) allowed(w []string) (*Request, error) {
+	name := w[len(w)-1]
+	if err := dataset(name, r.ends()...); err != nil && !r.above(name) {
+		return nil, err
+	}
+	return exactly(w, zfs.Allowed(name).Argv)
+}
+
+// above tells whether a target stands in that dataset.
+func (r *Rules) above(name string) bool {
+	return slices.ContainsFunc(r.Targets, func(t spec.DatasetName) bool { return t.Parent() != "" && string(t.Parent()) == name })
 }
 
 func (r *Rules) holds(w []string) (*Request, error) {
