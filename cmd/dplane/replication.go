@@ -25,7 +25,7 @@ func (a *app) replication() *cobra.Command {
 			return usagef("no command given; `dplane replication --help` lists them")
 		},
 	}
-	c.AddCommand(a.listReplications(), a.runReplication(), a.testReplication(), a.verifyReplication(), a.restoreReplication())
+	c.AddCommand(a.listReplications(), a.runReplication(), a.testReplication(), a.setupReplication(), a.verifyReplication(), a.restoreReplication())
 	return c
 }
 
