@@ -239,11 +239,10 @@ func TestUndeclared(t *testing.T) {
 
 // What is let through is what was asked for, with what keeps a stream from doing harm.
 func TestReceiveIsTamed(t *testing.T) {
-	q, err := both.Judge(receiving + "-o 'quota=10G' -x mountpoint backup/home/anna")
-	if err == nil {
+	if _, err := both.Judge(receiving + "-o 'quota=10G' -x mountpoint backup/home/anna"); err == nil {
 		t.Fatal("the order is not dplane's") // canmount, quota, readonly
 	}
-	q, err = both.Judge("zfs receive -s -u -o 'canmount=noauto' -o 'quota=10G' -o 'readonly=on' -x mountpoint backup/home/anna")
+	q, err := both.Judge("zfs receive -s -u -o 'canmount=noauto' -o 'quota=10G' -o 'readonly=on' -x mountpoint backup/home/anna")
 	if err != nil {
 		t.Fatal(err)
 	}
