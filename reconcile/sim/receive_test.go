@@ -86,7 +86,7 @@ pools:
 remotes:
   far: {host: far.lan, user: repl, identityFile: /root/key, hostKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
 replications:
-  off: {source: SOURCE, target: TARGET, recursive: true, exclude: [tank/a/cache], receive: {set: {quota: 10G}, exclude: [mountpoint]}}
+  off: {source: SOURCE, target: TARGET, recursive: true, exclude: [tank/a/cache], receive: {set: {quota: 10G}, exclude: [mountpoint]}, keep: {daily: 2}}
 `
 
 // newGated is a machine whose other end is on another one, behind a forced command.
@@ -151,13 +151,14 @@ func snapAll(t *testing.T, f *zfsfake.Fake, names ...string) {
 	}
 }
 
-// equal fails unless each source's newest snapshots are on its target.
+// equal fails unless each target has the newest snapshot of its source, and nothing else than it.
 func equal(t *testing.T, from, to *zfsfake.Fake, target string) {
 	t.Helper()
 	for _, d := range []string{"", "/b", "/vol"} {
 		source := strings.Fields(doOn(t, from, "zfs list -Hp -d 1 -t snapshot -o guid -s createtxg tank/a"+d))
 		there := strings.Fields(doOn(t, to, "zfs list -Hp -d 1 -t snapshot -o guid -s createtxg "+target+d))
-		if len(there) == 0 || !slices.Equal(source, there) {
+		own := func(guid string) bool { return !slices.Contains(source, guid) }
+		if n := len(there); n == 0 || there[n-1] != source[len(source)-1] || slices.ContainsFunc(there, own) {
 			t.Errorf("%s has %v, the target %v", d, source, there)
 		}
 	}
@@ -215,6 +216,9 @@ func TestReceivePush(t *testing.T) {
 		if !g.forms[form] {
 			t.Errorf("nothing asked for %s: the test does not see all that dplane asks for", form)
 		}
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(g.forms)), func(f string) bool { return strings.HasPrefix(f, "zfs destroy backup/a") }) {
+		t.Error("nothing was pruned on the target")
 	}
 }
 
