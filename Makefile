@@ -61,7 +61,7 @@ e2e-binaries:
 DATASETS ?= 50
 .PHONY: test-zfs
 test-zfs: e2e-binaries ## the suites on a real OpenZFS, in a guest; with DPLANE_HOST_ZFS=yes on this machine
-	@$(e2e)/on-zfs --timeout 3900 bin/e2e "RUN='$(RUN)' DPLANE_E2E_DATASETS=$(DATASETS) ./suite"
+	@$(e2e)/on-zfs --timeout 4500 bin/e2e "RUN='$(RUN)' DPLANE_E2E_DATASETS=$(DATASETS) ./suite"
 
 .PHONY: demo
 demo: tools ## reconcile a real pool on file vdevs and show each step
