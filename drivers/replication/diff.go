@@ -116,7 +116,7 @@ func (b *batch) judge(p state.Pair) {
 		b.notices = append(b.notices, kept)
 	}
 	if p.Target != nil && (p.Target.Token != "" || p.Target.Partial) { // what is under way goes first
-		b.add(p, judgement{}, f, "it goes on where it broke off")
+		b.add(p, b.rest(p, f, refused), f, "it goes on where it broke off")
 		return
 	}
 	j := judge(&p.Source, p.Target, b.wanted, f.raw)
@@ -142,6 +142,24 @@ func (b *batch) judge(p state.Pair) {
 	}
 }
 
+// rest is what a target lacks that has a part of a stream: the stream's end is sent before it.
+func (b *batch) rest(p state.Pair, how flags, refused string) judgement {
+	if p.Target.Token == "" || refused != "" || p.Source.Encrypted && !how.raw && !p.Source.KeyLoaded {
+		return judgement{}
+	}
+	j, gone := judge(&p.Source, p.Target, b.wanted, how.raw), p
+	gone.Target = nil
+	switch {
+	case p.Target.Partial && b.lost(gone): // where it has to be thrown away, it is not sent whole unasked
+		return judgement{}
+	case p.Target.Partial:
+		return full(&p.Source, b.wanted)
+	case j.Diverged != nil:
+		return judgement{}
+	}
+	return j
+}
+
 // add takes a dataset into the run.
 func (b *batch) add(p state.Pair, j judgement, how flags, to string) {
 	s := drivers.SendingPair{Source: p.Source.Name, GUID: p.Source.GUID, Target: p.To, Raw: how.raw, LargeBlocks: how.large, Encrypted: p.Source.Encrypted, Full: p.Target == nil}
@@ -150,7 +168,10 @@ func (b *batch) add(p state.Pair, j judgement, how flags, to string) {
 	}
 	f := drivers.Field{Name: p.Source.Name, To: to}
 	if n := len(j.Sends); n > 0 {
-		f.To = fmt.Sprintf("@%s, %d snapshot(s)", j.Sends[n-1].Name, n)
+		if to != "" {
+			f.To += ", to "
+		}
+		f.To += fmt.Sprintf("@%s, %d snapshot(s)", j.Sends[n-1].Name, n)
 	} else if to == "" {
 		f.To = "what both have is held and marked"
 	}

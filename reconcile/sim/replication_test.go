@@ -149,6 +149,64 @@ func TestReplicationBreaksOff(t *testing.T) {
 	}
 }
 
+// After a stream that was gone on with the same run sends what follows, on a target that has something and on one that had
+// nothing.
+func TestReplicationGoesOnToTheEnd(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		x := newSending(t)
+		if !first {
+			x.snap("one")
+			x.tick()
+		}
+		x.snap("two")
+		x.ZFS.Model.Cuts = []uint64{1 << 18}
+		x.at("2026-11-24T08:00:00Z")
+		x.tick()
+		x.snap("three")
+		x.snap("four")
+		x.at("2026-11-24T09:00:00Z")
+		step := x.tick()
+		if x.arrived(); t.Failed() {
+			t.Fatalf("first %t: %+v", first, step.Plan.Actions)
+		}
+	}
+}
+
+// What was allowed to be sent whole again, and broke off, is not begun again unasked where its token is worth nothing.
+func TestReplicationAnewIsAskedForOnce(t *testing.T) {
+	x := newSending(t)
+	x.snap("one")
+	x.tick()
+	for _, d := range []string{"usb/a/b", "usb/a"} {
+		x.do("zfs release dplane:off " + d + "@one")
+		x.do("zfs destroy " + d + "@one")
+		x.do("zfs destroy " + d)
+	}
+	x.at("2026-11-24T08:00:00Z")
+	allow := map[string]bool{}
+	for _, a := range x.tick().Remaining.Actions {
+		if a.Object.Kind == spec.KindReplication && a.Held != "" {
+			allow[a.ID] = true
+		}
+	}
+	x.ZFS.Model.Cuts = []uint64{1 << 18}
+	x.at("2026-11-24T08:01:00Z")
+	if _, _, err := x.with(reconcile.ByHand(&x.want.Daemon.Limits, allow), nil); err != nil {
+		t.Fatal(err)
+	}
+	if out := x.do("zfs get -H -o value receive_resume_token usb/a"); len(out) < 10 {
+		t.Fatalf("nothing broke off: %q", out)
+	}
+	x.do("zfs release dplane:off tank/a@one") // a person who knows better
+	x.do("zfs destroy tank/a@one")
+	x.snap("two")
+	x.at("2026-11-24T09:00:00Z")
+	x.tick()
+	if out := x.do("zfs list -H -r -o name usb"); strings.Contains(out, "usb/a") {
+		t.Errorf("it was sent whole: %s", out)
+	}
+}
+
 // The token of a broken stream is of a snapshot that is gone: what came is thrown away, and it begins anew.
 func TestReplicationTokenGone(t *testing.T) {
 	x := newSending(t)

@@ -35,7 +35,7 @@ func (p *pairOf) overWire() *wire {
 	in := []string{"ip", "netns", "exec", space}
 	must(t, append(in, "ip", "addr", "add", "10.213.7.2/30", "dev", there)...)
 	must(t, append(in, "ip", "link", "set", there, "up")...)
-	p.sshdAt("10.213.7.2:22", in...)
+	p.sshdAt("10.213.7.2:22", "nsenter", "--net=/run/netns/"+space) // ip would make it a namespace of mounts too, in which the pools stay mounted
 	return &wire{t, here}
 }
 
