@@ -339,6 +339,10 @@ func (d *Driver) lookAgain(ctx context.Context, a drivers.Action) error {
 	case p.Target.Token != "" || p.Target.Partial || p.Common == "":
 		return fmt.Errorf("%w: something is received into it, or it has nothing in common with its source any more", drivers.ErrMoot)
 	}
+	all := func(state.Point) bool { return true }
+	if j := judge(&p.Source, p.Target, all, p.Source.Encrypted); j.Diverged != nil { // what goes may be there alone now
+		return fmt.Errorf("%w: %s", drivers.ErrMoot, j.Diverged.what(p, j.Basis))
+	}
 	names := map[string]string{} // those that go, with their guids
 	var whole []string
 	for i, f := range a.Fields {

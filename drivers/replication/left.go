@@ -67,7 +67,7 @@ func (d *Driver) lookLeft(ctx context.Context, want *spec.Spec, obs *state.Obser
 		holds           *[]string
 		byHand          string
 	}{
-		{w.From, w.Source, &x.Sources, fmt.Sprintf("zfs list -Hr -t bookmark -o name %s | grep '#%s' | xargs -d '\\n' -n 1 zfs destroy", w.Source, bookmarkOf(name, ""))},
+		{w.From, w.Source, &x.Sources, fmt.Sprintf("zfs list -Hr -t bookmark -o name %s | grep -E '#%s[0-9]+$' | xargs -d '\\n' -n 1 zfs destroy", w.Source, bookmarkOf(name, ""))},
 		{w.To, w.Target, &x.Holds, fmt.Sprintf("zfs list -Hr -t snapshot -o name %s | xargs -d '\\n' zfs release %s", w.Target, Tag(name))},
 	} {
 		why := ""

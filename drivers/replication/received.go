@@ -28,12 +28,18 @@ func claim(row *state.Received, p state.Pair) (guids []string) {
 	case !slices.ContainsFunc(p.Target.Snapshots, func(s state.Point) bool { return s.Ours }):
 		return nil
 	}
+	held := uint64(0) // what is newer came otherwise: by a restore, the other way round
+	for _, s := range p.Target.Snapshots {
+		if s.Ours {
+			held = max(held, s.TXG)
+		}
+	}
 	source := map[string]bool{}
 	for _, s := range slices.Concat(p.Source.Snapshots, p.Source.Bookmarks) {
 		source[s.GUID] = true
 	}
 	for _, s := range p.Target.Snapshots {
-		if source[s.GUID] {
+		if source[s.GUID] && s.TXG <= held {
 			guids = append(guids, s.GUID)
 		}
 	}
