@@ -1,6 +1,11 @@
 package replication
 
-import "github.com/dplaneos/dplane/state"
+import (
+	"slices"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/state"
+)
 
 // anchors are the commands' objects that keep what both ends have in common: a bookmark at the source, which holds no
 // data, and a hold at the target. While something is under way what is sent is held at the source, or a resume token
@@ -13,8 +18,12 @@ type anchors struct {
 	Let      []string  // holds at the target on older ones
 }
 
-// Tag is the hold of a replication.
+// Tag is the hold of a replication at its target.
 func Tag(replication string) string { return "dplane:" + replication }
+
+// sourceTag is its hold at its source. It is another one: what one replication receives another machine's may send on, by
+// the same name, and each lets go of its own alone. No replication's name has a colon.
+func sourceTag(replication string) string { return Tag(replication) + ":source" }
 
 // bookmarkOf is the name of a replication's bookmark of the snapshot of this guid.
 func bookmarkOf(replication, guid string) string { return "dplane-" + replication + "-" + guid }
@@ -42,6 +51,10 @@ func anchor(replication string, p state.Pair, b *basis, under map[string]bool) (
 		a.Bookmark = [2]string{p.Source.Name + "@" + b.Name, name}
 		kept = true
 	}
+	safe := kept || slices.ContainsFunc(p.Source.Snapshots, func(s state.Point) bool { return s.GUID == b.GUID && s.Ours })
+	if !safe { // the base may go, and then an older one is what both still have
+		a.Drop = nil
+	}
 	for _, s := range p.Source.Snapshots {
 		if s.Ours && !under[s.GUID] && (s.GUID != b.GUID || kept) {
 			a.Release = append(a.Release, p.Source.Name+"@"+s.Name)
@@ -54,7 +67,7 @@ func anchor(replication string, p state.Pair, b *basis, under map[string]bool) (
 			if older = false; !s.Ours {
 				a.Hold = p.Target.Name + "@" + s.Name
 			}
-		case older && s.Ours:
+		case older && s.Ours && safe:
 			a.Let = append(a.Let, p.Target.Name+"@"+s.Name)
 		}
 	}
@@ -64,4 +77,37 @@ func anchor(replication string, p state.Pair, b *basis, under map[string]bool) (
 // none tells whether nothing is to be done.
 func (a anchors) none() bool {
 	return a.Bookmark[0] == "" && a.Hold == "" && len(a.Drop)+len(a.Release)+len(a.Let) == 0
+}
+
+// inPlan tells which snapshots a plan sends of one dataset.
+func inPlan(plan drivers.SendingPair) func(state.Point) bool {
+	return func(s state.Point) bool { return slices.Contains(plan.Snapshots, s.GUID) }
+}
+
+// toHold are the snapshots that are held at the source while a run lasts: what each stream leads to, and what a resume
+// token is of. What lies between the ends of a stream is not: each hold is a write of the pool of its own, and all that is lost
+// with one of these is the part of itself that was sent.
+func toHold(w *drivers.Sending, pairs []state.Pair) (names []string) {
+	for _, plan := range w.Pairs {
+		p, err := now(plan, pairs)
+		if err != nil {
+			continue
+		}
+		need, target := map[string]bool{}, p.Target
+		if target != nil {
+			need = underWay(p)
+			if target.Partial { // what is under way is its first, and the rest follows
+				target = nil
+			}
+		}
+		for _, l := range judge(&p.Source, target, inPlan(plan), plan.Raw).Legs {
+			need[l.To.GUID] = true
+		}
+		for _, s := range p.Source.Snapshots {
+			if need[s.GUID] && !s.Ours {
+				names = append(names, p.Source.Name+"@"+s.Name)
+			}
+		}
+	}
+	return names
 }

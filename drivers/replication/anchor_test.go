@@ -50,6 +50,7 @@ func TestAnchor(t *testing.T) {
 		{"a bookmark of that form with another guid is no one of ours", "@x,1 #dplane-off-9,1 @a,2", "@a,2*", "", "mark @a"},
 		{"the bookmark of another replication stays", "@x,1 #dplane-other-1,1 @a,2", "@a,2*", "", "mark @a"},
 		{"what is newer than the basis stays: the target was rolled back", "@a,1 @b,2 #dplane-off-2,2", "@a,1*", "", "mark @a"},
+		{"the basis is somebody else's bookmark: the older one stays", "#dplane-off-1,1 #mine,2", "@a,1* @b,2*", "", ""},
 		{"nothing in common", "@a,1* #dplane-off-1,1", "@x,8*", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

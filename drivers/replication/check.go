@@ -445,20 +445,17 @@ func (c *checking) others(ctx context.Context) state.Check {
 			}
 		}
 	}
-	return judgeHolds(c.want, c.r, found)
+	return judgeHolds(c.r, found)
 }
 
-// judgeHolds finds tags of other replications than this one, and than those that send on from the target.
-func judgeHolds(want *spec.Spec, r *spec.Replication, found map[string]string) state.Check {
+// judgeHolds finds tags of other replications than this one that receive there. Those that send on from there have another.
+func judgeHolds(r *spec.Replication, found map[string]string) state.Check {
 	for tag, snap := range found {
 		name, ours := strings.CutPrefix(tag, Tag(""))
-		if o := want.Replications[name]; !ours || name == r.Name || strings.HasPrefix(name, restoring) || o != nil && o.Source.Dataset.Under(r.Target.Dataset) {
+		if !ours || name == r.Name || strings.Contains(name, ":") {
 			continue
 		}
 		return warning("", fmt.Sprintf("%s is held by the replication %s: does that one receive here too?", snap, name), "one target is for one replication: end one of them, and then: zfs release "+tag+" "+snap)
 	}
 	return fine("", "nobody else receives there")
 }
-
-// restoring begins the tags of restores.
-const restoring = "restore-"

@@ -237,9 +237,9 @@ func TestCheckFar(t *testing.T) {
 }
 
 func TestJudgeHolds(t *testing.T) {
-	want := &spec.Spec{Replications: map[string]*spec.Replication{"off": {Name: "off", Target: spec.End{Dataset: "usb/a"}}, "on": {Name: "on", Source: spec.End{Dataset: "usb/a/b"}}}}
-	for tag, w := range map[string]string{"dplane:off": "ok", "mine": "ok", "dplane:on": "ok", "dplane:restore-off": "ok", "dplane:other": "warning"} {
-		if got := judgeHolds(want, want.Replications["off"], map[string]string{tag: "usb/a@x"}); got.State != w {
+	off := &spec.Replication{Name: "off", Target: spec.End{Dataset: "usb/a"}}
+	for tag, w := range map[string]string{"dplane:off": "ok", "mine": "ok", sourceTag("on"): "ok", sourceTag(restoring("off", "tank/x")): "ok", "dplane:other": "warning"} {
+		if got := judgeHolds(off, map[string]string{tag: "usb/a@x"}); got.State != w {
 			t.Errorf("%s: %+v", tag, got)
 		}
 	}

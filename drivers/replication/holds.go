@@ -11,9 +11,9 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// holdsOf names one dataset, as a replication sees it. What is known of its holds is by the guids of the snapshots: only
+// holdsOf names one dataset, as one end of a replication, whose tag it is, sees it. What is known of its holds is by the guids of the snapshots: only
 // of those that had any when it was looked at last, so that what went is forgotten.
-type holdsOf struct{ replication, remote, guid string }
+type holdsOf struct{ tag, remote, guid string }
 
 // hold is what was seen of the holds of a snapshot.
 type hold struct {
@@ -30,9 +30,9 @@ func (d *Driver) tags(ctx context.Context, w *drivers.Sending, pairs []state.Pai
 			targets = append(targets, pairs[i].Target)
 		}
 	}
-	err := d.tagsOf(ctx, w.Replication, w.From, sources)
+	err := d.tagsOf(ctx, sourceTag(w.Replication), w.From, sources)
 	if err == nil {
-		err = d.tagsOf(ctx, w.Replication, w.To, targets)
+		err = d.tagsOf(ctx, Tag(w.Replication), w.To, targets)
 	}
 	if err != nil {
 		return fmt.Errorf("ask who holds snapshots: %w", err)
@@ -40,8 +40,8 @@ func (d *Driver) tags(ctx context.Context, w *drivers.Sending, pairs []state.Pai
 	return nil
 }
 
-func (d *Driver) tagsOf(ctx context.Context, replication, remote string, all []*state.End) error {
-	ask := d.recallHolds(replication, remote, all)
+func (d *Driver) tagsOf(ctx context.Context, tag, remote string, all []*state.End) error {
+	ask := d.recallHolds(tag, remote, all)
 	open := map[string]bool{} // what was asked for and not answered: let go of in this moment
 	for _, name := range ask {
 		open[name] = true
@@ -57,22 +57,22 @@ func (d *Driver) tagsOf(ctx context.Context, replication, remote string, all []*
 			for i := range e.Snapshots {
 				name := e.Name + "@" + e.Snapshots[i].Name
 				if of, told := tags[name]; told {
-					e.Snapshots[i].Ours = slices.Contains(of, Tag(replication))
+					e.Snapshots[i].Ours = slices.Contains(of, tag)
 					delete(open, name)
 				}
 			}
 		}
 	}
-	d.noteHolds(replication, remote, all, open)
+	d.noteHolds(tag, remote, all, open)
 	return nil
 }
 
 // recallHolds fills in what is known, and gives the names of the snapshots of which it is not.
-func (d *Driver) recallHolds(replication, remote string, all []*state.End) (ask []string) {
+func (d *Driver) recallHolds(tag, remote string, all []*state.End) (ask []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range all {
-		known := d.holds[holdsOf{replication, remote, e.GUID}]
+		known := d.holds[holdsOf{tag, remote, e.GUID}]
 		for i := range e.Snapshots {
 			p := &e.Snapshots[i]
 			if p.Holds == 0 {
@@ -90,7 +90,7 @@ func (d *Driver) recallHolds(replication, remote string, all []*state.End) (ask 
 }
 
 // noteHolds keeps what was seen of these datasets in place of what was known of them, but for what is open.
-func (d *Driver) noteHolds(replication, remote string, all []*state.End, open map[string]bool) {
+func (d *Driver) noteHolds(tag, remote string, all []*state.End, open map[string]bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.holds == nil {
@@ -103,20 +103,20 @@ func (d *Driver) noteHolds(replication, remote string, all []*state.End, open ma
 				now[p.GUID] = hold{p.Holds, p.Ours}
 			}
 		}
-		d.holds[holdsOf{replication, remote, e.GUID}] = now
+		d.holds[holdsOf{tag, remote, e.GUID}] = now
 	}
 }
 
 // forgetHolds drops what is known of datasets that a look at all of a replication did not see.
 func (d *Driver) forgetHolds(w *drivers.Sending, pairs []state.Pair) {
-	seen := map[holdsOf]bool{}
+	seen, source, target := map[holdsOf]bool{}, sourceTag(w.Replication), Tag(w.Replication)
 	for _, p := range pairs {
-		seen[holdsOf{w.Replication, w.From, p.Source.GUID}] = true
+		seen[holdsOf{source, w.From, p.Source.GUID}] = true
 		if p.Target != nil {
-			seen[holdsOf{w.Replication, w.To, p.Target.GUID}] = true
+			seen[holdsOf{target, w.To, p.Target.GUID}] = true
 		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	maps.DeleteFunc(d.holds, func(e holdsOf, _ map[string]hold) bool { return e.replication == w.Replication && !seen[e] })
+	maps.DeleteFunc(d.holds, func(e holdsOf, _ map[string]hold) bool { return (e.tag == source || e.tag == target) && !seen[e] })
 }

@@ -35,7 +35,7 @@ func (r *tagged) Run(ctx context.Context, c host.Command) (host.Result, error) {
 
 // What is known of a hold ends with it: another one, of somebody else, is not taken for it.
 func TestHoldsThatWent(t *testing.T) {
-	r := &tagged{tag: "dplane:off"}
+	r := &tagged{tag: "dplane:off:source"}
 	d := &Driver{Runner: r}
 	w := &drivers.Sending{Replication: "off", Source: "tank/a", Target: "usb/a"}
 	look := func(holds int) bool {
@@ -66,7 +66,7 @@ func TestHoldsThatWent(t *testing.T) {
 
 // A machine that does not answer keeps nobody from looking at another one.
 func TestHoldsOfOneThatHangs(t *testing.T) {
-	r := &tagged{tag: "dplane:off", begun: make(chan bool)}
+	r := &tagged{tag: "dplane:off:source", begun: make(chan bool)}
 	d := &Driver{Runner: r}
 	pairs := func() []state.Pair {
 		return []state.Pair{{Source: state.End{Name: "tank/a", GUID: "7", Snapshots: []state.Point{{Name: "one", GUID: "1", Holds: 1}}}}}

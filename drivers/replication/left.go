@@ -65,12 +65,14 @@ func (d *Driver) lookLeft(ctx context.Context, want *spec.Spec, obs *state.Obser
 	for _, side := range []struct {
 		remote, dataset string
 		holds           *[]string
+		tag             string
 		byHand          string
 	}{
-		{w.From, w.Source, &x.Sources, fmt.Sprintf("zfs list -Hr -t bookmark -o name %s | grep -E '#%s[0-9]+$' | xargs -d '\\n' -n 1 zfs destroy", w.Source, bookmarkOf(name, ""))},
-		{w.To, w.Target, &x.Holds, fmt.Sprintf("zfs list -Hr -t snapshot -o name %s | xargs -d '\\n' zfs release %s", w.Target, Tag(name))},
+		{w.From, w.Source, &x.Sources, sourceTag(name), fmt.Sprintf("zfs list -Hr -t bookmark -o name %s | grep -E '#%s[0-9]+$' | xargs -d '\\n' -n 1 zfs destroy; ", w.Source, bookmarkOf(name, ""))},
+		{w.To, w.Target, &x.Holds, Tag(name), ""},
 	} {
 		why := ""
+		side.byHand += releaseByHand(side.dataset, side.tag)
 		end := spec.End{Remote: side.remote, Dataset: spec.DatasetName(side.dataset)}
 		if side.remote == "" {
 			why = away(&spec.Replication{Source: end, Target: end}, obs)
@@ -87,7 +89,7 @@ func (d *Driver) lookLeft(ctx context.Context, want *spec.Spec, obs *state.Obser
 						}
 					}
 				}
-				*side.holds, err = d.heldBy(ctx, side.remote, Tag(name), list)
+				*side.holds, err = d.heldBy(ctx, side.remote, side.tag, list)
 			}
 			switch {
 			case ctx.Err() != nil:
@@ -102,6 +104,11 @@ func (d *Driver) lookLeft(ctx context.Context, want *spec.Spec, obs *state.Obser
 		}
 	}
 	return x, nil
+}
+
+// releaseByHand is what a person types to let go of all that is held by a tag.
+func releaseByHand(dataset, tag string) string {
+	return fmt.Sprintf("zfs list -Hr -t snapshot -o name %s | xargs -d '\\n' zfs release %s", dataset, tag)
 }
 
 // heldBy are the snapshots that are held by a tag, by whole name.
@@ -144,18 +151,18 @@ func diffLeft(in drivers.Input, r *drivers.Result) {
 		case len(in.Want.Pools)+len(in.Want.Datasets)+len(in.Want.Replications) == 0:
 			r.Notices = append(r.Notices, fmt.Sprintf("replication %s is not declared any more, and neither is anything else: its %d holds and bookmarks stay", x.Name, n))
 		case heir != "":
-			r.Notices = append(r.Notices, fmt.Sprintf("replication %s is not declared any more: its %d holds and bookmarks stay until the replication %s, of the same ends, has its own", x.Name, n, heir))
+			r.Notices = append(r.Notices, fmt.Sprintf("replication %s is not declared any more: its %d holds and bookmarks stay until the replication %s, which sends the same or a part of it, has its own", x.Name, n, heir))
 		default:
 			r.Actions = append(r.Actions, letGo(x))
 		}
 	}
 }
 
-// heirOf is a declared replication of the same ends that has not yet marked all that both have.
+// heirOf is a declared replication that sends some of the same to the same place, and has not yet marked all that both have.
 func heirOf(in drivers.Input, w state.Way) string {
 	for _, name := range slices.Sorted(maps.Keys(in.Want.Replications)) {
 		r, seen := in.Want.Replications[name], in.Have.Replications[name]
-		if r.Source.Remote != w.From || string(r.Source.Dataset) != w.Source || r.Target.Remote != w.To || string(r.Target.Dataset) != w.Target {
+		if !inherits(r, w) {
 			continue
 		}
 		if seen == nil || seen.Unseen != "" || seen.Running || len(seen.Pairs) == 0 || slices.ContainsFunc(seen.Pairs, func(p state.Pair) bool { return !p.Marked }) {
@@ -165,6 +172,25 @@ func heirOf(in drivers.Input, w state.Way) string {
 	return ""
 }
 
+// inherits tells whether a replication sends a dataset where another one sent it.
+func inherits(r *spec.Replication, w state.Way) bool {
+	if r.Source.Remote != w.From || r.Target.Remote != w.To {
+		return false
+	}
+	from, source := spec.DatasetName(w.Source), r.Source.Dataset
+	below, was := "", "" // what the inner one of the two has below the ends of each
+	switch {
+	case source == from:
+	case source.Under(from) && w.Recursive:
+		was = strings.TrimPrefix(string(source), w.Source)
+	case from.Under(source) && r.Recursive:
+		below = strings.TrimPrefix(w.Source, string(source))
+	default:
+		return false
+	}
+	return string(r.Target.Dataset)+below == w.Target+was
+}
+
 // letGo is the action that releases the holds and destroys the bookmarks.
 func letGo(x state.Left) drivers.Action {
 	a := drivers.Action{
@@ -172,15 +198,14 @@ func letGo(x state.Left) drivers.Action {
 		Reason: drivers.Reason{Code: drivers.Removed, Observed: fmt.Sprintf("the replication of %s to %s is not declared any more", x.Way.Source, x.Way.Target)},
 		Undo:   "nothing; no data is lost, and the replica stays: declared again, it may have to be sent whole",
 	}
-	tag := Tag(x.Name)
 	for _, side := range []struct {
-		remote string
-		names  []string
-	}{{x.Way.From, x.Sources}, {x.Way.To, x.Holds}} {
+		remote, tag string
+		names       []string
+	}{{x.Way.From, sourceTag(x.Name), x.Sources}, {x.Way.To, Tag(x.Name), x.Holds}} {
 		for _, n := range side.names {
-			a.Fields = append(a.Fields, drivers.Field{Name: n, From: "held as " + tag, To: "released"})
+			a.Fields = append(a.Fields, drivers.Field{Name: n, From: "held as " + side.tag, To: "released"})
 		}
-		for _, c := range zfs.Release(tag, side.names) {
+		for _, c := range zfs.Release(side.tag, side.names) {
 			c.Host = side.remote
 			a.Steps = append(a.Steps, c)
 		}

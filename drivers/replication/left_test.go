@@ -30,3 +30,28 @@ func TestByHandTakesOnlyItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// What a replication left is the basis of whichever sends some of the same to the same place.
+func TestInherits(t *testing.T) {
+	end := func(name string) spec.End { return spec.End{Dataset: spec.DatasetName(name)} }
+	was := state.Way{Source: "tank/a", Target: "usb/a", Recursive: true}
+	for _, c := range []struct {
+		r    spec.Replication
+		want bool
+	}{
+		{spec.Replication{Source: end("tank/a"), Target: end("usb/a")}, true},
+		{spec.Replication{Source: end("tank/a/b"), Target: end("usb/a/b")}, true},
+		{spec.Replication{Source: end("tank/a/b"), Target: end("usb/b")}, false},
+		{spec.Replication{Source: end("tank"), Target: end("usb"), Recursive: true}, true},
+		{spec.Replication{Source: end("tank"), Target: end("usb")}, false},
+		{spec.Replication{Source: end("tank/ab"), Target: end("usb/ab"), Recursive: true}, false},
+		{spec.Replication{Source: spec.End{Remote: "nas", Dataset: "tank/a"}, Target: end("usb/a")}, false},
+	} {
+		if got := inherits(&c.r, was); got != c.want {
+			t.Errorf("%s to %s: %t", c.r.Source.Dataset, c.r.Target.Dataset, got)
+		}
+	}
+	if was.Recursive = false; inherits(&spec.Replication{Source: end("tank/a/b"), Target: end("usb/a/b")}, was) {
+		t.Error("it never sent what was below")
+	}
+}

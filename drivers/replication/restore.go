@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,7 +50,7 @@ func (d *Driver) PlanRestore(ctx context.Context, want *spec.Spec, obs *state.Ob
 		return a, nil, err
 	}
 	held := *w
-	held.Replication = restoring + name
+	held.Replication = restoring(name, wish.To)
 	pairs, _, err := d.look(ctx, &held)
 	if err != nil {
 		return a, nil, because(zfs.Hint(err), "%w", err)
@@ -66,6 +67,13 @@ func (d *Driver) PlanRestore(ctx context.Context, want *spec.Spec, obs *state.Ob
 	}
 	held.Pairs = w.Pairs
 	return b.action(r, preview(held, pairs)), nextSteps(r, wish.To, pairs), nil
+}
+
+// restoring stands for the replication in the tag of what a restore holds: each lets go of its own alone, and no
+// replication has such a name.
+func restoring(replication string, to spec.DatasetName) string {
+	sum := sha256.Sum256([]byte(to))
+	return fmt.Sprintf("restore:%s:%x", replication, sum[:4])
 }
 
 // back is the way of a replication, the other way round. What comes back is neither read-only nor mounted.
@@ -247,7 +255,7 @@ func nextSteps(r *spec.Replication, to spec.DatasetName, pairs []state.Pair) (ne
 // restore carries out what PlanRestore planned.
 func (d *Driver) restore(ctx context.Context, s *drivers.Sending) error {
 	w := *s
-	w.Replication = restoring + s.Replication // the replication's own holds stay as they are
+	w.Replication = restoring(s.Replication, spec.DatasetName(s.Target)) // the replication's own holds stay as they are
 	t := &transfer{Driver: d, Sending: &w, failed: map[string]bool{}}
 	t.sent = map[string]state.Sent{} // noted, and not remembered: it is no run of the replication
 	pairs, _, err := t.look(ctx, &w)
@@ -264,7 +272,7 @@ func (d *Driver) restore(ctx context.Context, s *drivers.Sending) error {
 		}
 	}
 	if len(errs) > 0 { // the holds stay, so that it can go on
-		err := fmt.Errorf("%w: the same command goes on from here", errors.Join(errs...))
+		err := fmt.Errorf("%w: the same command goes on from here; to give it up: zfs destroy -r %s, and on the machine of %s: %s", errors.Join(errs...), s.Target, s.Source, releaseByHand(s.Source, sourceTag(w.Replication)))
 		if len(errs) < len(w.Pairs) {
 			return &drivers.Partial{Err: err}
 		}
@@ -288,7 +296,7 @@ func (t *transfer) restored(ctx context.Context) error {
 			}
 		}
 	}
-	errs = append(errs, t.each(ctx, t.From, zfs.Release(Tag(t.Replication), names), zfs.AllReleased))
+	errs = append(errs, t.each(ctx, t.From, zfs.Release(sourceTag(t.Replication), names), zfs.AllReleased))
 	for _, plan := range t.Pairs {
 		errs = append(errs, t.each(ctx, t.To, []host.Command{zfs.Inherit(plan.Target, restoreMark, false)}, is(zfs.ErrNotExist)))
 	}

@@ -87,17 +87,7 @@ func (t *transfer) all(ctx context.Context) error {
 // holdSources holds what is about to be sent, so that nothing prunes it: a resume token is worth nothing without the
 // snapshot that it is of.
 func (t *transfer) holdSources(ctx context.Context, pairs []state.Pair) error {
-	var names []string
-	for _, plan := range t.Pairs {
-		for _, p := range pairs {
-			for _, s := range p.Source.Snapshots {
-				if p.Source.GUID == plan.GUID && !s.Ours && slices.Contains(plan.Snapshots, s.GUID) {
-					names = append(names, p.Source.Name+"@"+s.Name)
-				}
-			}
-		}
-	}
-	return t.each(ctx, t.From, zfs.Hold(Tag(t.Replication), names), zfs.AllHeld)
+	return t.each(ctx, t.From, zfs.Hold(sourceTag(t.Replication), toHold(t.Sending, pairs)), zfs.AllHeld)
 }
 
 // each runs commands on one side; some errors are as good as success.
@@ -231,8 +221,7 @@ func unusable(patterns []string, plan drivers.SendingPair, p state.Pair) string 
 
 // legs sends what is missing.
 func (t *transfer) legs(ctx context.Context, plan drivers.SendingPair, p state.Pair) error {
-	planned := func(s state.Point) bool { return slices.Contains(plan.Snapshots, s.GUID) }
-	j := judge(&p.Source, p.Target, planned, plan.Raw)
+	j := judge(&p.Source, p.Target, inPlan(plan), plan.Raw)
 	if j.Diverged != nil && (j.Diverged.Kind != modified || len(j.Legs) > 0) {
 		return errors.New(j.Diverged.what(p, j.Basis))
 	}
@@ -372,12 +361,11 @@ func (t *transfer) anchor(ctx context.Context) error {
 			hold = append(hold, a.Hold)
 		}
 	}
-	tag := Tag(t.Replication)
-	err = t.each(ctx, t.To, zfs.Hold(tag, hold), zfs.AllHeld)
+	err = t.each(ctx, t.To, zfs.Hold(Tag(t.Replication), hold), zfs.AllHeld)
 	if err == nil { // else the older hold stays
-		err = t.each(ctx, t.To, zfs.Release(tag, all.Let), zfs.AllReleased)
+		err = t.each(ctx, t.To, zfs.Release(Tag(t.Replication), all.Let), zfs.AllReleased)
 	}
-	errs = append(errs, err, t.each(ctx, t.From, zfs.Release(tag, all.Release), zfs.AllReleased))
+	errs = append(errs, err, t.each(ctx, t.From, zfs.Release(sourceTag(t.Replication), all.Release), zfs.AllReleased))
 	for _, name := range all.Drop {
 		dataset, bookmark, _ := strings.Cut(name, "#")
 		errs = append(errs, t.each(ctx, t.From, []host.Command{zfs.DestroyBookmark(dataset, bookmark)}, is(zfs.ErrNotExist)))

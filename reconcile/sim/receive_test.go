@@ -187,7 +187,7 @@ func TestReceivePush(t *testing.T) {
 	x.ZFS.Model.Cuts = []uint64{1 << 18, 1 << 18, 1 << 18}
 	x.through(g, "2026-11-24T08:04:00Z", nil)
 	for _, d := range []string{"", "/b", "/vol"} { // what was cut is of nothing any more
-		doOn(t, x.ZFS, "zfs release dplane:off tank/a"+d+"@five")
+		doOn(t, x.ZFS, "zfs release dplane:off:source tank/a"+d+"@five")
 		doOn(t, x.ZFS, "zfs destroy tank/a"+d+"@five")
 	}
 	snapAll(t, x.ZFS, "six")

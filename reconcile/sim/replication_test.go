@@ -197,7 +197,7 @@ func TestReplicationAnewIsAskedForOnce(t *testing.T) {
 	if out := x.do("zfs get -H -o value receive_resume_token usb/a"); len(out) < 10 {
 		t.Fatalf("nothing broke off: %q", out)
 	}
-	x.do("zfs release dplane:off tank/a@one") // a person who knows better
+	x.do("zfs release dplane:off:source tank/a@one") // a person who knows better
 	x.do("zfs destroy tank/a@one")
 	x.snap("two")
 	x.at("2026-11-24T09:00:00Z")
@@ -216,7 +216,7 @@ func TestReplicationTokenGone(t *testing.T) {
 	x.ZFS.Model.Cuts = []uint64{1 << 18}
 	x.at("2026-11-24T08:00:00Z")
 	x.tick()
-	x.do("zfs release dplane:off tank/a@two") // a person who knows better
+	x.do("zfs release dplane:off:source tank/a@two") // a person who knows better
 	x.do("zfs destroy tank/a@two")
 	x.snap("three")
 	for _, at := range []string{"2026-11-24T08:01:00Z", "2026-11-24T08:02:00Z"} {
