@@ -51,6 +51,11 @@ func Acquire(dir, who string) (*Lock, error) {
 	return &Lock{Last: strings.TrimSpace(string(last)), dir: d, f: f}, nil
 }
 
+// Mine tells whether this process was the last that held it.
+func (l *Lock) Mine() bool {
+	return strings.HasPrefix(l.Last, fmt.Sprintf("process %d (", os.Getpid()))
+}
+
 // lockDir locks the directory that stands at the path once the lock is held: it may have been removed and made
 // anew between the two.
 func lockDir(dir string) (*os.File, error) {

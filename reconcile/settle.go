@@ -69,6 +69,16 @@ func (l *Loop) tell(ctx context.Context, t *Try, level, msg string) {
 	}
 }
 
+// LookOn is Look after a step that nobody else's came after: only what it did is looked at, where that is enough.
+func (l *Loop) LookOn(ctx context.Context, want *spec.Spec, s *Step, consent Consent, by string) error {
+	consent = consent.spent()
+	consent.Select = Selection{}
+	if err := l.again(ctx, want, s, consent); err != nil {
+		return err
+	}
+	return l.record(ctx, want, Step{Plan: s.Remaining, Remaining: s.Remaining, Observed: s.Observed}, s.Remaining, by)
+}
+
 // Look looks again and records what there is to be done, when nothing more is.
 func (l *Loop) Look(ctx context.Context, want *spec.Spec, consent Consent, by string) (*Plan, error) {
 	consent = consent.spent()

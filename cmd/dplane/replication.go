@@ -142,6 +142,10 @@ func (a *app) awaitLanes(ctx context.Context, l *reconcile.Loop, want *spec.Spec
 		return nil //nolint:nilerr // whoever has it records as well
 	}
 	defer again.Release()
-	s.Remaining, err = l.Look(context.WithoutCancel(ctx), want, reconcile.ByHand(&want.Daemon.Limits, nil), who())
+	after, consent := context.WithoutCancel(ctx), reconcile.ByHand(&want.Daemon.Limits, nil)
+	if again.Mine() { // nobody else changed anything meanwhile
+		return l.LookOn(after, want, s, consent, who())
+	}
+	s.Remaining, err = l.Look(after, want, consent, who())
 	return err
 }

@@ -23,13 +23,7 @@ type hold struct {
 
 // tags asks by whom snapshots are held, of those whose number of holds is not the one that was seen last.
 func (d *Driver) tags(ctx context.Context, w *drivers.Sending, pairs []state.Pair) error {
-	var sources, targets []*state.End
-	for i := range pairs {
-		sources = append(sources, &pairs[i].Source)
-		if pairs[i].Target != nil {
-			targets = append(targets, pairs[i].Target)
-		}
-	}
+	sources, targets := endsOf(pairs)
 	err := d.tagsOf(ctx, sourceTag(w.Replication), w.From, sources)
 	if err == nil {
 		err = d.tagsOf(ctx, Tag(w.Replication), w.To, targets)
@@ -38,6 +32,17 @@ func (d *Driver) tags(ctx context.Context, w *drivers.Sending, pairs []state.Pai
 		return fmt.Errorf("ask who holds snapshots: %w", err)
 	}
 	return nil
+}
+
+// endsOf are both ends of all pairs.
+func endsOf(pairs []state.Pair) (sources, targets []*state.End) {
+	for i := range pairs {
+		sources = append(sources, &pairs[i].Source)
+		if pairs[i].Target != nil {
+			targets = append(targets, pairs[i].Target)
+		}
+	}
+	return sources, targets
 }
 
 func (d *Driver) tagsOf(ctx context.Context, tag, remote string, all []*state.End) error {
@@ -104,6 +109,29 @@ func (d *Driver) noteHolds(tag, remote string, all []*state.End, open map[string
 			}
 		}
 		d.holds[holdsOf{tag, remote, e.GUID}] = now
+	}
+}
+
+// noteHeld takes down what a command did that held snapshots (dataset@name) by a tag, or released them, and met none of which
+// that was done already: what is known of them is right without asking.
+func (d *Driver) noteHeld(tag, remote string, ends []*state.End, names []string, ours bool) {
+	did := map[string]bool{}
+	for _, name := range names {
+		did[name] = true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range ends {
+		known := d.holds[holdsOf{tag, remote, e.GUID}]
+		for _, p := range e.Snapshots {
+			switch {
+			case known == nil || !did[e.Name+"@"+p.Name]:
+			case ours:
+				known[p.GUID] = hold{p.Holds + 1, true}
+			case p.Holds > 0:
+				known[p.GUID] = hold{p.Holds - 1, false}
+			}
+		}
 	}
 }
 

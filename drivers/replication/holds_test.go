@@ -93,3 +93,42 @@ func TestHoldsOfOneThatHangs(t *testing.T) {
 		t.Errorf("what was not answered is remembered: %v", d.holds)
 	}
 }
+
+// What a run held and let go of itself is known without asking.
+func TestHoldsOfOurOwn(t *testing.T) {
+	r := &tagged{tag: "dplane:off:source"}
+	d := &Driver{Runner: r}
+	run := &transfer{Driver: d, Sending: &drivers.Sending{Replication: "off", Source: "tank/a", Target: "usb/a"}}
+	pairs := func(holds int) []state.Pair {
+		return []state.Pair{{Source: state.End{Name: "tank/a", GUID: "7", Snapshots: []state.Point{{Name: "one", GUID: "1", Holds: holds}}}}}
+	}
+	look := func(holds int) bool {
+		t.Helper()
+		p := pairs(holds)
+		if err := d.tags(t.Context(), run.Sending, p); err != nil {
+			t.Fatal(err)
+		}
+		return p[0].Source.Snapshots[0].Ours
+	}
+	tag := func(holds int, hold bool) {
+		t.Helper()
+		sources, _ := endsOf(pairs(holds))
+		if err := run.tag(t.Context(), "", r.tag, sources, []string{"tank/a@one"}, hold); err != nil {
+			t.Fatal(err)
+		}
+		r.asked-- // that was no question
+	}
+	look(0)
+	tag(0, true)
+	if !look(1) || r.asked != 0 {
+		t.Errorf("asked %d times whether it is held", r.asked)
+	}
+	tag(1, false)
+	if look(0) || r.asked != 0 {
+		t.Errorf("asked %d times whether it is let go", r.asked)
+	}
+	tag(0, true)
+	if look(2); r.asked != 1 { // and somebody else
+		t.Errorf("asked %d times who else holds it", r.asked)
+	}
+}

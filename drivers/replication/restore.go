@@ -296,7 +296,7 @@ func (t *transfer) restored(ctx context.Context) error {
 			}
 		}
 	}
-	errs = append(errs, t.each(ctx, t.From, zfs.Release(sourceTag(t.Replication), names), zfs.AllReleased))
+	errs = append(errs, t.tag(ctx, t.From, sourceTag(t.Replication), nil, names, false))
 	for _, plan := range t.Pairs {
 		errs = append(errs, t.each(ctx, t.To, []host.Command{zfs.Inherit(plan.Target, restoreMark, false)}, is(zfs.ErrNotExist)))
 	}

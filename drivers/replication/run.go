@@ -87,7 +87,21 @@ func (t *transfer) all(ctx context.Context) error {
 // holdSources holds what is about to be sent, so that nothing prunes it: a resume token is worth nothing without the
 // snapshot that it is of.
 func (t *transfer) holdSources(ctx context.Context, pairs []state.Pair) error {
-	return t.each(ctx, t.From, zfs.Hold(sourceTag(t.Replication), toHold(t.Sending, pairs)), zfs.AllHeld)
+	sources, _ := endsOf(pairs)
+	return t.tag(ctx, t.From, sourceTag(t.Replication), sources, toHold(t.Sending, pairs), true)
+}
+
+// tag holds snapshots by a tag, or releases them.
+func (t *transfer) tag(ctx context.Context, remote, tag string, ends []*state.End, names []string, hold bool) error {
+	all, well, did := zfs.Release(tag, names), zfs.AllReleased, true
+	if hold {
+		all, well = zfs.Hold(tag, names), zfs.AllHeld
+	}
+	err := t.each(ctx, remote, all, func(err error) bool { did = false; return well(err) })
+	if did {
+		t.noteHeld(tag, remote, ends, names, hold)
+	}
+	return err
 }
 
 // each runs commands on one side; some errors are as good as success.
@@ -361,11 +375,12 @@ func (t *transfer) anchor(ctx context.Context) error {
 			hold = append(hold, a.Hold)
 		}
 	}
-	err = t.each(ctx, t.To, zfs.Hold(Tag(t.Replication), hold), zfs.AllHeld)
+	sources, targets := endsOf(pairs)
+	err = t.tag(ctx, t.To, Tag(t.Replication), targets, hold, true)
 	if err == nil { // else the older hold stays
-		err = t.each(ctx, t.To, zfs.Release(Tag(t.Replication), all.Let), zfs.AllReleased)
+		err = t.tag(ctx, t.To, Tag(t.Replication), targets, all.Let, false)
 	}
-	errs = append(errs, err, t.each(ctx, t.From, zfs.Release(sourceTag(t.Replication), all.Release), zfs.AllReleased))
+	errs = append(errs, err, t.tag(ctx, t.From, sourceTag(t.Replication), sources, all.Release, false))
 	for _, name := range all.Drop {
 		dataset, bookmark, _ := strings.Cut(name, "#")
 		errs = append(errs, t.each(ctx, t.From, []host.Command{zfs.DestroyBookmark(dataset, bookmark)}, is(zfs.ErrNotExist)))
