@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
+	"github.com/dplaneos/dplane/drivers/replication"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state/sqlite"
@@ -108,9 +110,17 @@ func (a *app) sendUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Sto
 	p.Actions = slices.DeleteFunc(p.Actions, func(x reconcile.Planned) bool {
 		return x.Object.Kind != spec.KindReplication || x.Object.Name != name && !strings.HasPrefix(x.Object.Name, name+":")
 	})
-	if len(p.Actions) == 0 && !a.json {
+	left := &reconcile.Plan{
+		Actions: slices.DeleteFunc(slices.Clone(p.Actions), func(x reconcile.Planned) bool { return x.Runnable() }),
+		Notices: replication.Waiting(want.Replications[name], obs.Replications[name]),
+	}
+	switch {
+	case a.json || len(left.Actions) < len(p.Actions):
+	case len(left.Actions)+len(left.Notices) == 0:
 		_, err := fmt.Fprintf(a.stdout, "%s: the target has all that is to be sent.\n", name)
 		return err
+	default:
+		return cmp.Or(render.NotSentText(a.stdout, name, left), exit(exitHeld))
 	}
 	s, err := l.Carry(ctx, want, p, obs, consent, who())
 	if err != nil {
@@ -124,8 +134,22 @@ func (a *app) sendUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Sto
 			return failf("dplane status tells when it is over", "nothing was sent: %w", o.Err)
 		}
 	}
-	s.Remaining = &reconcile.Plan{Actions: slices.DeleteFunc(slices.Clone(p.Actions), func(x reconcile.Planned) bool { return x.Runnable() })}
-	return a.finish(s, false)
+	s.Remaining = left
+	return a.sent(s, name)
+}
+
+// sent tells how a run ended, and what it could not send.
+func (a *app) sent(s reconcile.Step, name string) error {
+	if !a.json && len(s.Remaining.Actions)+len(s.Remaining.Notices) > 0 {
+		if err := render.NotSentText(a.stdout, name, s.Remaining); err != nil {
+			return err
+		}
+	}
+	err := a.finish(s, false)
+	if e := (&exitError{}); errors.As(err, &e) && e.code == 0 && len(s.Remaining.Notices) > 0 {
+		e.code = exitHeld
+	}
+	return err
 }
 
 // awaitLanes waits for the long work that was begun, without the lock: the loop and other people go on meanwhile. Then it

@@ -49,8 +49,8 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 	for _, o := range seen.Orphans {
 		r.Notices = append(r.Notices, fmt.Sprintf("replication %s: %s is a replica whose source is not there, or is not sent, any more: it stays", want.Name, o.Name))
 	}
-	if len(b.waits) > 0 {
-		r.Notices = append(r.Notices, fmt.Sprintf("replication %s: not sent before what is above is settled at the target: %s", want.Name, drivers.Some(b.waits)))
+	for _, text := range b.waiting() {
+		r.Notices = append(r.Notices, fmt.Sprintf("replication %s (%s): %s", want.Name, want.Pos.At(), text))
 	}
 }
 
@@ -90,7 +90,7 @@ type batch struct {
 	fields  []drivers.Field
 	apart   []drivers.Action // what needs a person's word
 	held    []string         // targets that hold something else: nothing is made below them
-	waits   []string         // sources that wait with them
+	waits   []wait           // sources that can't be sent yet
 	full    uint64           // bytes of sources that go whole
 	notices []string
 	lostAll *batch // what is to be sent anew, with what is below; nil: nothing
@@ -131,7 +131,9 @@ func (b *batch) judge(p state.Pair) {
 	case p.Source.Encrypted && !f.raw && !p.Source.KeyLoaded && len(j.Legs) > 0:
 		b.apart = append(b.apart, b.blocked(p, "the key of the source is not loaded, and the files say that it is sent in plain", "dplane apply loads a key that has a key file; or leave out send.raw, so that it is sent as it is"))
 	case p.Target == nil && slices.ContainsFunc(b.held, func(t string) bool { return spec.DatasetName(p.To).Under(spec.DatasetName(t)) }):
-		b.waits = append(b.waits, p.Source.Name)
+		b.waits = append(b.waits, wait{p.Source.Name, p.To, "what is above is settled at the target"})
+	case len(j.Legs) > 0 && b.lacks(p) != "":
+		b.waits = append(b.waits, wait{p.Source.Name, p.To, b.lacks(p)})
 	case len(j.Legs) > 0 && (b.lost(p) || p.Target == nil && b.lostAll.makes(spec.DatasetName(p.To).Parent())):
 		if b.lostAll == nil {
 			b.lostAll = &batch{want: b.want, seen: b.seen, sending: *way(b.want)}
