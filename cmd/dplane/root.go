@@ -31,6 +31,7 @@ type app struct {
 	hurry    time.Duration             // no read takes longer; 0: as long as it has to
 	telling  sync.Mutex                // of what ends and how far it is, by several at once
 	halfLine bool                      // a terminal shows how far a stream is, in a line that goes on
+	streams  streams                   // that a terminal shows
 	toldAt   map[string]time.Duration  // since when a stream ran when it was told last how far it is
 	inForce  atomic.Pointer[spec.Spec] // the files that were read last: what remotes they name
 }

@@ -24,7 +24,7 @@ func kinds(r host.Runner, memory memories, clock reconcile.Clock, mayWrite bool)
 	return []drivers.Driver{
 		&pool.Driver{Runner: r}, &pool.Disks{Runner: r}, &dataset.Driver{Runner: r},
 		&schedule.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite},
-		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite},
+		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite, Room: make(chan struct{}, moreStreams)},
 	}
 }
 
@@ -63,6 +63,10 @@ func (a *app) loop(store store, mayWrite bool) *reconcile.Loop {
 		Render: render.PlanJSON,
 	}
 }
+
+// moreStreams is how many streams there are at once beside the one of each replication. What is behind by little waits for
+// writes to be synced most of its time; disks that turn are not to be asked by too many.
+const moreStreams = 3
 
 // connections is the directory of what is kept of remotes, "" before any files were read.
 func (a *app) connections() string {

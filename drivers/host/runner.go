@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -77,13 +78,17 @@ func (f *Faulty) Run(ctx context.Context, c Command) (Result, error) {
 type Counter struct {
 	Runner Runner
 	Count  map[string]int
+
+	mu sync.Mutex
 }
 
 // Run counts and passes the command on.
 func (n *Counter) Run(ctx context.Context, c Command) (Result, error) {
+	n.mu.Lock()
 	if n.Count == nil {
 		n.Count = map[string]int{}
 	}
 	n.Count[c.Argv[0]]++
+	n.mu.Unlock()
 	return n.Runner.Run(ctx, c)
 }

@@ -84,12 +84,18 @@ func (t *transfer) expect(ctx context.Context, p state.Pair, guids []string) err
 	if t.Restore { // what comes back is nobody's to prune
 		return nil
 	}
-	had := claim(t.got[p.Source.GUID], p)
+	had := claim(t.gotOf(p), p)
 	row := &state.Received{GUIDs: slices.Compact(slices.Sorted(slices.Values(slices.Concat(had, guids))))}
 	if p.Target != nil {
 		row.Target = p.Target.GUID
 	}
 	return t.saveReceived(ctx, map[string]*state.Received{p.Source.GUID: row})
+}
+
+func (t *transfer) gotOf(p state.Pair) *state.Received {
+	t.noting.Lock()
+	defer t.noting.Unlock()
+	return t.got[p.Source.GUID]
 }
 
 // settleReceived forgets what its target does not have any more, but for what may still come.
@@ -99,7 +105,7 @@ func (t *transfer) settleReceived(ctx context.Context, pairs []state.Pair) error
 		if p.Target == nil || p.Target.Token != "" || p.Target.Partial {
 			continue
 		}
-		had := claim(t.got[p.Source.GUID], p)
+		had := claim(t.gotOf(p), p)
 		row := &state.Received{Target: p.Target.GUID, GUIDs: []string{}}
 		for _, s := range p.Target.Snapshots {
 			if _, ours := slices.BinarySearch(had, s.GUID); ours {
@@ -113,6 +119,8 @@ func (t *transfer) settleReceived(ctx context.Context, pairs []state.Pair) error
 }
 
 func (t *transfer) saveReceived(ctx context.Context, rows map[string]*state.Received) error {
+	t.noting.Lock()
+	defer t.noting.Unlock()
 	changed := map[string]*state.Received{}
 	for source, row := range rows {
 		if had := t.got[source]; had == nil || had.Target != row.Target || !slices.Equal(had.GUIDs, row.GUIDs) {

@@ -40,6 +40,9 @@ type Driver struct {
 	Now    func() time.Time // nil with it
 	Learns bool             // what a look tells is remembered
 	Tell   func(Progress)   // hears about once a second how far a stream is; may be nil
+	// Room is for streams beside the one that each replication always has: as many as it holds, of all together. nil: one
+	// dataset is sent after the other.
+	Room chan struct{}
 
 	rests map[string]rest // replications of which an end can't be seen
 	mu    sync.Mutex

@@ -256,7 +256,7 @@ func nextSteps(r *spec.Replication, to spec.DatasetName, pairs []state.Pair) (ne
 func (d *Driver) restore(ctx context.Context, s *drivers.Sending) error {
 	w := *s
 	w.Replication = restoring(s.Replication, spec.DatasetName(s.Target)) // the replication's own holds stay as they are
-	t := &transfer{Driver: d, Sending: &w, failed: map[string]bool{}}
+	t := &transfer{Driver: d, Sending: &w}
 	t.sent = map[string]state.Sent{} // noted, and not remembered: it is no run of the replication
 	pairs, _, err := t.look(ctx, &w)
 	if err != nil {
@@ -264,16 +264,10 @@ func (d *Driver) restore(ctx context.Context, s *drivers.Sending) error {
 	}
 	// A target whose user may not hold is restored from all the same: what is being sent can't be destroyed.
 	_ = t.holdSources(ctx, pairs)
-	var errs []error
-	for _, plan := range w.Pairs {
-		if err := t.pair(ctx, plan, pairs); err != nil {
-			t.failed[plan.Target] = true
-			errs = append(errs, fmt.Errorf("%s to %s: %w", plan.Source, plan.Target, err))
-		}
-	}
-	if len(errs) > 0 { // the holds stay, so that it can go on
-		err := fmt.Errorf("%w: the same command goes on from here; to give it up: zfs destroy -r %s, and on the machine of %s: %s", errors.Join(errs...), s.Target, s.Source, releaseByHand(s.Source, sourceTag(w.Replication)))
-		if len(errs) < len(w.Pairs) {
+	done, err := t.sendAll(ctx, pairs)
+	if err != nil { // the holds stay, so that it can go on
+		err := fmt.Errorf("%w: the same command goes on from here; to give it up: zfs destroy -r %s, and on the machine of %s: %s", err, s.Target, s.Source, releaseByHand(s.Source, sourceTag(w.Replication)))
+		if done > 0 {
 			return &drivers.Partial{Err: err}
 		}
 		return err

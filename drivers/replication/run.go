@@ -41,9 +41,8 @@ type transfer struct {
 	*Driver
 	*drivers.Sending
 	run    state.TransferRun
-	failed map[string]bool // targets
+	noting sync.Mutex // for run and what follows: some datasets are sent at once
 	got    map[string]*state.Received
-	noting sync.Mutex
 	remembering
 }
 
@@ -65,19 +64,8 @@ func (t *transfer) all(ctx context.Context) error {
 	if err := t.intend(ctx, pairs); err != nil {
 		return err
 	}
-	var errs []error
-	done := 0
-	t.failed = map[string]bool{}
-	for _, plan := range t.Pairs {
-		if err := t.pair(ctx, plan, pairs); err != nil {
-			t.failed[plan.Target] = true
-			errs = append(errs, fmt.Errorf("%s to %s: %w", plan.Source, plan.Target, err))
-			continue
-		}
-		done++
-	}
-	errs = append(errs, t.anchor(context.WithoutCancel(ctx)))
-	err = errors.Join(errs...)
+	done, err := t.sendAll(ctx, pairs)
+	err = errors.Join(err, t.anchor(context.WithoutCancel(ctx)))
 	if err != nil && done > 0 {
 		return &drivers.Partial{Err: err}
 	}
@@ -125,11 +113,6 @@ func is(kind error) func(error) bool {
 func (t *transfer) pair(ctx context.Context, plan drivers.SendingPair, pairs []state.Pair) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("not begun: %w", err)
-	}
-	for up := spec.DatasetName(plan.Target).Parent(); up != ""; up = up.Parent() {
-		if t.failed[string(up)] && plan.Full {
-			return fmt.Errorf("not begun: %s above it failed", up)
-		}
 	}
 	p, err := now(plan, pairs)
 	if err != nil {
@@ -189,6 +172,8 @@ func (t *transfer) goOn(ctx context.Context, plan drivers.SendingPair, p state.P
 		}
 		err = t.stream(ctx, plan, p, c)
 		if err == nil {
+			t.noting.Lock()
+			defer t.noting.Unlock()
 			t.run.Resumed++
 			return nil
 		}
@@ -302,6 +287,8 @@ func (t *transfer) stream(ctx context.Context, plan drivers.SendingPair, p state
 		moved = max(moved, size.Load())
 		t.received(plan)
 	}
+	t.noting.Lock()
+	defer t.noting.Unlock()
 	t.run.Bytes += moved
 	t.run.Streams++
 	return err

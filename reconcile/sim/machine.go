@@ -33,6 +33,7 @@ type Machine struct {
 	Runs  *host.Counter // of the last pass: processes by program
 	Hurry time.Duration // of real time, for each read of a pass; 0: its own deadline
 	Watch *Watched      // sees every command; may be nil
+	Room  chan struct{} // for streams at once; nil: one after the other
 }
 
 // Watched keeps every command that passes, and those that outlived their deadline.
@@ -124,7 +125,7 @@ func (m *Machine) Loop(r host.Runner) *reconcile.Loop {
 		Drivers: []drivers.Driver{
 			&pool.Driver{Runner: r}, &dataset.Driver{Runner: r},
 			&schedule.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true},
-			&replication.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true},
+			&replication.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true, Room: m.Room},
 		}, Runner: r,
 		Store: m.Store, Clock: m.Clock, Log: slog.New(slog.DiscardHandler), Render: func(*reconcile.Plan) ([]byte, error) { return []byte("{}"), nil },
 	}

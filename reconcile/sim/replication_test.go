@@ -149,6 +149,45 @@ func TestReplicationBreaksOff(t *testing.T) {
 	}
 }
 
+// Several datasets at once arrive as one after the other does, whatever breaks off. (make check runs it with -race.)
+func TestReplicationAtOnce(t *testing.T) {
+	x := newSending(t)
+	x.Room = make(chan struct{}, 3)
+	all := []string{"tank/a", "tank/a/b"}
+	for _, d := range []string{"b/c", "b/d", "e", "f", "f/g"} {
+		x.do("zfs create tank/a/" + d)
+		all = append(all, "tank/a/"+d)
+	}
+	for i, name := range []string{"one", "two", "three"} {
+		for _, d := range all {
+			x.ZFS.Write(d, 1<<20)
+			x.do("zfs snapshot " + d + "@" + name)
+		}
+		x.ZFS.Model.Cuts = []uint64{1 << 18, 0, 1 << 19, 1 << 18}
+		for k := range 4 {
+			x.at(fmt.Sprintf("2026-11-24T%02d:%02d:00Z", 8+i, k))
+			x.tick()
+		}
+		x.arrived()
+		for _, d := range all {
+			if got, want := x.guidsOf("usb"+strings.TrimPrefix(d, "tank")), x.guidsOf(d); !slices.Equal(got, want) {
+				t.Errorf("after %s: %s has %v, its target %v", name, d, want, got)
+			}
+		}
+	}
+	known, err := x.Store.Replicated(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams, bytes := 0, int64(0)
+	for _, r := range known["off"].Runs {
+		streams, bytes = streams+r.Streams, bytes+r.Bytes
+	}
+	if streams < 3*len(all) || bytes < int64(3*len(all))<<20 {
+		t.Errorf("%d streams, %d bytes are remembered", streams, bytes)
+	}
+}
+
 // After a stream that was gone on with the same run sends what follows, on a target that has something and on one that had
 // nothing.
 func TestReplicationGoesOnToTheEnd(t *testing.T) {

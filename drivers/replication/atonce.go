@@ -1,0 +1,80 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// sendAll sends the datasets. Where a rate is declared it is for all of the replication, and one goes after the other.
+func (t *transfer) sendAll(ctx context.Context, pairs []state.Pair) (done int, err error) {
+	room := t.Room
+	if t.Rate > 0 {
+		room = nil
+	}
+	return atOnce(t.Pairs, room, func(plan drivers.SendingPair) error { return t.pair(ctx, plan, pairs) })
+}
+
+// atOnce sends datasets, those above before those below, and some at once where there is room. One stream each replication
+// has whatever the others do, and those who wait for room get it in turn: none keeps another one from going on. done is how
+// many went well.
+func atOnce(plans []drivers.SendingPair, room chan struct{}, send func(drivers.SendingPair) error) (done int, err error) {
+	type end struct {
+		i   int
+		err error
+	}
+	ended := make(chan end)
+	errs := make([]error, len(plans))
+	below := func(i, k int) bool {
+		return spec.DatasetName(plans[i].Target).Under(spec.DatasetName(plans[k].Target))
+	}
+	var waiting, running []int // of plans
+	for i := range plans {
+		waiting = append(waiting, i)
+	}
+	begin := func(n int) {
+		i := waiting[n]
+		waiting, running = slices.Delete(waiting, n, n+1), append(running, i)
+		for k, err := range errs {
+			if err != nil && below(i, k) && plans[i].Full {
+				go func() { ended <- end{i, fmt.Errorf("not begun: %s above it failed", plans[k].Target)} }()
+				return
+			}
+		}
+		go func() { ended <- end{i, send(plans[i])} }()
+	}
+	for len(waiting)+len(running) > 0 {
+		// What is received into has to be there.
+		n := slices.IndexFunc(waiting, func(i int) bool {
+			return !slices.ContainsFunc(running, func(k int) bool { return below(i, k) })
+		})
+		more := room
+		switch {
+		case n >= 0 && len(running) == 0:
+			begin(n)
+			continue
+		case n < 0:
+			more = nil
+		}
+		select {
+		case more <- struct{}{}:
+			begin(n)
+		case e := <-ended:
+			running = slices.DeleteFunc(running, func(i int) bool { return i == e.i })
+			if len(running) > 0 { // one of these has the place that is always there
+				<-room
+			}
+			if e.err != nil {
+				errs[e.i] = fmt.Errorf("%s to %s: %w", plans[e.i].Source, plans[e.i].Target, e.err)
+			} else {
+				done++
+			}
+		}
+	}
+	return done, errors.Join(errs...)
+}
