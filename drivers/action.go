@@ -120,6 +120,8 @@ type Sending struct {
 	Pairs       []SendingPair     `json:"pairs,omitempty"`
 	// Restore is the way back: From and Source are the replica, Target is what is made here of it.
 	Restore bool `json:"restore,omitempty"`
+	// Aside keeps what stands empty at the target of a restore under another name, before anything is received.
+	Aside []host.Command `json:"aside,omitempty"`
 }
 
 // SendingPair is one dataset of it.

@@ -43,7 +43,7 @@ It shows the plan, and asks.`,
 			return a.bringBack(c.Context(), args[0], f)
 		},
 	}
-	c.Flags().StringVar(&f.to, "to", "", "the `dataset` that is made")
+	c.Flags().StringVar(&f.to, "to", "", "the `dataset` that is made; an empty one that is there is kept aside")
 	c.Flags().StringVar(&f.wish.Dataset, "dataset", "", "only this `dataset` of the replication, and what is below it")
 	c.Flags().StringVar(&f.wish.Snapshot, "snapshot", "", "up to the snapshot of this `name`; default the newest")
 	c.Flags().BoolVar(&f.yes, "yes", false, "do it without asking")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dplaneos/dplane/drivers"
@@ -38,8 +39,8 @@ func because(hint, format string, args ...any) error {
 // restoreMark stands, local, on what is being restored: on nothing else that exists anything is received.
 const restoreMark = "dplane:restore"
 
-// PlanRestore says how a replica comes back into a dataset here that is not there yet, or goes on where an earlier restore
-// broke off. next is what is left to the operator then. With no error and no pairs all of it is there.
+// PlanRestore says how a replica comes back into a dataset here that is not there yet, or is empty, or goes on where an earlier
+// restore broke off. next is what is left to the operator then. With no error and no pairs all of it is there.
 func (d *Driver) PlanRestore(ctx context.Context, want *spec.Spec, obs *state.Observed, name string, wish Wish) (a drivers.Action, next []string, err error) {
 	r := want.Replications[name]
 	w, err := back(r, wish)
@@ -51,7 +52,7 @@ func (d *Driver) PlanRestore(ctx context.Context, want *spec.Spec, obs *state.Ob
 	}
 	held := *w
 	held.Replication = restoring(name, wish.To)
-	pairs, _, err := d.look(ctx, &held)
+	pairs, others, err := d.look(ctx, &held)
 	if err != nil {
 		return a, nil, because(zfs.Hint(err), "%w", err)
 	}
@@ -60,13 +61,14 @@ func (d *Driver) PlanRestore(ctx context.Context, want *spec.Spec, obs *state.Ob
 		return a, nil, err
 	}
 	b := &restoration{w: w, wish: wish, marked: marked, skipped: map[string]bool{}}
+	b.aside(obs, pairs, others)
 	for _, p := range pairs {
 		if err := b.add(p); err != nil {
 			return a, nil, err
 		}
 	}
 	held.Pairs = w.Pairs
-	return b.action(r, preview(held, pairs)), nextSteps(r, wish.To, pairs), nil
+	return b.action(r, slices.Concat(w.Aside, preview(held, pairs))), slices.Concat(b.next, nextSteps(r, wish.To, pairs)), nil
 }
 
 // restoring stands for the replication in the tag of what a restore holds: each lets go of its own alone, and no
@@ -148,6 +150,68 @@ type restoration struct {
 	skipped map[string]bool // replicas
 	fields  []drivers.Field
 	notes   []string
+	guard   []host.Expect
+	undo    string
+	next    []string
+}
+
+// almostNothing is what a file system that was just made takes, at most (bytes), on any layout of a pool.
+const almostNothing = 1 << 20
+
+func empty(e state.End) bool {
+	total := e.Referenced
+	for _, s := range e.Snapshots {
+		total += s.Written
+	}
+	return total <= almostNothing
+}
+
+// aside keeps what stands at the target under another name, if it and all below it is empty: declared, it was made by an
+// apply before anybody could restore it. A file may be in it all the same: it is not destroyed, and nothing is received over
+// it.
+func (b *restoration) aside(obs *state.Observed, pairs []state.Pair, others []state.End) {
+	var there []state.End
+	for _, p := range pairs {
+		if p.Target != nil {
+			there = append(there, *p.Target)
+		}
+	}
+	there = append(there, others...)
+	slices.SortFunc(there, func(x, y state.End) int { return strings.Compare(y.Name, x.Name) }) // what is below before what is above
+	known := 0
+	for name := range obs.Datasets {
+		if spec.DatasetName(name).Under(b.wish.To) {
+			known++
+		}
+	}
+	unfit := func(e state.End) bool {
+		d := obs.Datasets[e.Name]
+		return b.marked[e.Name] || e.Token != "" || e.Partial || !empty(e) || d == nil || d.GUID != e.GUID
+	}
+	if len(there) == 0 || known != len(there) || slices.ContainsFunc(there, unfit) || there[len(there)-1].Name != string(b.wish.To) {
+		return
+	}
+	top := there[len(there)-1]
+	name := top.Name + ".empty-" + top.GUID
+	for _, e := range there {
+		d := obs.Datasets[e.Name]
+		if d.Mounted {
+			b.w.Aside = append(b.w.Aside, zfs.Unmount(e.Name))
+		}
+		if e.Type == "filesystem" { // what comes back may be mounted in its place
+			b.w.Aside = append(b.w.Aside, zfs.Set(e.Name, map[string]string{"canmount": "noauto"}))
+		}
+		b.guard = append(b.guard, zfs.ExpectProps(e.Name, map[string]state.Property{
+			"guid": {Value: e.GUID, Source: "-"}, "written": {Value: strconv.FormatUint(e.Written, 10), Source: "-"},
+		}))
+	}
+	b.w.Aside = append(b.w.Aside, zfs.RenameUnmounted(obs.Datasets[top.Name], top.Name, name))
+	b.notes = append(b.notes, fmt.Sprintf("%s is there and empty: it is kept as %s", top.Name, name))
+	b.undo = fmt.Sprintf(", then zfs rename -u %s %s", name, top.Name)
+	b.next = []string{"once all is well: zfs destroy -r " + name}
+	for i := range pairs {
+		pairs[i].Target = nil
+	}
 }
 
 // add takes one replica, unless something that is no restore of it stands in its place.
@@ -221,7 +285,8 @@ func (b *restoration) action(r *spec.Replication, steps []host.Command) drivers.
 		Reason:  drivers.Reason{Code: drivers.Missing, At: r.Pos.At(), Observed: "a person wants it back"},
 		Fields:  b.fields,
 		Notes:   b.notes,
-		Undo:    "zfs destroy of what is restored",
+		Guard:   b.guard,
+		Undo:    "zfs destroy of what is restored" + b.undo,
 		Sending: b.w,
 		Steps:   steps,
 	}
@@ -253,7 +318,14 @@ func nextSteps(r *spec.Replication, to spec.DatasetName, pairs []state.Pair) (ne
 }
 
 // restore carries out what PlanRestore planned.
-func (d *Driver) restore(ctx context.Context, s *drivers.Sending) error {
+func (d *Driver) restore(ctx context.Context, a drivers.Action) error {
+	s := a.Sending
+	aside := a
+	if aside.Steps = s.Aside; len(s.Aside) > 0 {
+		if err := drivers.Apply(ctx, d.Runner, aside); err != nil {
+			return err
+		}
+	}
 	w := *s
 	w.Replication = restoring(s.Replication, spec.DatasetName(s.Target)) // the replication's own holds stay as they are
 	t := &transfer{Driver: d, Sending: &w}

@@ -29,7 +29,7 @@ func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
 		return drivers.Apply(ctx, d.Runner, a)
 	}
 	if a.Sending.Restore {
-		return d.restore(ctx, a.Sending)
+		return d.restore(ctx, a)
 	}
 	t := &transfer{Driver: d, Sending: a.Sending, run: state.TransferRun{Began: d.Now()}}
 	err := t.all(ctx)

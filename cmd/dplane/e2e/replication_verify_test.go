@@ -52,7 +52,13 @@ func (p *pairOf) line(code int, state, check string, args ...string) {
 func (p *pairOf) bringBack() {
 	t := p.t
 	p.expect(1, "replication", "restore", "off", "--to", p.from+"/home", "--yes")
+	must(t, "zfs", "create", "-o", "mountpoint="+p.path("back"), p.from+"/back") // what stands there empty is kept, and not mounted
+	kept := p.from + "/back.empty-" + zfsGet(t, "guid", p.from+"/back")
 	p.expect(0, "replication", "restore", "off", "--to", p.from+"/back", "--yes")
+	if zfsGet(t, "canmount", kept) != "noauto" || zfsGet(t, "mounted", kept) != "no" {
+		t.Errorf("%s may be mounted", kept)
+	}
+	must(t, "zfs", "destroy", kept)
 	for _, d := range sentDatasets {
 		name := p.from + strings.Replace("/"+d, "/home", "/back", 1)
 		if zfsGet(t, "readonly", name) != "off" || zfsGet(t, "mounted", name) == "yes" || zfsGet(t, "dplane:restore", name) != "-" {
