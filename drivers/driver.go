@@ -34,6 +34,8 @@ type Input struct {
 	Wipe map[string]string
 	// Send are the names of replications that a person wants to run now.
 	Send map[string]bool
+	// Patient tells that the loop asks, which leaves what failed lately alone for a while; a person does not.
+	Patient bool
 	// Restore are the names of datasets that a person wants back from the trash (dplane restore).
 	Restore map[string]bool
 }

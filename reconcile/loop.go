@@ -73,7 +73,7 @@ func (l *Loop) Plan(ctx context.Context, want *spec.Spec, consent Consent) (*Pla
 }
 
 func (l *Loop) decide(want *spec.Spec, obs *state.Observed, consent Consent) *Plan {
-	in := drivers.Input{Want: want, Have: obs, Now: obs.At, Wipe: consent.Wipe, Restore: consent.Restore, Send: consent.Send}
+	in := drivers.Input{Want: want, Have: obs, Now: obs.At, Wipe: consent.Wipe, Restore: consent.Restore, Send: consent.Send, Patient: consent.Patience != nil}
 	return Build(in, l.Drivers, consent)
 }
 
@@ -160,7 +160,7 @@ func (l *Loop) whole(want *spec.Spec, s Step, consent Consent) *Plan {
 		return s.Remaining
 	}
 	consent.Select = Selection{}
-	return Build(drivers.Input{Want: want, Have: s.Observed, Now: s.Observed.At}, l.Drivers, consent.spent())
+	return Build(drivers.Input{Want: want, Have: s.Observed, Now: s.Observed.At, Patient: consent.Patience != nil}, l.Drivers, consent.spent())
 }
 
 // errUndone is an action of which nothing is to be seen: it never worked, or somebody took it back at once.

@@ -37,6 +37,17 @@ type Replicated struct {
 	Common map[string]Common `json:"common,omitempty"`
 	// Sent is how each source, by guid, is sent to its target. It is written down before the first stream.
 	Sent map[string]Sent `json:"sent,omitempty"`
+	// Failed are the sources, by guid, that could not be sent in the last run that tried, while others could.
+	Failed map[string]Failure `json:"failed,omitempty"`
+}
+
+// Failure is how often in a row a dataset could not be sent, and what follows from it.
+type Failure struct {
+	Source string    `json:"source"` // its name
+	Way    string    `json:"way"`    // how the files said that it is sent: where they say otherwise, this is over
+	N      int       `json:"n"`
+	Why    string    `json:"why"`   // the last time
+	Until  time.Time `json:"until"` // it is left alone unasked
 }
 
 // Way is where a replication's ends are.
@@ -87,6 +98,7 @@ type TransferRun struct {
 	Streams int       `json:"streams"`
 	Resumed int       `json:"resumed,omitempty"` // streams that went on where one had broken off
 	Outcome string    `json:"outcome"`           // done or failed
+	Part    bool      `json:"part,omitempty"`    // it failed, but for some datasets alone, which rest by themselves
 	Error   string    `json:"error,omitempty"`
 }
 

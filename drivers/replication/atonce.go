@@ -17,7 +17,13 @@ func (t *transfer) sendAll(ctx context.Context, pairs []state.Pair) (done int, e
 	if t.Rate > 0 {
 		room = nil
 	}
-	return atOnce(t.Pairs, room, func(plan drivers.SendingPair) error { return t.pair(ctx, plan, pairs) })
+	return atOnce(t.Pairs, room, func(plan drivers.SendingPair) error {
+		err := t.pair(ctx, plan, pairs)
+		t.noting.Lock()
+		defer t.noting.Unlock()
+		t.went(plan, err)
+		return err
+	})
 }
 
 // atOnce sends datasets, those above before those below, and some at once where there is room. One stream each replication

@@ -31,7 +31,11 @@ func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
 
 // one is the difference of one replication.
 func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *drivers.Result) {
-	b := &batch{want: want, seen: seen, sending: *way(want)}
+	isDue, why := due(in, want, seen.Remembered)
+	b := &batch{want: want, seen: seen, sending: *way(want), failedOnly: !isDue}
+	if in.Patient && !in.Send[want.Name] {
+		b.patient = in.Now
+	}
 	for _, p := range seen.Pairs {
 		b.judge(p)
 	}
@@ -40,7 +44,10 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 	if b.lostAll != nil {
 		r.Actions = append(r.Actions, b.anew())
 	}
-	if due, why := due(in, want, seen.Remembered); len(b.sending.Pairs) > 0 && due {
+	if !isDue {
+		isDue, why = again(in, want), "it could not be sent the last time"
+	}
+	if len(b.sending.Pairs) > 0 && isDue {
 		r.Actions = append(r.Actions, b.action(why))
 	}
 	for _, text := range b.notices {
@@ -71,7 +78,7 @@ func due(in drivers.Input, want *spec.Replication, known *state.Replicated) (boo
 		return false, ""
 	}
 	last := time.Time{}
-	if known != nil && len(known.Runs) > 0 && known.Runs[0].Outcome == state.Done {
+	if known != nil && len(known.Runs) > 0 && (known.Runs[0].Outcome == state.Done || known.Runs[0].Part) {
 		last = known.Runs[0].Began
 	}
 	if last.IsZero() {
@@ -80,20 +87,32 @@ func due(in drivers.Input, want *spec.Replication, known *state.Replicated) (boo
 	return rule.Due(last, in.Now), "the last time was " + moment(last)
 }
 
+// again tells whether what could not be sent the last time, and has rested, may be tried before all is due.
+func again(in drivers.Input, want *spec.Replication) bool {
+	if want.When.Recur == nil {
+		return false
+	}
+	rule, err := in.Want.Recurrence(want.When.Recur)
+	return err == nil && rule.Open(in.Now)
+}
+
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
 // batch gathers what one replication sends in one run.
 type batch struct {
-	want    *spec.Replication
-	seen    *state.Replication
-	sending drivers.Sending
-	fields  []drivers.Field
-	apart   []drivers.Action // what needs a person's word
-	held    []string         // targets that hold something else: nothing is made below them
-	waits   []wait           // sources that can't be sent yet
-	full    uint64           // bytes of sources that go whole
-	notices []string
-	lostAll *batch // what is to be sent anew, with what is below; nil: nothing
+	want       *spec.Replication
+	seen       *state.Replication
+	sending    drivers.Sending
+	fields     []drivers.Field
+	apart      []drivers.Action // what needs a person's word
+	held       []string         // targets that hold something else: nothing is made below them
+	waits      []wait           // sources that can't be sent yet
+	full       uint64           // bytes of sources that go whole
+	notices    []string
+	patient    time.Time // now, where what failed lately is left alone; zero: nothing is
+	failedOnly bool      // all else is not due
+	undue      []string  // targets that are not made, by that
+	lostAll    *batch    // what is to be sent anew, with what is below; nil: nothing
 }
 
 // wanted tells which snapshots are sent.
@@ -116,7 +135,7 @@ func (b *batch) judge(p state.Pair) {
 		b.notices = append(b.notices, kept)
 	}
 	if p.Target != nil && (p.Target.Token != "" || p.Target.Partial) { // what is under way goes first
-		b.add(p, b.rest(p, f, refused), f, "it goes on where it broke off")
+		b.take(p, b.rest(p, f, refused), f, "it goes on where it broke off")
 		return
 	}
 	j := judge(&p.Source, p.Target, b.wanted, f.raw)
@@ -132,6 +151,8 @@ func (b *batch) judge(p state.Pair) {
 		b.apart = append(b.apart, b.blocked(p, "the key of the source is not loaded, and the files say that it is sent in plain", "dplane apply loads a key that has a key file; or leave out send.raw, so that it is sent as it is"))
 	case p.Target == nil && slices.ContainsFunc(b.held, func(t string) bool { return spec.DatasetName(p.To).Under(spec.DatasetName(t)) }):
 		b.waits = append(b.waits, wait{p.Source.Name, p.To, "what is above is settled at the target"})
+	case p.Target == nil && slices.Contains(b.undue, string(spec.DatasetName(p.To).Parent())):
+		b.undue = append(b.undue, p.To)
 	case len(j.Legs) > 0 && b.lacks(p) != "":
 		b.waits = append(b.waits, wait{p.Source.Name, p.To, b.lacks(p)})
 	case len(j.Legs) > 0 && (b.lost(p) || p.Target == nil && b.lostAll.makes(spec.DatasetName(p.To).Parent())):
@@ -140,7 +161,7 @@ func (b *batch) judge(p state.Pair) {
 		}
 		b.lostAll.add(p, j, f, "")
 	case len(j.Legs) > 0 || !anchor(b.want.Name, p, j.Basis, nil).none():
-		b.add(p, j, f, "")
+		b.take(p, j, f, "")
 	}
 }
 
@@ -160,6 +181,19 @@ func (b *batch) rest(p state.Pair, how flags, refused string) judgement {
 		return judgement{}
 	}
 	return j
+}
+
+// take adds a dataset to the run, unless it failed lately and rests, or others are due.
+func (b *batch) take(p state.Pair, j judgement, how flags, to string) {
+	f := b.failure(p)
+	switch {
+	case f != nil && !b.patient.IsZero() && rests(f, b.patient):
+		b.waits = append(b.waits, wait{p.Source.Name, p.To, fmt.Sprintf("%s, after %d failure(s): %s", moment(f.Until), f.N, f.Why)})
+	case f != nil || !b.failedOnly:
+		b.add(p, j, how, to)
+	case p.Target == nil:
+		b.undue = append(b.undue, p.To)
+	}
 }
 
 // add takes a dataset into the run.

@@ -42,11 +42,12 @@ func health(want *spec.Replication, seen *state.Replication, last sight, now tim
 	}
 	if r := seen.Remembered; r != nil && len(r.Runs) > 0 {
 		h.Last = r.Runs[0].Ended
-		if len(faults) == 0 && r.Runs[0].Outcome != state.Done {
+		if len(faults) == 0 && r.Runs[0].Outcome != state.Done && !r.Runs[0].Part {
 			faults = append(faults, r.Runs[0].Error)
 		}
 	}
 	all, more := b.datasets(now)
+	more = append(more, b.failures()...)
 	if seen.Unseen != "" || seen.Running {
 		all = b.older(last, now)
 		h.Unknown = len(all) == 0 && !seen.Elsewhere

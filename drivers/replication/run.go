@@ -42,7 +42,8 @@ type transfer struct {
 	*drivers.Sending
 	run    state.TransferRun
 	noting sync.Mutex // for run and what follows: some datasets are sent at once
-	got    map[string]*state.Received
+	tried
+	got map[string]*state.Received
 	remembering
 }
 
@@ -65,9 +66,11 @@ func (t *transfer) all(ctx context.Context) error {
 		return err
 	}
 	done, err := t.sendAll(ctx, pairs)
-	err = errors.Join(err, t.anchor(context.WithoutCancel(ctx)))
-	if err != nil && done > 0 {
-		return &drivers.Partial{Err: err}
+	anchored := t.anchor(context.WithoutCancel(ctx))
+	t.run.Part = err != nil && anchored == nil && ctx.Err() == nil && len(t.Pairs)-done < len(pairs)
+	err = errors.Join(err, anchored)
+	if err != nil && (done > 0 || t.run.Part) {
+		return &drivers.Partial{Err: err, Rests: t.run.Part}
 	}
 	return err
 }
@@ -414,6 +417,7 @@ func (t *transfer) remember(ctx context.Context, err error) error {
 		return err
 	}
 	t.into(r, t.Now())
+	t.rest(r)
 	r.Runs = slices.Insert(r.Runs, 0, t.run)
 	r.Runs = r.Runs[:min(len(r.Runs), keptRuns)]
 	return t.Memory.SaveReplicated(ctx, t.Replication, r)

@@ -42,21 +42,20 @@ func (b *batch) waiting() (all []string) {
 // zfs-receive(8) makes none. It is "" where what is above it is there, or is made in the same run.
 func (b *batch) lacks(p state.Pair) string {
 	up := spec.DatasetName(p.To).Parent()
+	i := slices.IndexFunc(b.seen.Pairs, func(q state.Pair) bool { return q.To == string(up) })
 	switch {
 	case p.Target != nil || p.To == string(b.want.Target.Dataset): // what is above that was looked for
+		return ""
+	case i >= 0 && b.seen.Pairs[i].Target != nil && !b.seen.Pairs[i].Target.Partial:
 		return ""
 	case b.makes(up), b.lostAll.makes(up), slices.ContainsFunc(b.seen.Orphans, func(o state.End) bool { return o.Name == string(up) }):
 		return ""
 	}
-	if i := slices.IndexFunc(b.waits, func(w wait) bool { return w.target == string(up) }); i >= 0 {
-		return b.waits[i].cause
+	if w := slices.IndexFunc(b.waits, func(w wait) bool { return w.target == string(up) }); w >= 0 {
+		return b.waits[w].cause
 	}
-	i := slices.IndexFunc(b.seen.Pairs, func(q state.Pair) bool { return q.To == string(up) })
-	switch {
-	case i < 0:
+	if i < 0 {
 		return fmt.Sprintf("%s, into which it would be received, is there", up)
-	case b.seen.Pairs[i].Target != nil:
-		return ""
 	}
 	q := b.seen.Pairs[i].Source
 	if len(chosen(q.Snapshots, b.wanted)) > 0 {
