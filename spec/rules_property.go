@@ -70,19 +70,13 @@ func (l *loader) mountWarnings() {
 	}
 }
 
-// targetWarnings: what is declared of a replica is not done, and what one replication brings may be where another
-// receives.
+// targetWarnings: what is declared of a replica is not done.
 func (l *loader) targetWarnings() {
 	here := map[DatasetName]*Replication{}
-	outer := map[End]*Replication{}
 	for _, key := range sortedKeys(l.spec.Replications) {
 		r := l.spec.Replications[key]
-		t := r.Target
-		if t.Remote == "" && t.Dataset != "" {
+		if t := r.Target; t.Remote == "" && t.Dataset != "" {
 			here[t.Dataset] = r
-		}
-		if r.Recursive && t.Dataset != "" {
-			outer[End{Remote: t.Remote, Dataset: t.Dataset}] = r
 		}
 	}
 	for _, name := range l.spec.DatasetNames() {
@@ -91,15 +85,6 @@ func (l *loader) targetWarnings() {
 			if r := here[up]; r != nil {
 				l.warn(d.Pos, join("datasets", string(name)), "is received only, from the replication %s (%s): its properties are not set", r.Name, r.Pos).
 					want("receive.set of the replication", "receive: {set: {compression: zstd}}")
-				break
-			}
-		}
-	}
-	for _, key := range sortedKeys(l.spec.Replications) {
-		r := l.spec.Replications[key]
-		for up := r.Target.Dataset.Parent(); up != ""; up = up.Parent() {
-			if o := outer[End{Remote: r.Target.Remote, Dataset: up}]; o != nil {
-				l.warn(r.Target.Pos, join("replications", key)+".target", "is below the target of %s, which is recursive (%s): a dataset of this name below its source would be in the way", o.Name, o.Target.Pos)
 				break
 			}
 		}

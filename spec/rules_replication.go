@@ -16,16 +16,15 @@ func (l *loader) replicationRules() {
 		l.rule(r.Pos, "replications", "%d replications", len(names)).Expected = fmt.Sprintf("at most %d; a recursive one sends a whole tree", maxReplications)
 		return
 	}
-	targets := map[End]*Replication{}
+	writers := l.writers(names)
 	for _, name := range names {
 		r := l.spec.Replications[name]
 		path := join("replications", name)
 		l.endRules(r.Source, join(path, "source"))
 		l.endRules(r.Target, join(path, "target"))
 		l.pairRules(r, path)
-		l.oneWriter(r, path, targets)
+		l.oneWriter(r, path, writers)
 	}
-	l.standbyOverlap(names)
 	l.cycles(names)
 }
 
@@ -52,35 +51,71 @@ func (l *loader) pairRules(r *Replication, path string) {
 	}
 }
 
-// oneWriter: two replications into one target would undo each other's work.
-func (l *loader) oneWriter(r *Replication, path string, targets map[End]*Replication) {
-	key := End{Remote: r.Target.Remote, Dataset: r.Target.Dataset, Standby: r.Target.Standby}
-	if key.Standby {
-		key.Dataset = r.Source.Dataset
-	}
-	if key.Dataset == "" {
-		return
-	}
-	if other := targets[key]; other != nil {
-		l.rule(r.Target.Pos, join(path, "target"), "%s sends into the same target already (%s)", other.Name, other.Target.Pos).Expected = "a target of its own"
-		return
-	}
-	targets[key] = r
+// site is a dataset of some machine.
+type site struct {
+	machine string
+	dataset DatasetName
 }
 
-// standbyOverlap: names are the same on the peers, so a recursive one writes to what another source below it writes to.
-func (l *loader) standbyOverlap(names []string) {
-	for _, a := range names {
-		outer := l.spec.Replications[a]
-		if !outer.Target.Standby || !outer.Recursive {
-			continue
+// sites are where a replication makes its topmost target: on the peers, for the standby, whichever node reads the files.
+// Two remotes of one address are one machine.
+func (l *loader) sites(r *Replication) (all []site) {
+	if !r.Target.Standby {
+		return []site{{l.machine(r.Target.Remote), r.Target.Dataset}}
+	}
+	all = []site{{standby, r.Source.Dataset}}
+	if l.spec.HA == nil {
+		return all
+	}
+	for _, name := range sortedKeys(l.spec.HA.Peers) {
+		if p := l.spec.HA.Peers[name]; p.Remote != "" {
+			all = append(all, site{l.machine(p.Remote), r.Source.Dataset})
 		}
-		for _, b := range names {
-			r := l.spec.Replications[b]
-			below := r.Source.Dataset != outer.Source.Dataset && r.Source.Dataset.Under(outer.Source.Dataset)
-			if r.Target.Standby && below && len(outer.Exclude) == 0 {
-				l.rule(r.Target.Pos, join(join("replications", b), "target"), "%s sends %s to the standby already, with what is below (%s)",
-					a, outer.Source.Dataset, outer.Target.Pos).Expected = "one of the two"
+	}
+	return all
+}
+
+func (l *loader) machine(remote string) string {
+	r := l.spec.Remotes[remote]
+	if r == nil || r.Host == "" {
+		return remote
+	}
+	return fmt.Sprintf("%s:%d", strings.ToLower(r.Host), r.Port)
+}
+
+// writers are the replications by what they make; of two that make the same the first.
+func (l *loader) writers(names []string) map[site]*Replication {
+	all := map[site]*Replication{}
+	for _, name := range names {
+		for _, at := range l.sites(l.spec.Replications[name]) {
+			if all[at] == nil && at.dataset != "" {
+				all[at] = l.spec.Replications[name]
+			}
+		}
+	}
+	return all
+}
+
+// oneWriter: two replications into one target would undo each other's work, also where one of them does not yet write there
+// since its source has no such dataset so far.
+func (l *loader) oneWriter(r *Replication, path string, writers map[site]*Replication) {
+	for _, at := range l.sites(r) {
+		for up := at.dataset; up != ""; up = up.Parent() {
+			other := writers[site{at.machine, up}]
+			switch {
+			case other == nil || other == r:
+			case up == at.dataset:
+				l.rule(r.Target.Pos, join(path, "target"), "%s sends into the same target already (%s)", other.Name, other.Target.Pos).Expected = "a target of its own"
+				return
+			case other.Recursive && !other.Excludes(other.Source.Dataset+at.dataset[len(up):]):
+				from := other.Source.Dataset + at.dataset[len(up):]
+				into := string(up)
+				if other.Target.Standby {
+					into = "the standby"
+				}
+				l.rule(r.Target.Pos, join(path, "target"), "%s sends %s to %s already, with what is below, so that it writes to %s as well (%s)", other.Name, other.Source.Dataset, into, at.dataset, other.Target.Pos).
+					Expected = fmt.Sprintf("a target outside of %s, or %s among what %s excludes", up, from, other.Name)
+				return
 			}
 		}
 	}
