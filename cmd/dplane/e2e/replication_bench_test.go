@@ -26,6 +26,7 @@ type transferCost struct {
 	wall       time.Duration
 	stream     time.Duration // while both zfs send and zfs receive ran: without what comes before and after
 	own, total time.Duration // on the processors: the tool itself, and all processes of the transfer with it
+	ran        []string      // the processes, with how long each was there, as they ended
 }
 
 // newRace makes both pools, of three files each, and what is sent.
@@ -64,7 +65,7 @@ func (r *race) again() {
 		r.t.Fatal(err)
 	}
 	for _, f := range files {
-		must(r.t, "rm", f)
+		must(r.t, "rm", "-r", f)
 	}
 	must(r.t, "sync")
 	must(r.t, "zpool", "sync")
@@ -114,6 +115,7 @@ func (r *race) one(program string, argv ...string) (c transferCost) {
 			c.own += p.cpu
 		}
 		c.total += p.cpu
+		c.ran = append(c.ran, fmt.Sprintf("%s %.2f", p.program, p.elapsed.Seconds()))
 	}
 	slices.Sort(ran)
 	c.stream = ran[len(ran)-2] // the sender may wait for a connection
@@ -178,6 +180,9 @@ func TestReplicationBench(t *testing.T) {
 		for i, tool := range tools {
 			c := tool.send()
 			t.Logf("round %d: %s %.2f s, the stream %.2f s, CPU %.2f s of %.2f s", n+1, tool.name, c.wall.Seconds(), c.stream.Seconds(), c.own.Seconds(), c.total.Seconds())
+			if n == 0 {
+				t.Logf("its processes, in seconds: %s", strings.Join(c.ran, ", "))
+			}
 			seen[i] = append(seen[i], c)
 		}
 	}
