@@ -30,29 +30,45 @@ func (t *transfer) sendAll(ctx context.Context, pairs []state.Pair) (done int, e
 // has whatever the others do, and those who wait for room get it in turn: none keeps another one from going on. done is how
 // many went well.
 func atOnce(plans []drivers.SendingPair, room chan struct{}, send func(drivers.SendingPair) error) (done int, err error) {
-	type end struct {
-		i   int
-		err error
-	}
-	ended := make(chan end)
 	errs := make([]error, len(plans))
 	below := func(i, k int) bool {
 		return spec.DatasetName(plans[i].Target).Under(spec.DatasetName(plans[k].Target))
 	}
+	one := func(i int, failed []bool) error {
+		for k := range plans {
+			if failed[k] && below(i, k) && plans[i].Full {
+				return fmt.Errorf("not begun: %s above it failed", plans[k].Target)
+			}
+		}
+		return send(plans[i])
+	}
+	failed := make([]bool, len(plans))
+	end := func(i int, err error) {
+		if failed[i] = err != nil; err == nil {
+			done++
+			return
+		}
+		errs[i] = fmt.Errorf("%s to %s: %w", plans[i].Source, plans[i].Target, err)
+	}
+	if room == nil {
+		for i := range plans {
+			end(i, one(i, failed))
+		}
+		return done, errors.Join(errs...)
+	}
+	type result struct {
+		i   int
+		err error
+	}
+	results := make(chan result)
 	var waiting, running []int // of plans
 	for i := range plans {
 		waiting = append(waiting, i)
 	}
 	begin := func(n int) {
-		i := waiting[n]
+		i, now := waiting[n], slices.Clone(failed)
 		waiting, running = slices.Delete(waiting, n, n+1), append(running, i)
-		for k, err := range errs {
-			if err != nil && below(i, k) && plans[i].Full {
-				go func() { ended <- end{i, fmt.Errorf("not begun: %s above it failed", plans[k].Target)} }()
-				return
-			}
-		}
-		go func() { ended <- end{i, send(plans[i])} }()
+		go func() { results <- result{i, one(i, now)} }()
 	}
 	for len(waiting)+len(running) > 0 {
 		// What is received into has to be there.
@@ -70,16 +86,12 @@ func atOnce(plans []drivers.SendingPair, room chan struct{}, send func(drivers.S
 		select {
 		case more <- struct{}{}:
 			begin(n)
-		case e := <-ended:
-			running = slices.DeleteFunc(running, func(i int) bool { return i == e.i })
+		case r := <-results:
+			running = slices.DeleteFunc(running, func(i int) bool { return i == r.i })
 			if len(running) > 0 { // one of these has the place that is always there
 				<-room
 			}
-			if e.err != nil {
-				errs[e.i] = fmt.Errorf("%s to %s: %w", plans[e.i].Source, plans[e.i].Target, e.err)
-			} else {
-				done++
-			}
+			end(r.i, r.err)
 		}
 	}
 	return done, errors.Join(errs...)

@@ -48,6 +48,8 @@ type Driver struct {
 	mu    sync.Mutex
 	last  map[string]sight            // how replications stood when both ends were last seen, by name and target
 	holds map[holdsOf]map[string]hold // what is known of the holds of each dataset's snapshots; mu is for this
+	// looked is the last look at both ends of each replication that no run has begun with; mu is for this too.
+	looked map[string]looked
 
 	version  int64 // of what was received
 	received map[string]map[string]*state.Received
@@ -61,6 +63,28 @@ type rest struct {
 	n     int // failures in a row
 	until time.Time
 	why   string
+}
+
+// looked is a look at both ends.
+type looked struct {
+	at    time.Time
+	pairs []state.Pair
+}
+
+// lately is how old a look may be with which a run begins: it was planned from it. Then zfs itself compares: what is to be
+// held has to be there, and a stream is received on nothing but what it is a stream for.
+const lately = 5 * time.Second
+
+// begins is the look with which a run begins, nil where there has to be another one. A look is good for one run.
+func (d *Driver) begins(name string, now time.Time) []state.Pair {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l, ok := d.looked[name]
+	delete(d.looked, name)
+	if age := now.Sub(l.at); !ok || age < 0 || age > lately {
+		return nil
+	}
+	return l.pairs
 }
 
 // longestRest is how long it takes at most to see that a machine is back.
@@ -128,7 +152,16 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 		if err == nil {
 			d.forgetHolds(way(r), seen.Pairs)
 			delete(d.rests, r.Name)
-			return d.keep(ctx, want, r, obs, seen)
+			if err := d.keep(ctx, want, r, obs, seen); err != nil {
+				return err
+			}
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if d.looked == nil {
+				d.looked = map[string]looked{}
+			}
+			d.looked[r.Name] = looked{d.Now(), seen.Pairs}
+			return nil
 		}
 		if ctx.Err() != nil {
 			return err

@@ -49,18 +49,21 @@ type transfer struct {
 
 // all sends one dataset after the other, those above before those below, and then lets go of what is no longer needed.
 func (t *transfer) all(ctx context.Context) error {
-	pairs, _, err := t.look(ctx, t.Sending)
-	if err != nil {
-		return err
-	}
 	if err := t.recallReceived(ctx); err != nil {
 		return err
 	}
 	if err := t.begin(ctx); err != nil {
 		return err
 	}
-	if err := t.holdSources(ctx, pairs); err != nil {
-		return fmt.Errorf("hold what is sent: %w", err)
+	pairs := t.begins(t.Replication, t.Now())
+	if pairs == nil || t.holdSources(ctx, pairs) != nil {
+		var err error
+		if pairs, _, err = t.look(ctx, t.Sending); err != nil {
+			return err
+		}
+		if err := t.holdSources(ctx, pairs); err != nil {
+			return fmt.Errorf("hold what is sent: %w", err)
+		}
 	}
 	if err := t.intend(ctx, pairs); err != nil {
 		return err

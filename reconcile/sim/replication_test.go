@@ -11,6 +11,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
 )
 
 const replicated = `
@@ -186,6 +187,27 @@ func TestReplicationAtOnce(t *testing.T) {
 	if streams < 3*len(all) || bytes < int64(3*len(all))<<20 {
 		t.Errorf("%d streams, %d bytes are remembered", streams, bytes)
 	}
+}
+
+// What was planned to be sent and is gone in the moment in which it is to be held is left out, and the rest is sent.
+func TestReplicationGoneSincePlanned(t *testing.T) {
+	x := newSending(t)
+	x.snap("one")
+	x.tick()
+	x.snap("two")
+	x.snap("three")
+	x.at("2026-11-24T08:00:00Z")
+	l, c := x.Loop(x.ZFS), reconcile.ByHand(&x.want.Daemon.Limits, nil)
+	p, obs, err := l.Plan(t.Context(), x.want, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.do("zfs destroy tank/a@three")
+	s, err := l.Carry(t.Context(), x.want, p, obs, c, "test")
+	if err != nil || s.Outcomes.Count(state.Done) != 1 {
+		t.Errorf("%v %v", err, outcomes(s))
+	}
+	x.arrived()
 }
 
 // After a stream that was gone on with the same run sends what follows, on a target that has something and on one that had
