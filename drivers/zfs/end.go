@@ -22,7 +22,7 @@ func ListEnds(below bool, datasets ...string) []host.Command {
 	if below {
 		argv = []string{"zfs", "list", "-Hp", "-r"}
 	}
-	return reads(datasets, append(argv, "-t", "filesystem,volume,snapshot,bookmark", "-o", endColumns)...)
+	return farReads(datasets, append(argv, "-t", "filesystem,volume,snapshot,bookmark", "-o", endColumns)...)
 }
 
 // ListName asks whether a dataset is there, and nothing of what is below it. Where it is not zfs exits 1.

@@ -18,7 +18,7 @@ func Release(tag string, snapshots []string) []host.Command { return tagged("rel
 
 func tagged(verb, tag string, snapshots []string) []host.Command {
 	var all []host.Command
-	for _, some := range perLine(snapshots) {
+	for _, some := range perFarLine(snapshots) {
 		all = append(all, host.Write(append([]string{"zfs", verb, tag}, some...)...))
 	}
 	return all
@@ -47,7 +47,7 @@ func eachSays(err error, texts ...string) bool {
 }
 
 // ListHolds asks for the tags of these snapshots. Where one is not there zfs exits 1, and prints the others.
-func ListHolds(snapshots []string) []host.Command { return reads(snapshots, "zfs", "holds", "-H") }
+func ListHolds(snapshots []string) []host.Command { return farReads(snapshots, "zfs", "holds", "-H") }
 
 // ParseHolds reads what ListHolds prints: the tags by the whole names of the snapshots. A tag may hold tabs and newlines,
 // and so look like another line: where as many tags are read as userrefs counts, each is one. What has not the form of a

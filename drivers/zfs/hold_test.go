@@ -18,11 +18,11 @@ func TestHoldCommands(t *testing.T) {
 		n := 0
 		for _, c := range all {
 			n += len(c.Argv) - 3
-			if size := len(strings.Join(c.Argv, " ")); size > 1<<20 {
+			if size := len(c.String()); size > 127<<10 { // over SSH it is one word
 				t.Errorf("a command of %d bytes", size)
 			}
 		}
-		if n != len(names) || len(all) != 3 {
+		if n != len(names) || len(all) > 22 {
 			t.Errorf("%d names in %d commands", n, len(all))
 		}
 	}

@@ -17,7 +17,7 @@ const snapshotColumns = "name,guid,createtxg,creation,used,userrefs,clones"
 
 // ListSnapshots asks for these snapshots (dataset@name). Where one is not there zfs exits 1, and prints the others.
 func ListSnapshots(names []string) []host.Command {
-	return reads(names, "zfs", "list", "-Hp", "-t", "snapshot", "-o", snapshotColumns)
+	return farReads(names, "zfs", "list", "-Hp", "-t", "snapshot", "-o", snapshotColumns)
 }
 
 // ListSnapshotsBelow asks for all snapshots of these datasets and of what is below them.

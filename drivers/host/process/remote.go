@@ -59,9 +59,16 @@ func (r *Runner) remote(name string) (Remote, bool) {
 // where the logins of ordinary users look for no programs.
 const farEnv = "env LC_ALL=C TZ=UTC PATH=" + systemPath + " "
 
+// mostLine is less than the 128 KiB that Linux takes for one word (execve(2)): the whole line is one to ssh, to the shell
+// there, and behind "SSH_ORIGINAL_COMMAND=" in the environment of a forced command.
+const mostLine = 128<<10 - 64
+
 // FarLine is the line that another machine is sent for these words.
 func FarLine(words []string) (string, error) {
 	line, err := shellLine(words)
+	if n := len(farEnv) + len(line); err == nil && n > mostLine {
+		err = fmt.Errorf("a line of %d bytes for another machine, where %d is the most that one word may have", n, mostLine)
+	}
 	if err == nil && strings.Contains(words[0], "=") {
 		err = fmt.Errorf("%q is no program", words[0])
 	}

@@ -127,6 +127,20 @@ func TestWordsArriveAsTheyAre(t *testing.T) {
 	}
 }
 
+// The longest line that is sent arrives, also where a forced command reads it from its environment, and a longer one is
+// refused in words.
+func TestLongestLine(t *testing.T) {
+	r := knowing(t, nas(t), `for line; do :; done; exec env SSH_ORIGINAL_COMMAND="$line" sh -c "$line"`)
+	word := strings.Repeat("x", mostLine-len(farEnv)-len("echo "))
+	res, err := r.Run(t.Context(), there("echo", word))
+	if err != nil || string(res.Stdout) != word+"\n" {
+		t.Errorf("%d bytes of %d came: %v", len(res.Stdout), len(word)+1, err)
+	}
+	if _, err := r.Run(t.Context(), there("echo", word+"x")); err == nil || !strings.Contains(err.Error(), "the most that one word may have") {
+		t.Errorf("a longer one: %v", err)
+	}
+}
+
 // Nothing is run where a machine is not known, or said so that ssh would take it for something else.
 func TestRemoteRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ran")

@@ -13,6 +13,9 @@ func (f *Fake) on(c host.Command) (*Fake, error) {
 	if c.Host == "" {
 		return f, nil
 	}
+	if n := len(c.String()); n >= 127<<10 { // ssh, and the shell there, have the whole line as one word
+		return nil, fmt.Errorf("run %s on %s: argument list too long: a line of %d bytes", c.Argv[0], c.Host, n)
+	}
 	if r := f.Remotes[c.Host]; r != nil {
 		return r, nil
 	}
