@@ -17,13 +17,14 @@ func (t *transfer) sendAll(ctx context.Context, pairs []state.Pair) (done int, e
 	if t.Rate > 0 {
 		room = nil
 	}
-	return atOnce(t.Pairs, room, func(plan drivers.SendingPair) error {
+	done, err = atOnce(t.Pairs, room, func(plan drivers.SendingPair) error {
 		err := t.pair(ctx, plan, pairs)
 		t.noting.Lock()
 		defer t.noting.Unlock()
 		t.went(plan, err)
 		return err
 	})
+	return done, errors.Join(err, t.open())
 }
 
 // atOnce sends datasets, those above before those below, and some at once where there is room. One stream each replication

@@ -163,12 +163,17 @@ func Rights(r *spec.Replication) []string {
 		need[p] = true
 	}
 	for name := range way(r).Set {
-		if spec.IsUserProperty(name) {
-			name = "userprop"
-		}
-		need[name] = true
+		need[rightTo(name)] = true
 	}
 	return slices.Sorted(maps.Keys(need))
+}
+
+// rightTo is the permission to set a property.
+func rightTo(property string) string {
+	if spec.IsUserProperty(property) {
+		return "userprop"
+	}
+	return property
 }
 
 // judgeRights compares what is granted on a dataset with what is needed there and below. Which groups a user is in is not

@@ -43,7 +43,8 @@ type transfer struct {
 	run    state.TransferRun
 	noting sync.Mutex // for run and what follows: some datasets are sent at once
 	tried
-	got map[string]*state.Received
+	got   map[string]*state.Received
+	unset map[string]map[string]string // by target: properties that zfs did not set there, and why
 	remembering
 }
 
@@ -288,10 +289,11 @@ func (t *transfer) stream(ctx context.Context, plan drivers.SendingPair, p state
 		}
 	}
 	c.Pipe.Count = counter(&size)
-	_, err := t.Runner.Run(ctx, c)
+	res, err := t.Runner.Run(ctx, c)
 	if err == nil { // one that is over within a second tells of no progress
 		moved = max(moved, size.Load())
 		t.received(plan)
+		t.notSet(plan.Target, res)
 	}
 	t.noting.Lock()
 	defer t.noting.Unlock()

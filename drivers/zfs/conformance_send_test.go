@@ -3,6 +3,7 @@ package zfs_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -237,3 +238,48 @@ func receiveProperties(m *machine, at string, full zfs.Stream) {
 }
 
 var errTwice = errors.New("twice")
+
+// receivedByUser: what an ordinary user may not set is not set, and zfs exits 0.
+func receivedByUser(m *machine, at string) {
+	from, to := at+"/from", at+"/in/to"
+	m.do(zfs.CreateFilesystem(at, map[string]string{"compression": "off"}))
+	m.do(zfs.CreateFilesystem(at+"/in", nil))
+	m.source(from, mega)
+	first, next := zfs.Stream{Snapshot: from + "@1"}.Send(), zfs.Stream{Snapshot: from + "@3", From: "@1", Between: true}.Send()
+	set := map[string]string{"canmount": "noauto", "readonly": "on", "com.example:x": "1"}
+	receive := zfs.Receive(to, set, []string{"mountpoint", "quota", "com.example:y"})
+	const user = "nobody"
+	if _, err := m.receiveAs(user, first, receive); !errors.Is(zfs.Classify(err), zfs.ErrPermission) {
+		m.t.Errorf("without any right: %v", err)
+	}
+	says := func(what string, send host.Command, want ...string) {
+		m.t.Helper()
+		stderr, err := m.receiveAs(user, send, receive)
+		if err != nil {
+			m.t.Fatalf("%s: %v", what, err)
+		}
+		unset := zfs.Unset(stderr, to, set)
+		var names []string
+		for _, name := range slices.Sorted(maps.Keys(unset)) {
+			if names = append(names, name); unset[name] != "permission denied" {
+				m.t.Errorf("%s: %s: %q", what, name, unset[name])
+			}
+		}
+		if !slices.Equal(names, want) {
+			m.t.Errorf("%s: not set: %q, want %q\n%s", what, names, want, stderr)
+		}
+	}
+	m.do(zfs.Allow(at+"/in", "user:"+user, []string{"create", "mount", "receive"}))
+	says("a new one", first, "canmount", "com.example:x", "readonly")
+	m.has(to, "readonly=off (default)", "canmount=on (default)")
+	m.do(zfs.Allow(at+"/in", "user:"+user, []string{"canmount", "userprop"}))
+	says("two on top", next, "readonly")
+	m.has(to, "readonly=off (default)", "canmount=noauto (local)", "com.example:x=1 (local)")
+	if got := points(m.end(to).Snapshots); got != "1 2 3" {
+		m.t.Errorf("received: %s", got)
+	}
+	m.do(zfs.Allow(at+"/in", "user:"+user, []string{"readonly"}))
+	m.do(host.Write("zfs", "snapshot", from+"@4"))
+	says("with all rights", zfs.Stream{Snapshot: from + "@4", From: "@3"}.Send())
+	m.has(to, "readonly=on (local)")
+}

@@ -39,6 +39,8 @@ type machine struct {
 	copied  func(snapshot, name string) error // sends it, with its properties
 	// transfer joins both ends; after so many bytes the stream breaks, 0: it does not.
 	transfer func(send, receive host.Command, after int64) error
+	// receiveAs is transfer with an ordinary user at the receiving end. It gives what zfs said there.
+	receiveAs func(user string, send, receive host.Command) (stderr []byte, err error)
 }
 
 const vdevSize = 256 << 20
@@ -61,7 +63,14 @@ func fakeMachine(t *testing.T) *machine {
 		f.Model.Cuts = nil
 		return err
 	}
-	return &machine{Runner: f, t: t, dir: "/pool", transfer: transfer, key: key, pool: "tank", receive: f.Receive, copied: f.Copy, write: write, use: func(name, _ string) func() {
+	as := func(user string, send, receive host.Command) ([]byte, error) {
+		f.Model.User = user
+		defer func() { f.Model.User = "" }()
+		receive.Stdin = &send
+		res, err := f.Run(context.Background(), receive)
+		return res.Stderr, err
+	}
+	return &machine{Runner: f, t: t, dir: "/pool", transfer: transfer, receiveAs: as, key: key, pool: "tank", receive: f.Receive, copied: f.Copy, write: write, use: func(name, _ string) func() {
 		f.SetBusy(name, true)
 		return func() { f.SetBusy(name, false) }
 	}}
@@ -98,7 +107,7 @@ func realMachine(t *testing.T) *machine {
 	}
 	m := &machine{Runner: process.New(), t: t, real: true, dir: dir, pool: fmt.Sprintf("dplane%08x", rand.Uint32())}
 	m.receive, m.use, m.key = m.sendReceive, m.openFile, m.writeKey
-	m.write, m.copied, m.transfer = m.writeFile, m.sendOne, m.shellPipe
+	m.write, m.copied, m.transfer, m.receiveAs = m.writeFile, m.sendOne, m.shellPipe, m.pipeAs
 	z, err := zfs.ParseVersion([]byte(m.do(zfs.Version())))
 	if err != nil {
 		t.Fatal(err)
@@ -143,6 +152,14 @@ func (m *machine) shellPipe(send, receive host.Command, after int64) error {
 	}
 	_, err := m.Run(context.Background(), host.Write("bash", "-c", "set -o pipefail; "+line+"| "+words(receive)))
 	return err
+}
+
+// pipeAs is receiveAs by way of pipes, as dplane joins both ends.
+func (m *machine) pipeAs(user string, send, receive host.Command) ([]byte, error) {
+	receive.Argv = append([]string{"setpriv", "--reuid", user, "--regid", "nogroup", "--clear-groups"}, receive.Argv...)
+	receive.Stdin = &send
+	res, err := m.Run(context.Background(), receive)
+	return res.Stderr, err
 }
 
 func (m *machine) sendOne(snapshot, name string) error {
@@ -309,6 +326,7 @@ var cases = []struct {
 	{"written", written},
 	{"send", send},
 	{"receive refusals", receiveRefusals},
+	{"received by a user", receivedByUser},
 	{"resume", resume},
 	{"bad streams", badStreams},
 	{"raw", raw},

@@ -1,6 +1,10 @@
 package zfs
 
-import "github.com/dplaneos/dplane/drivers/host"
+import (
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers/host"
+)
 
 // Receive reads a stream into target, which stays unmounted (-u), and keeps what came where the stream ends early (-s).
 // set are properties that the target is to have itself, without those it does not take from the stream or from whom it
@@ -11,6 +15,21 @@ func Receive(target string, set map[string]string, without []string) host.Comman
 		argv = append(argv, "-x", prop)
 	}
 	return host.Write(append(argv, target)...)
+}
+
+// Unset are the properties among these that a receive into target did not set, with why, from what it wrote to standard
+// error. It exits 0 all the same, for the stream was received (2.3.9, an ordinary user who may not set them). Of what was to
+// be left out nothing is told: nobody can set that on it without the same right.
+func Unset(stderr []byte, target string, set map[string]string) map[string]string {
+	unset := map[string]string{}
+	for line := range strings.Lines(string(stderr)) {
+		rest, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "cannot receive ")
+		name, why, told := strings.Cut(rest, " property on "+target+": ")
+		if _, asked := set[name]; ok && told && asked {
+			unset[name] = why
+		}
+	}
+	return unset
 }
 
 // DiscardPartial gives up what an interrupted receive left in target: with a first stream the whole of it, else only what

@@ -174,3 +174,18 @@ func FuzzSendProgress(f *testing.F) {
 		}
 	})
 }
+
+// What a receive says of properties counts where it was told to set them, on that target, and nothing else counts.
+func TestUnset(t *testing.T) {
+	stderr := "cannot receive canmount property on tank/b: permission denied\ncannot receive readonly property on tank/b: permission denied\n" +
+		"cannot receive mountpoint property on tank/b: permission denied\ncannot receive reservation property on tank/b: size is greater than available space\n" +
+		"cannot receive quota property on tank/c: permission denied\ncannot receive new filesystem stream: permission denied\nreadonly\n"
+	set := map[string]string{"canmount": "noauto", "readonly": "on", "quota": "1G", "reservation": "10T"}
+	got := zfs.Unset([]byte(stderr), "tank/b", set)
+	if len(got) != 3 || got["canmount"] != "permission denied" || got["readonly"] != "permission denied" || got["reservation"] != "size is greater than available space" {
+		t.Errorf("%v", got)
+	}
+	if got := zfs.Unset(nil, "tank/b", set); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+}

@@ -29,6 +29,7 @@ type Model struct {
 	Slow     bool              // what runs in the background goes on until the model is told otherwise
 	Stalled  string            // what begins so does not end until the model is told otherwise; "": nothing
 	Clock    int64             // seconds since 1970; 0: the real time
+	User     string            `json:",omitempty"` // who runs zfs; "": root. Only receive asks what somebody else may
 	Cuts     []uint64          `json:",omitempty"` // after how many bytes each of the next streams ends; 0: it is whole
 }
 

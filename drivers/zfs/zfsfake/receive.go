@@ -85,6 +85,9 @@ func (k *call) receive(rc *receiving, g *segment, came uint64) int {
 		r = k.refusesNext(rc, p, d, g, name)
 	}
 	if r == nil {
+		r = k.refusesUser(rc, p, d == nil)
+	}
+	if r == nil {
 		r = k.refusesProperties(rc, g)
 	}
 	if r != nil {

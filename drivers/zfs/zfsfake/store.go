@@ -20,9 +20,15 @@ func (k *call) store(rc *receiving, p *Pool, g *segment, came uint64, name strin
 		}
 	}
 	for _, a := range rc.set {
+		if !k.maySet(p, rc, a.name) {
+			continue
+		}
 		if r := p.put(k.Model, rc.target, a.name, a.value); r != nil {
 			return k.fail(1, "cannot receive %s: %s", rc.kind, r.text)
 		}
+	}
+	for _, x := range rc.without {
+		k.mayLeaveOut(p, rc, g, x)
 	}
 	if why != "" {
 		return k.storePart(rc, p, g, came, fresh, why)
