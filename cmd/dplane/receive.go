@@ -6,23 +6,15 @@ import (
 	"fmt"
 	"log/syslog"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dplaneos/dplane/drivers/host/process"
 	"github.com/dplaneos/dplane/drivers/replication/receive"
-	"github.com/dplaneos/dplane/spec"
 )
 
 // exitRefused is a request that is not let through: EX_NOPERM of sysexits.h. ssh has 255 for itself, zfs 1, 2 and 255.
 const exitRefused = 77
-
-// received are the flags of a key, as they stand in authorized_keys.
-type received struct {
-	targets, sources, set []string
-	prune, repair         bool
-}
 
 func (a *app) receive() *cobra.Command {
 	f := &received{}
@@ -35,60 +27,28 @@ dplane replication setup prints the whole line.
 It reads what the far side asks for (SSH_ORIGINAL_COMMAND), and lets through only what a dplane asks for its replication:
 to list, hold and receive into --target and what is below it; to list, hold and send --source and what is below it. No shell
 reads any of it. A dataset is never destroyed, and nothing is forced. What is received is read-only, is not mounted, and
-takes no mountpoint and no share from the stream; other properties than harmless ones are set only as --set says.
+takes no mountpoint and no share from the stream; other properties than harmless ones are set only as --set says. What is
+encrypted is sent raw, unless --plain says otherwise.
+
+--prune, --repair and --set are of the --target before them, and --plain of the --source before it; before the first one they
+are of all.
 
 A request that is refused is told in one line, here and to the system's log. Exit status: that of zfs; 77 the request was
 refused and nothing was run.`,
 		Example: `  restrict,command="dplane receive --target backup/home" ssh-ed25519 AAAA...
+  restrict,command="dplane receive --target backup/a --prune --target backup/b" ssh-ed25519 AAAA...
   restrict,command="dplane receive --source tank/home" ssh-ed25519 AAAA...`,
 		Args: args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			rules, err := f.rules()
+			rules, err := f.parsed()
 			if err != nil {
 				return err
 			}
 			return a.open(c.Context(), rules, os.Getenv("SSH_ORIGINAL_COMMAND"))
 		},
 	}
-	flags := c.Flags()
-	flags.StringArrayVar(&f.targets, "target", nil, "a dataset that is received into, with what is below it; may be repeated")
-	flags.StringArrayVar(&f.sources, "source", nil, "a dataset that is sent, with what is below it; may be repeated")
-	flags.BoolVar(&f.prune, "prune", false, "snapshots of the targets may be destroyed, each by its name")
-	flags.BoolVar(&f.repair, "repair", false, "a target that diverged may be rolled back or kept aside")
-	flags.StringArrayVar(&f.set, "set", nil, "NAME=VALUE: a property that may be set to this value; may be repeated")
+	f.bind(c.Flags())
 	return c
-}
-
-func (f *received) rules() (r receive.Rules, err error) {
-	if r.Targets, err = datasetsOf("--target", f.targets); err != nil {
-		return r, err
-	}
-	if r.Sources, err = datasetsOf("--source", f.sources); err != nil {
-		return r, err
-	}
-	if len(f.targets)+len(f.sources) == 0 {
-		return r, usagef("a key without --target and --source may do nothing")
-	}
-	r.Prune, r.Repair, r.Set = f.prune, f.repair, map[string]string{}
-	for _, s := range f.set {
-		name, value, ok := strings.Cut(s, "=")
-		if !ok {
-			return r, usagef("--set %s: it is NAME=VALUE", s)
-		}
-		r.Set[name] = value
-	}
-	return r, nil
-}
-
-func datasetsOf(flag string, names []string) (all []spec.DatasetName, err error) {
-	for _, n := range names {
-		d, err := spec.ParseDatasetName(n)
-		if err != nil {
-			return nil, usagef("%s: %v", flag, err)
-		}
-		all = append(all, d)
-	}
-	return all, nil
 }
 
 // open lets one request in, or not. It comes back only where zfs was not begun.

@@ -142,27 +142,23 @@ func keyOf(ctx context.Context, run host.Runner, path, comment string) (made boo
 	return made, f[0] + " " + f[1], nil
 }
 
-// forced is the command that a key is bound to: all replications by one remote have one key.
+// forced is the command that a key is bound to. All replications by one remote have one key, and each may do there what it
+// declares and no other.
 func forced(all []*spec.Replication) string {
 	argv := []string{"dplane", "receive"}
-	prune := false
-	set := map[string]bool{}
 	for _, r := range all {
 		if r.Source.Remote != "" {
-			argv = append(argv, "--source", string(r.Source.Dataset))
+			if argv = append(argv, "--source", string(r.Source.Dataset)); r.Send.Raw == "false" {
+				argv = append(argv, "--plain")
+			}
 			continue
 		}
-		argv = append(argv, "--target", string(r.Target.Dataset))
-		prune = prune || r.Keep != nil
-		for name, p := range r.Receive.Set {
-			set[name+"="+p.Value] = true
+		if argv = append(argv, "--target", string(r.Target.Dataset)); r.Keep != nil {
+			argv = append(argv, "--prune")
 		}
-	}
-	if prune {
-		argv = append(argv, "--prune")
-	}
-	for _, s := range slices.Sorted(maps.Keys(set)) {
-		argv = append(argv, "--set", s)
+		for _, name := range slices.Sorted(maps.Keys(r.Receive.Set)) {
+			argv = append(argv, "--set", name+"="+r.Receive.Set[name].Value)
+		}
 	}
 	return host.Command{Argv: argv}.String()
 }

@@ -43,6 +43,8 @@ func TestSetup(t *testing.T) {
 	dir := t.TempDir()
 	const both = `  one: {source: tank/a, target: {remote: b, dataset: backup/a}, keep: {daily: 3}, receive: {set: {quota: 1G}}}
   two: {source: {remote: b, dataset: "far/my home"}, target: tank/b}
+  three: {source: tank/a, target: {remote: b, dataset: backup/c}}
+  uncovered: {source: {remote: b, dataset: far/secret}, target: tank/d, send: {raw: false}}
   here: {source: tank/a, target: tank/c}
 `
 	code, doc, said := setUpWith(t, dir, both)
@@ -56,11 +58,11 @@ func TestSetup(t *testing.T) {
 	}
 	was, _ := os.ReadFile(key)
 	public, _ := os.ReadFile(key + ".pub")
-	want := `restrict,command="dplane receive --target backup/a --source 'far/my home' --prune --set quota=1073741824" ` + strings.Join(strings.Fields(string(public))[:2], " ") + " dplane-b"
+	want := `restrict,command="dplane receive --target backup/a --prune --set quota=1073741824 --target backup/c --source 'far/my home' --source far/secret --plain" ` + strings.Join(strings.Fields(string(public))[:2], " ") + " dplane-b"
 	if doc.AuthorizedKeys != want {
 		t.Errorf("authorized_keys:\n%s\n%s", doc.AuthorizedKeys, want)
 	}
-	if got := strings.Join(doc.Allow, "\n"); got != "zfs allow -u repl canmount,create,destroy,hold,mount,quota,readonly,receive,release backup\nzfs allow -u repl bookmark,destroy,hold,mount,release,send 'far/my home'" {
+	if got := strings.Join(doc.Allow, "\n"); got != "zfs allow -u repl canmount,create,destroy,hold,mount,quota,readonly,receive,release backup\nzfs allow -u repl canmount,create,destroy,hold,mount,readonly,receive,release backup\nzfs allow -u repl bookmark,destroy,hold,mount,release,send 'far/my home'\nzfs allow -u repl bookmark,destroy,hold,mount,release,send far/secret" {
 		t.Errorf("rights:\n%s", got)
 	}
 	if _, doc, _ = setUpWith(t, dir, both); doc.Made || doc.AuthorizedKeys != want {

@@ -38,6 +38,11 @@ func ParseShape(out []byte) (map[string]map[string]string, error) {
 	return shape, nil
 }
 
+// GetEncryption asks how a dataset is encrypted: "off" is not at all.
+func GetEncryption(dataset string) host.Command {
+	return host.Read("zfs", "get", "-H", "-o", "value", "encryption", dataset)
+}
+
 // GetAvailable asks for the bytes that can be written into a dataset; ParseNumber reads the answer.
 func GetAvailable(dataset string) host.Command {
 	return host.Read("zfs", "get", "-Hp", "-o", "value", "available", dataset)

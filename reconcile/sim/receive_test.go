@@ -14,7 +14,6 @@ import (
 	"github.com/dplaneos/dplane/drivers/replication/receive"
 	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/reconcile"
-	"github.com/dplaneos/dplane/spec"
 )
 
 // gate runs on another machine only what its forced command lets through, and as that lets it through.
@@ -167,7 +166,7 @@ func equal(t *testing.T, from, to *zfsfake.Fake, target string) {
 // All that dplane asks of the machine that it sends to goes through the forced command of its key: whole, on top, broken
 // off, thrown away, and both ways out of a divergence.
 func TestReceivePush(t *testing.T) {
-	rules := receive.Rules{Targets: []spec.DatasetName{"backup/a"}, Repair: true, Prune: true, Set: map[string]string{"quota": "10737418240"}}
+	rules := receive.Rules{Targets: []receive.Target{{Dataset: "backup/a", Repair: true, Prune: true, Set: map[string]string{"quota": "10737418240"}}}}
 	x, g := newGated(t, "tank/a", "{remote: far, dataset: backup/a}", rules)
 	doOn(t, g.far, "zpool create backup /pool/c")
 	snapAll(t, x.ZFS, "one")
@@ -224,7 +223,7 @@ func TestReceivePush(t *testing.T) {
 
 // So does all that it asks of the machine that it fetches from.
 func TestReceivePull(t *testing.T) {
-	x, g := newGated(t, "{remote: far, dataset: tank/a}", "usb/fetched", receive.Rules{Sources: []spec.DatasetName{"tank/a"}})
+	x, g := newGated(t, "{remote: far, dataset: tank/a}", "usb/fetched", receive.Rules{Sources: []receive.Source{{Dataset: "tank/a"}}})
 	doOn(t, g.far, "zpool create tank /pool/c")
 	for _, d := range []string{"tank/a", "tank/a/b"} {
 		doOn(t, g.far, "zfs create "+d)

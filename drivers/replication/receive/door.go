@@ -25,7 +25,12 @@ func (d *Door) Open(ctx context.Context, line string) error {
 		return err
 	}
 	if q.Token != "" {
-		if err := d.Rules.tokenOf(ctx, host.ReadOnly{Runner: d.Runner}, q.Token); err != nil {
+		if err := d.Rules.tokenOf(ctx, host.ReadOnly{Runner: d.Runner}, q.Token, q.Plain); err != nil {
+			return &Refused{line, err.Error()}
+		}
+	}
+	if q.Plain && q.Send != "" {
+		if err := d.Rules.plainly(ctx, host.ReadOnly{Runner: d.Runner}, q.Send); err != nil {
 			return &Refused{line, err.Error()}
 		}
 	}

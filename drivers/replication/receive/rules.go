@@ -10,21 +10,14 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// Rules are what one key may do. The person who writes authorized_keys declares them, and nobody else.
-type Rules struct {
-	Targets []spec.DatasetName // it is received into these and what is below
-	Sources []spec.DatasetName // these and what is below are sent
-	Prune   bool               // snapshots of the targets may be destroyed, each by its name
-	Repair  bool               // a target may be rolled back or kept aside
-	Set     map[string]string  // properties with the one value that may be set beside harmless ones
-}
-
 // Request is what was let through.
 type Request struct {
 	Argv    []string
 	Receive string // the dataset that a stream is received into; "": no stream is read
 	Volume  bool   // the stream has to be of a volume, not of a file system
 	Token   string // a resume token that has to be of the sources; "": none
+	Plain   bool   // what it sends goes out as it is read: what is encrypted has to be of a source that may be sent so
+	Send    string // the dataset that is sent; "": none, or the token tells
 }
 
 // Refused is a request that is not let through.
@@ -114,8 +107,6 @@ func snapshots(names []string, ends ...spec.DatasetName) error {
 	return nil
 }
 
-func (r *Rules) ends() []spec.DatasetName { return slices.Concat(r.Targets, r.Sources) }
-
 // list shows what is at and below the ends, and whether what a target stands in is there.
 func (r *Rules) list(w []string) (*Request, error) {
 	name := w[len(w)-1]
@@ -159,7 +150,7 @@ func (r *Rules) allowed(w []string) (*Request, error) {
 
 // above tells whether a target stands in that dataset.
 func (r *Rules) above(name string) bool {
-	return slices.ContainsFunc(r.Targets, func(t spec.DatasetName) bool { return t.Parent() != "" && string(t.Parent()) == name })
+	return slices.ContainsFunc(r.targets(), func(t spec.DatasetName) bool { return t.Parent() != "" && string(t.Parent()) == name })
 }
 
 func (r *Rules) holds(w []string) (*Request, error) {
@@ -192,15 +183,18 @@ func orNothing(err error) error {
 
 // rename keeps a target aside, beside where it stands, under the one name that dplane gives.
 func (r *Rules) rename(w []string) (*Request, error) {
-	if !r.Repair {
-		return nil, fmt.Errorf("this key may not repair a target (--repair)")
-	}
 	if len(w) < 4 {
 		return nil, fmt.Errorf("it names too little")
 	}
 	from, to := w[len(w)-2], w[len(w)-1]
-	if err := dataset(from, r.Targets...); err != nil {
+	if err := dataset(from, r.targets()...); err != nil {
 		return nil, err
+	}
+	below := slices.DeleteFunc(slices.Clone(r.Targets), func(t Target) bool { return !t.Dataset.Under(spec.DatasetName(from)) })
+	for _, t := range append(below, *r.target(from)) { // what is below goes with it
+		if !t.Repair {
+			return nil, fmt.Errorf("this key may not repair %s (--repair)", t.Dataset)
+		}
 	}
 	guid, aside := strings.CutPrefix(to, from+".diverged-")
 	if _, err := spec.ParseDatasetName(to); err != nil || !aside || !digits(guid) {
@@ -213,12 +207,13 @@ func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == 
 
 // rollback takes a target back. -r destroys the snapshots that it has beyond, and no clone.
 func (r *Rules) rollback(w []string) (*Request, error) {
-	if !r.Repair {
-		return nil, fmt.Errorf("this key may not repair a target (--repair)")
-	}
 	to := w[len(w)-1]
-	if err := snapshots([]string{to}, r.Targets...); err != nil {
+	if err := snapshots([]string{to}, r.targets()...); err != nil {
 		return nil, err
+	}
+	of, _, _ := strings.Cut(to, "@")
+	if t := r.target(of); !t.Repair {
+		return nil, fmt.Errorf("this key may not repair %s (--repair)", t.Dataset)
 	}
 	return exactly(w, []string{"zfs", "rollback", to}, []string{"zfs", "rollback", "-r", to})
 }
@@ -236,14 +231,14 @@ func (r *Rules) destroy(w []string) (*Request, error) {
 	if !ok {
 		return nil, fmt.Errorf("a dataset is never destroyed by a key")
 	}
-	if !r.Prune {
-		return nil, fmt.Errorf("this key may not destroy snapshots (--prune)")
-	}
 	names := strings.Split(list, ",")
 	for _, n := range names {
-		if err := snapshots([]string{of + "@" + n}, r.Targets...); err != nil {
+		if err := snapshots([]string{of + "@" + n}, r.targets()...); err != nil {
 			return nil, err
 		}
+	}
+	if t := r.target(of); !t.Prune {
+		return nil, fmt.Errorf("this key may not destroy snapshots of %s (--prune)", t.Dataset)
 	}
 	return exactly(w, zfs.DestroySnapshots(of, names)[0].Argv)
 }
@@ -253,7 +248,7 @@ func (r *Rules) mark(of, mark string) error {
 	if _, err := spec.ParseSnapshotName(of + "@" + mark); err != nil { // bookmarks are named alike
 		return err
 	}
-	if err := dataset(of, r.Sources...); err != nil {
+	if err := dataset(of, r.sources()...); err != nil {
 		return err
 	}
 	if !strings.HasPrefix(mark, "dplane-") {
@@ -263,7 +258,7 @@ func (r *Rules) mark(of, mark string) error {
 }
 
 func (r *Rules) bookmark(w []string) (*Request, error) {
-	if err := snapshots(w[2:3], r.Sources...); err != nil {
+	if err := snapshots(w[2:3], r.sources()...); err != nil {
 		return nil, err
 	}
 	of, mark, _ := strings.Cut(w[len(w)-1], "#")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -17,12 +18,11 @@ import (
 
 // both is a key that may all that a key may, so that what is refused is refused to every key.
 var both = Rules{
-	Targets: []spec.DatasetName{"backup/home"}, Sources: []spec.DatasetName{"tank/home"}, Prune: true, Repair: true,
-	Set: map[string]string{"quota": "10G"},
+	Targets: []Target{{"backup/home", true, true, map[string]string{"quota": "10G"}}}, Sources: []Source{{"tank/home", true}},
 }
 
 // plainKey is one that setup gives for a push.
-var plainKey = Rules{Targets: []spec.DatasetName{"backup/home"}}
+var plainKey = Rules{Targets: []Target{{Dataset: "backup/home"}}}
 
 const receiving = "zfs receive -s -u -o 'canmount=noauto' -o 'readonly=on' "
 
@@ -224,7 +224,7 @@ func TestUndeclared(t *testing.T) {
 			t.Errorf("%s: let through as %q", line, q.Argv)
 		}
 		declared := both
-		declared.Sources = append(declared.Sources, "backup/home")
+		declared.Sources = append(declared.Sources, Source{"backup/home", false})
 		if _, err := declared.Judge(line); err != nil {
 			t.Errorf("where it is declared: %v", err)
 		}
@@ -234,6 +234,26 @@ func TestUndeclared(t *testing.T) {
 	}
 	if err := (&Door{Rules: both}).Open(t.Context(), ""); err == nil {
 		t.Error("a login without a command")
+	}
+}
+
+// What is declared of one target is not declared of another one, nor of one within it.
+func TestRightsAreOfATarget(t *testing.T) {
+	key := Rules{Targets: []Target{{"backup/a", true, true, map[string]string{"quota": "10G"}}, {Dataset: "backup/b"}, {Dataset: "backup/a/own"}}}
+	for _, form := range []string{"zfs destroy %s@x", "zfs rollback -r %s@x", "zfs rename -u %s %[1]s.diverged-1", "zfs receive -s -u -o 'canmount=noauto' -o 'quota=10G' -o 'readonly=on' %s"} {
+		for dataset, well := range map[string]bool{"backup/a/x": true, "backup/b": false, "backup/b/x": false, "backup/a/own": false, "backup/a/own/x": false} {
+			if _, err := key.Judge(fmt.Sprintf(form, dataset)); (err == nil) != well {
+				t.Errorf("%s: %v", fmt.Sprintf(form, dataset), err)
+			}
+		}
+	}
+	for dataset := range map[string]bool{"backup/a": true, "backup/b": true, "backup/a/own/x": true} { // what every key may
+		if _, err := key.Judge(receiving + dataset); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := key.Judge("zfs rename -u backup/a backup/a.diverged-1"); err == nil || !strings.Contains(err.Error(), "may not repair backup/a/own") {
+		t.Errorf("what may not be kept aside went with what stands above it: %v", err)
 	}
 }
 
@@ -315,6 +335,58 @@ func TestStream(t *testing.T) {
 		door := Door{Rules: plainKey, Runner: fake, Head: func(int) ([]byte, error) { return c.head, nil }, Become: func([]string) error { ran = true; return nil }}
 		if err := door.Open(t.Context(), c.line); (err == nil) != c.well || ran != c.well {
 			t.Errorf("%s: ran %t, %v", c.what, ran, err)
+		}
+	}
+}
+
+// What is encrypted goes out raw, as a stream or as what goes on with one, unless the line of the key says otherwise: where
+// its key is loaded zfs would send it in plain to whoever asks.
+func TestEncryptedGoesOutRaw(t *testing.T) {
+	fake := zfsfake.New()
+	fake.AddDisk("/pool/a", 1<<30)
+	fake.AddKey("/keys/k", strings.Repeat("0a", 32))
+	guid := map[string]string{}
+	for _, line := range []string{"zpool create tank /pool/a", "zfs create tank/home", "zfs create -o encryption=on -o keyformat=hex -o keylocation=file:///keys/k tank/home/secret",
+		"zfs snapshot tank/home@a", "zfs snapshot tank/home/secret@a", "zfs snapshot tank/home/secret@b"} {
+		if _, err := fake.Do(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, snap := range []string{"tank/home@a", "tank/home/secret@b"} {
+		out, err := fake.Do("zfs get -Hp -o value guid " + snap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		guid[snap] = strings.TrimSpace(out)
+	}
+	open, secret := zfsfake.Token("tank/home@a", guid["tank/home@a"]), zfsfake.Token("tank/home/secret@b", guid["tank/home/secret@b"])
+	hinted := zfsfake.Token("tank/home@a", guid["tank/home/secret@b"]) // the name in it is a hint
+	for _, c := range []struct {
+		line        string
+		well, plain bool // without and with --plain
+	}{
+		{"zfs send -P -v tank/home@a", true, true},
+		{"zfs send -P -v -w tank/home/secret@a", true, true},
+		{"zfs send -P -v tank/home/secret@a", false, true},
+		{"zfs send -P -v -L -c tank/home/secret@a", false, true},
+		{"zfs send -P -v -i @a tank/home/secret@b", false, true},
+		{"zfs send -P -v -w -i @a tank/home/secret@b", true, true},
+		{"zfs send -P -v -I @a tank/home/secret@b", false, true},
+		{"zfs send -n -P -v tank/home/secret@a", true, true}, // a size is no content
+		{"zfs send -P -v tank/home/gone@a", false, true},     // zfs itself says what is wrong
+		{"zfs send -P -v -t " + open, true, true},
+		{"zfs send -P -v -t " + secret, false, true},
+		{"zfs send -P -v -t " + hinted, false, true},
+		{"zfs send -P -v -w -t " + secret, true, true},
+		{"zfs send -n -P -v -t " + secret, true, true},
+	} {
+		for _, plain := range []bool{false, true} {
+			ran := false
+			door := Door{Rules: Rules{Sources: []Source{{"tank/home", plain}}}, Runner: fake, Become: func([]string) error { ran = true; return nil }}
+			want := c.well || plain && c.plain
+			if err := door.Open(t.Context(), c.line); (err == nil) != want || ran != want {
+				t.Errorf("%s, with --plain %t: ran %t, %v", c.line, plain, ran, err)
+			}
 		}
 	}
 }

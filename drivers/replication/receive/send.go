@@ -43,14 +43,18 @@ func (r *Rules) send(w []string) (*Request, error) {
 		return r.resume(w, s, token)
 	}
 	s.Snapshot = w[len(w)-1]
-	if err := snapshots([]string{s.Snapshot}, r.Sources...); err != nil {
+	if err := snapshots([]string{s.Snapshot}, r.sources()...); err != nil {
 		return nil, err
 	}
 	of, _, _ := strings.Cut(s.Snapshot, "@")
 	if err := begin(of, s); err != nil {
 		return nil, err
 	}
-	return exactly(w, s.Send().Argv, s.Estimate().Argv)
+	q, err := exactly(w, s.Send().Argv, s.Estimate().Argv)
+	if err == nil && !slices.Contains(w, "-n") {
+		q.Send, q.Plain = of, !s.Raw
+	}
+	return q, err
 }
 
 // begin refuses a stream that begins with anything but a snapshot or bookmark of the same dataset.
@@ -78,14 +82,34 @@ func (r *Rules) resume(w []string, s zfs.Stream, token string) (*Request, error)
 	}
 	q, err := exactly(w, resumed.Argv, described.Argv)
 	if err == nil {
-		q.Token = token
+		// That it is raw stands in the command as well: of the token nobody knows who wrote it.
+		q.Token, q.Plain = token, !s.Raw && !slices.Contains(w, "-n")
 	}
 	return q, err
 }
 
-// tokenOf refuses a resume token that is not of a snapshot of the sources. zfs takes the name in it for a hint, and looks
+// plainly refuses to send in plain what is encrypted, unless whoever wrote the key's line said so.
+func (r *Rules) plainly(ctx context.Context, run host.Runner, of string) error {
+	if r.source(of).Plain {
+		return nil
+	}
+	res, err := run.Run(ctx, zfs.GetEncryption(of))
+	switch {
+	case err != nil:
+		return fmt.Errorf("whether %s is encrypted is not known: %w", of, err)
+	case strings.TrimSpace(string(res.Stdout)) != "off":
+		return inPlain(of)
+	}
+	return nil
+}
+
+func inPlain(of string) error {
+	return fmt.Errorf("%s is encrypted, and this key sends it raw (zfs send -w) and not in plain (--plain)", of)
+}
+
+// tokenOf refuses a resume token that is of what is encrypted and would be sent in plain, or that is not of a snapshot of the sources. zfs takes the name in it for a hint, and looks
 // for the guid wherever this user may send: so it is the guid that has to be among theirs.
-func (r *Rules) tokenOf(ctx context.Context, run host.Runner, token string) error {
+func (r *Rules) tokenOf(ctx context.Context, run host.Runner, token string, plain bool) error {
 	ask, err := zfs.DescribeToken(token)
 	if err != nil {
 		return err
@@ -100,18 +124,31 @@ func (r *Rules) tokenOf(ctx context.Context, run host.Runner, token string) erro
 		return errors.New("the resume token can't be read")
 	}
 	of, _, _ := strings.Cut(t.ToName, "@")
-	if err := dataset(of, r.Sources...); err != nil {
+	if err := dataset(of, r.sources()...); err != nil {
 		return err
 	}
-	for _, source := range r.Sources {
+	found := false // as any of them, for zfs may take another one than the first
+	for _, source := range r.sources() {
 		res, err := run.Run(ctx, zfs.ListEnds(true, string(source))[0])
 		if err != nil {
 			continue // one that is not there has no snapshots
 		}
 		ends, err := zfs.ParseEnds(res.Stdout, true, string(source))
-		if err == nil && slices.ContainsFunc(ends, func(e state.End) bool { return has(e, t.ToGUID) }) {
-			return nil
+		if err != nil {
+			continue
 		}
+		for _, e := range ends {
+			switch {
+			case !has(e, t.ToGUID):
+			case plain && e.Encrypted && !r.source(e.Name).Plain:
+				return inPlain(e.Name)
+			default:
+				found = true
+			}
+		}
+	}
+	if found {
+		return nil
 	}
 	return errors.New("the resume token is of no snapshot that this key may have")
 }

@@ -32,7 +32,7 @@ var never = []string{
 // receive takes a stream into a target, or gives up what came of one.
 func (r *Rules) receive(w []string) (*Request, error) {
 	target := w[len(w)-1]
-	if err := dataset(target, r.Targets...); err != nil {
+	if err := dataset(target, r.targets()...); err != nil {
 		return nil, err
 	}
 	if w[2] == "-A" {
@@ -51,7 +51,7 @@ func (r *Rules) receive(w []string) (*Request, error) {
 	if _, err := exactly(w, zfs.Receive(target, set, without).Argv); err != nil {
 		return nil, err
 	}
-	if err := r.properties(set, without); err != nil {
+	if err := r.target(target).properties(set, without); err != nil {
 		return nil, err
 	}
 	for _, name := range append(slices.Clone(never), "canmount") {
@@ -65,16 +65,16 @@ func (r *Rules) receive(w []string) (*Request, error) {
 }
 
 // properties refuses what is not to be set, or left out.
-func (r *Rules) properties(set map[string]string, without []string) error {
+func (t *Target) properties(set map[string]string, without []string) error {
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		value := set[name]
 		values, known := harmless[name]
-		declared, ok := r.Set[name]
+		declared, ok := t.Set[name]
 		switch {
 		case ok && value == declared:
 			continue
 		case !known || values != nil && !slices.Contains(values, value):
-			return fmt.Errorf("%s=%s is nothing that this key may set (--set)", name, value)
+			return fmt.Errorf("%s=%s is nothing that this key may set on %s (--set)", name, value, t.Dataset)
 		}
 		if _, _, err := spec.CheckProperty(name, value, spec.Filesystems|spec.Volumes); err != nil {
 			return err
