@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -87,7 +88,12 @@ func (a *app) setUp(ctx context.Context, name string) error {
 			all, s.Replications = append(all, x), append(s.Replications, n)
 		}
 	}
-	s.AuthorizedKeys = fmt.Sprintf(`restrict,command="%s" %s dplane-%s`, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(forced(all)), public, remote.Name)
+	command := forced(all)
+	if strings.ContainsFunc(command, unicode.IsControl) {
+		return failf("leave it out there, and set it on the other machine by hand", "a value of receive.set has a character that can't stand in a line of authorized_keys")
+	}
+	// sshd takes \" for a quote, and every other backslash for itself (opt_dequote in auth-options.c).
+	s.AuthorizedKeys = fmt.Sprintf(`restrict,command="%s" %s dplane-%s`, strings.ReplaceAll(command, `"`, `\"`), public, remote.Name)
 	s.Allow = allows(all, remote.User)
 	s.HostKey = shownBy(ctx, run, remote)
 	if a.json {

@@ -81,3 +81,40 @@ func TestSetup(t *testing.T) {
 		t.Errorf("both ends here: %d: %s", code, said)
 	}
 }
+
+// Whatever a declared value holds comes to the forced command as it is: sshd takes its quotes off, and the user's shell its
+// own. What has no place in a line is refused.
+func TestSetupQuotes(t *testing.T) {
+	if _, err := exec.LookPath("ssh-keygen"); err != nil {
+		t.Skip("no OpenSSH here")
+	}
+	dir := t.TempDir()
+	value := "it's \"one\" \\\"$(id)`id`\\ & ; %h é\\"
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, doc, said := setUpWith(t, dir, "  one: {source: tank/a, target: {remote: b, dataset: backup/a}, receive: {set: {\"a:b\": "+string(text)+"}}}\n")
+	rest, ok := strings.CutPrefix(doc.AuthorizedKeys, `restrict,command="`)
+	if !ok {
+		t.Fatal(said)
+	}
+	line, i := "", 0
+	for ; rest[i] != '"'; i++ { // opt_dequote
+		if strings.HasPrefix(rest[i:], `\"`) {
+			i++
+		}
+		line += rest[i : i+1]
+	}
+	if !strings.HasPrefix(rest[i:], `" ssh-ed25519 `) {
+		t.Errorf("behind the command: %s", rest[i:])
+	}
+	out, err := exec.Command("sh", "-c", `dplane() { printf '<%s>' "$@"; }; `+line).Output()
+	if want := "<receive><--target><backup/a><--set><a:b=" + value + ">"; err != nil || string(out) != want {
+		t.Errorf("%s\ncomes as %s, %v\nwant     %s", doc.AuthorizedKeys, out, err, want)
+	}
+	code, _, said := setUpWith(t, dir, "  one: {source: tank/a, target: {remote: b, dataset: backup/a}, receive: {set: {\"a:b\": \"x\\ny\"}}}\n")
+	if code != exitFailed || !strings.Contains(said, "can't stand in a line") {
+		t.Errorf("a line break: %d: %s", code, said)
+	}
+}
