@@ -52,6 +52,7 @@ type setup struct {
 	AuthorizedKeys string   `json:"authorizedKeys"`
 	Allow          []string `json:"allow"`
 	HostKey        hostKey  `json:"hostKey"`
+	pushes         []string // targets there
 }
 
 type hostKey struct {
@@ -86,6 +87,9 @@ func (a *app) setUp(ctx context.Context, name string) error {
 	for _, n := range slices.Sorted(maps.Keys(want.Replications)) {
 		if x := want.Replications[n]; remoteOf(x) == remote.Name {
 			all, s.Replications = append(all, x), append(s.Replications, n)
+			if x.Source.Remote == "" {
+				s.pushes = append(s.pushes, string(x.Target.Dataset))
+			}
 		}
 	}
 	command := forced(all)
@@ -231,6 +235,10 @@ func (s *setup) text(m *spec.Remote) string {
 	}
 	p("\nOn %s, as %s, one line in ~/.ssh/authorized_keys (dplane has to be installed there; it is for %s):\n", m.Host, m.User, strings.Join(s.Replications, ", "))
 	p("%s", s.AuthorizedKeys)
+	if len(s.pushes) > 0 {
+		p("\nThe key can't read back what it sent. Where dplane replication restore and verify --deep are to, name that as a source too")
+		p("(its user needs the right to send then): --source %s", strings.Join(s.pushes, " --source "))
+	}
 	if len(s.Allow) > 0 {
 		p("\nOn %s, as root:\n", m.Host)
 		for _, line := range s.Allow {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/dplaneos/dplane/spec"
 )
 
 // setUpWith runs setup on a configuration with these replications, whose remote is at a port that nothing listens at.
@@ -61,6 +63,10 @@ func TestSetup(t *testing.T) {
 	want := `restrict,command="dplane receive --target backup/a --prune --set quota=1073741824 --target backup/c --source 'far/my home' --source far/secret --plain" ` + strings.Join(strings.Fields(string(public))[:2], " ") + " dplane-b"
 	if doc.AuthorizedKeys != want {
 		t.Errorf("authorized_keys:\n%s\n%s", doc.AuthorizedKeys, want)
+	}
+	told := (&setup{AuthorizedKeys: "LINE", Replications: []string{"one"}, pushes: []string{"backup/a", "backup/c"}}).text(&spec.Remote{Name: "b"})
+	if !strings.Contains(told, "--source backup/a --source backup/c\n") {
+		t.Errorf("it tells nothing of the way back:\n%s", told)
 	}
 	if got := strings.Join(doc.Allow, "\n"); got != "zfs allow -u repl canmount,create,destroy,hold,mount,quota,readonly,receive,release backup\nzfs allow -u repl canmount,create,destroy,hold,mount,readonly,receive,release backup\nzfs allow -u repl bookmark,destroy,hold,mount,release,send 'far/my home'\nzfs allow -u repl bookmark,destroy,hold,mount,release,send far/secret" {
 		t.Errorf("rights:\n%s", got)

@@ -380,15 +380,17 @@ func (c *checking) readonly(context.Context) state.Check {
 	return warning("", "off on "+drivers.Some(open)+": whatever is written there stops the replication", "zfs set readonly=on "+open[0]+", on the machine of the target")
 }
 
-// batch is the replication with what is remembered of it.
-func (c *checking) batch(ctx context.Context) *batch {
-	seen := &state.Replication{Pairs: c.pairs}
-	if c.Memory != nil {
-		if known, err := c.Memory.Replicated(ctx); err == nil {
-			seen.Remembered = known[c.r.Name]
+func (c *checking) batch(ctx context.Context) *batch { return c.known(ctx, c.r, c.pairs) }
+
+// known is a replication with what is remembered of it; with nothing where that can't be read.
+func (d *Driver) known(ctx context.Context, r *spec.Replication, pairs []state.Pair) *batch {
+	seen := &state.Replication{Pairs: pairs}
+	if d.Memory != nil {
+		if known, err := d.Memory.Replicated(ctx); err == nil {
+			seen.Remembered = known[r.Name]
 		}
 	}
-	return &batch{want: c.r, seen: seen}
+	return &batch{want: r, seen: seen}
 }
 
 // standing tells whether what is at the target can be sent upon.

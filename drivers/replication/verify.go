@@ -42,12 +42,12 @@ func (d *Driver) Verify(ctx context.Context, want *spec.Spec, obs *state.Observe
 			return nil, because("dplane replication list shows its datasets", "%s is no dataset of the replication %s", proof.Dataset, name)
 		}
 	}
-	b := &batch{want: r}
+	b := d.known(ctx, r, pairs)
 	all := []state.Verified{}
 	for _, p := range pairs {
 		v := compare(p, b.wanted)
 		if proof.Deep && p.Target != nil {
-			d.deep(ctx, w, p, b.raw(p.Source), proof.Snapshot, &v)
+			d.deep(ctx, w, p, b.travelled(p), proof.Snapshot, &v)
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("compare %s: %w", p.Source.Name, err)
@@ -55,6 +55,15 @@ func (d *Driver) Verify(ctx context.Context, want *spec.Spec, obs *state.Observe
 		all = append(all, v)
 	}
 	return all, nil
+}
+
+// travelled tells whether what a target has came raw: as it is remembered or to be seen, and else as the files say. They may
+// say something else by now, and the bytes of the one kind are never those of the other.
+func (b *batch) travelled(p state.Pair) bool {
+	if f, known := b.first(p, b.declared(p)); known {
+		return f.raw
+	}
+	return b.raw(p.Source)
 }
 
 // compare tells what the ends of one dataset have in common, and what contradicts that the one is a replica of the other.

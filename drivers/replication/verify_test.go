@@ -10,6 +10,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -119,5 +120,35 @@ func TestDeep(t *testing.T) {
 	}
 	if !errors.Is(because("x", "%w", context.Canceled), context.Canceled) {
 		t.Error("a cause hides what it is of")
+	}
+}
+
+// What a target has came raw or in plain, and is read so on both ends, whatever the files say by now.
+func TestVerifyTravelled(t *testing.T) {
+	for _, c := range []struct {
+		name, files string
+		sent        *state.Sent // as it is remembered
+		target      state.End
+		want        bool
+	}{
+		{"as the files say", "", nil, state.End{Encrypted: true, EncryptionRoot: "usb/keys", Name: "usb/a"}, true},
+		{"the files say raw, and it came in plain", "auto", &state.Sent{Place: ":usb/a"}, state.End{Encrypted: true, EncryptionRoot: "usb/keys", Name: "usb/a"}, false},
+		{"the files say plain, and it came raw", "false", &state.Sent{Place: ":usb/a", Raw: true}, state.End{Encrypted: true, EncryptionRoot: "usb/a", Name: "usb/a", KeyLoaded: true}, true},
+		{"sent to another target", "auto", &state.Sent{Place: ":usb/b"}, state.End{Encrypted: true, EncryptionRoot: "usb/keys", Name: "usb/a"}, true},
+		{"not remembered, and it is in plain there", "auto", nil, state.End{Name: "usb/a"}, false},
+		{"not remembered, and its key was never here", "false", nil, state.End{Encrypted: true, EncryptionRoot: "usb/a", Name: "usb/a"}, true},
+	} {
+		p := state.Pair{Source: *endOf("@a,1"), To: "usb/a", Target: endOf("@a,1")}
+		c.target.Snapshots, p.Source.Encrypted = p.Target.Snapshots, true
+		*p.Target = c.target
+		seen := &state.Replication{}
+		if c.sent != nil {
+			seen.Remembered = &state.Replicated{Sent: map[string]state.Sent{p.Source.GUID: *c.sent}}
+		}
+		r := &spec.Replication{Target: spec.End{Dataset: "usb/a"}}
+		r.Send.Raw = c.files
+		if got := (&batch{want: r, seen: seen}).travelled(p); got != c.want {
+			t.Errorf("%s: raw %t", c.name, got)
+		}
 	}
 }

@@ -2,9 +2,11 @@ package sim
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,6 +23,7 @@ type gate struct {
 	t     *testing.T
 	rules receive.Rules
 	far   *zfsfake.Fake
+	here  *zfsfake.Fake
 	local host.Runner
 	forms map[string]bool // that were let through: the first words
 }
@@ -34,7 +37,32 @@ func (g *gate) Run(ctx context.Context, c host.Command) (host.Result, error) {
 	if c.Host != "" {
 		c.Argv = g.admit(ctx, c, c.Stdin != nil)
 	}
+	if c.Into != nil {
+		return g.read(c)
+	}
 	return g.local.Run(ctx, c)
+}
+
+// read gives the stream of a snapshot as zfs would write it: its beginning and its end. That of the model is its own.
+func (g *gate) read(c host.Command) (host.Result, error) {
+	at := g.here
+	if c.Host != "" {
+		at = g.far
+	}
+	guid, err := strconv.ParseUint(strings.TrimSpace(doOn(g.t, at, "zfs get -Hp -o value guid "+c.Argv[len(c.Argv)-1])), 10, 64)
+	if err != nil {
+		return host.Result{}, err
+	}
+	le, stream := binary.LittleEndian, make([]byte, 2*312)
+	le.PutUint64(stream[8:], 0x2f5bacbac)
+	le.PutUint64(stream[16:], 1)
+	if slices.Contains(c.Argv, "-w") {
+		le.PutUint64(stream[16:], 1|1<<26)
+	}
+	le.PutUint64(stream[40:], guid)
+	le.PutUint32(stream[312:], 5)
+	_, err = c.Into.Write(stream)
+	return host.Result{}, err
 }
 
 // admit is what runs there for a command.
@@ -97,7 +125,7 @@ func newGated(t *testing.T, source, target string, rules receive.Rules) (*tickin
 	far.AddFile("/pool/c", 1<<30)
 	x.want = policyOf(t, strings.NewReplacer("SOURCE", source, "TARGET", target).Replace(overSSH))
 	x.ZFS.Remotes = map[string]*zfsfake.Fake{"far": far}
-	g := &gate{t: t, rules: rules, far: far, forms: map[string]bool{}}
+	g := &gate{t: t, rules: rules, far: far, here: x.ZFS, local: x.ZFS, forms: map[string]bool{}}
 	return x, g
 }
 
@@ -243,4 +271,83 @@ func TestReceivePull(t *testing.T) {
 			t.Errorf("nothing asked for %s: the test does not see all that dplane asks for", form)
 		}
 	}
+}
+
+// proven fails unless a comparison through the forced command finds all datasets equal, by what they hold as well.
+func (x *ticking) proven(g *gate) {
+	x.t.Helper()
+	d := &replication.Driver{Runner: g, Memory: x.Store, Now: x.Clock.Now}
+	obs, err := x.Loop(g).Observe(x.t.Context(), x.want)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	all, err := d.Verify(x.t.Context(), x.want, obs, "off", replication.Proof{Deep: true})
+	if err != nil || len(all) != 3 {
+		x.t.Fatalf("%+v, %v", all, err)
+	}
+	for _, v := range all {
+		if !v.OK() || v.Deep == nil || !v.Deep.Equal {
+			x.t.Errorf("%+v %+v", v, v.Deep)
+		}
+	}
+}
+
+// A comparison, and the way back, ask of the far end what its forced command lets through: of a source nothing more than a
+// replication, and of a target that it is named as a source too.
+func TestReceiveVerifyAndRestore(t *testing.T) {
+	target := receive.Target{Dataset: "backup/a", Set: map[string]string{"quota": "10737418240"}, Prune: true}
+	x, g := newGated(t, "tank/a", "{remote: far, dataset: backup/a}", receive.Rules{Targets: []receive.Target{target}, Sources: []receive.Source{{Dataset: "backup/a"}}})
+	doOn(t, g.far, "zpool create backup /pool/c")
+	snapAll(t, x.ZFS, "one", "two")
+	x.through(g, "2026-11-24T08:00:00Z", nil)
+	equal(t, x.ZFS, g.far, "backup/a")
+	x.proven(g)
+
+	back := func(at string) {
+		t.Helper()
+		x.at(at)
+		d := &replication.Driver{Runner: g, Memory: x.Store, Now: x.Clock.Now}
+		obs, err := x.Loop(g).Observe(t.Context(), x.want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		act, _, err := d.PlanRestore(t.Context(), x.want, obs, "off", replication.Wish{To: "usb/back"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Apply(t.Context(), act); err != nil && !strings.Contains(err.Error(), "incomplete stream") {
+			t.Error(err)
+		}
+	}
+	g.far.Model.Cuts = []uint64{1 << 18, 0, 1 << 18}
+	for _, at := range []string{"2026-11-24T08:01:00Z", "2026-11-24T08:02:00Z", "2026-11-24T08:03:00Z"} { // it goes on by tokens
+		back(at)
+	}
+	for _, d := range []string{"", "/b", "/vol"} {
+		if a, b := doOn(t, g.far, "zfs list -Hp -d 1 -t snapshot -o guid -s createtxg backup/a"+d), doOn(t, x.ZFS, "zfs list -Hp -d 1 -t snapshot -o guid -s createtxg usb/back"+d); a != b || a == "" {
+			t.Errorf("usb/back%s has %q, want %q", d, b, a)
+		}
+	}
+	for _, form := range []string{"zfs send -P", "zfs send -n", "zfs send backup/a@", "zfs send backup/a/b@", "zfs hold dplane:restore", "zfs release dplane:restore"} {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(g.forms)), func(f string) bool { return strings.HasPrefix(f, form) }) {
+			t.Errorf("nothing asked for %s: the test does not see all that dplane asks for: %q", form, slices.Sorted(maps.Keys(g.forms)))
+		}
+	}
+	q, err := (&receive.Rules{Targets: []receive.Target{target}}).Judge("zfs send backup/a@one")
+	if err == nil || !strings.Contains(err.Error(), "--source backup/a") {
+		t.Errorf("a key that is to push alone reads the target: %+v, %v", q, err)
+	}
+}
+
+// What a pull compares is let through as it is.
+func TestReceiveVerifyPull(t *testing.T) {
+	x, g := newGated(t, "{remote: far, dataset: tank/a}", "usb/fetched", receive.Rules{Sources: []receive.Source{{Dataset: "tank/a"}}})
+	doOn(t, g.far, "zpool create tank /pool/c")
+	for _, d := range []string{"tank/a", "tank/a/b"} {
+		doOn(t, g.far, "zfs create "+d)
+	}
+	doOn(t, g.far, "zfs create -s -V 8M tank/a/vol")
+	snapAll(t, g.far, "one")
+	x.through(g, "2026-11-24T08:00:00Z", nil)
+	x.proven(g)
 }

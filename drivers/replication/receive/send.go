@@ -43,14 +43,17 @@ func (r *Rules) send(w []string) (*Request, error) {
 		return r.resume(w, s, token)
 	}
 	s.Snapshot = w[len(w)-1]
+	of, _, _ := strings.Cut(s.Snapshot, "@")
+	if t := r.target(of); t != nil && r.source(of) == nil {
+		return nil, fmt.Errorf("%s is received into by this key, and not read; --source %[1]s lets it be, for dplane replication restore and verify --deep", t.Dataset)
+	}
 	if err := snapshots([]string{s.Snapshot}, r.sources()...); err != nil {
 		return nil, err
 	}
-	of, _, _ := strings.Cut(s.Snapshot, "@")
 	if err := begin(of, s); err != nil {
 		return nil, err
 	}
-	q, err := exactly(w, s.Send().Argv, s.Estimate().Argv)
+	q, err := exactly(w, s.Send().Argv, s.Estimate().Argv, s.Quiet().Argv)
 	if err == nil && !slices.Contains(w, "-n") {
 		q.Send, q.Plain = of, !s.Raw
 	}
