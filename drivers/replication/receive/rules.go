@@ -161,11 +161,18 @@ func (r *Rules) holds(w []string) (*Request, error) {
 	return exactly(w, zfs.ListHolds(names)[0].Argv)
 }
 
-// tag holds or releases under a tag of dplane's own.
+// tag holds or releases under a tag of dplane's own: at a source the one of sources, at a target the other one. What is
+// received here may be sent on, or what is sent from here have come from elsewhere: the tags that are for that are not this key's.
 func (r *Rules) tag(w []string) (*Request, error) {
-	names := w[3:]
+	names, ends, of := w[3:], r.targets(), "targets"
+	if strings.HasSuffix(w[2], ":source") {
+		ends, of = r.sources(), "sources"
+	}
 	if err := snapshots(names, r.ends()...); err != nil || len(names) == 0 {
 		return nil, orNothing(err)
+	}
+	if err := snapshots(names, ends...); err != nil {
+		return nil, fmt.Errorf("the tag %q is one of %s: %w", w[2], of, err)
 	}
 	replication, ours := strings.CutPrefix(w[2], "dplane:")
 	if !ours || replication == "" || strings.ContainsFunc(replication, func(c rune) bool { return !plain(c) }) {
