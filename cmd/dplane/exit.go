@@ -62,10 +62,7 @@ func (a *app) report(err error) int {
 	if a.json {
 		a.print(render.ErrorJSON(err.Error(), e.hint))
 	} else {
-		fmt.Fprintf(a.stderr, "dplane: %v\n", err)
-		if e.hint != "" {
-			fmt.Fprintf(a.stderr, "  %s\n", e.hint)
-		}
+		fmt.Fprint(a.stderr, render.ErrorText(err.Error(), e.hint))
 	}
 	return e.code
 }

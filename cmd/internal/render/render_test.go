@@ -218,3 +218,15 @@ func TestManyFields(t *testing.T) {
 		t.Error("not all that goes is shown")
 	}
 }
+
+// What a far side said stands in an error, and does nothing to the terminal.
+func TestErrorText(t *testing.T) {
+	got := ErrorText("list the target: cannot open 'x\x1b]0;y\x07': \xff\u202egone\n\tusage:\rok\n", "see \x1b[2J\nthere")
+	want := "dplane: list the target: cannot open 'x\\x1b]0;y\\a': \\xff\\u202egone\n  usage:\\rok\n  see \\x1b[2J\n  there\n"
+	if got != want {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+	if got := ErrorText("a\nb", ""); got != "dplane: a\nb\n" {
+		t.Errorf("%q", got)
+	}
+}

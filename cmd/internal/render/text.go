@@ -118,6 +118,17 @@ func clean(s string) string {
 	return b.String()
 }
 
+// ErrorText is an error for people. It may hold what a far side said, which is shown and does not reach the terminal.
+func ErrorText(message, hint string) string {
+	lines := splitLines("dplane: " + message)
+	if hint != "" {
+		for _, line := range splitLines(hint) {
+			lines = append(lines, "  "+line)
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
 // bytesText is a number of bytes with three digits and a unit, as zpool list shows it: 1.82T.
 func bytesText(n uint64) string {
 	const units = "KMGTPE"
