@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/syslog"
 	"os"
 
@@ -51,12 +52,23 @@ refused and nothing was run.`,
 	return c
 }
 
-// open lets one request in, or not. It comes back only where zfs was not begun.
+// open lets one request in, or not. It comes back where zfs was not begun, or was fed.
 func (a *app) open(ctx context.Context, rules receive.Rules, line string) error {
 	run := process.New()
 	door := receive.Door{
 		Rules: rules, Runner: run, Become: run.Become,
 		Head: func(n int) ([]byte, error) { return process.Peek(a.stdin, n) },
+	}
+	door.Feed = func(argv []string, sift func(io.Reader, io.Writer) error) error {
+		code, err := run.Feed(argv, a.stdin, sift)
+		var refused *receive.Refused
+		switch {
+		case errors.As(err, &refused):
+			return refused
+		case code != 0: // zfs said why
+			return exit(code)
+		}
+		return err
 	}
 	err := door.Open(ctx, line)
 	var refused *receive.Refused

@@ -139,30 +139,37 @@ func (c *Content) begins() error {
 func (c *Content) u64(at int) uint64 { return c.order.Uint64(c.buf[at:]) }
 func (c *Content) u32(at int) uint32 { return c.order.Uint32(c.buf[at:]) }
 
-// payload is how many bytes follow the head of this record. The offsets are those of its struct behind drr_type and
-// drr_payloadlen.
-func (c *Content) payload() (int, error) {
+func (c *Content) payload() (int, error) { return Payload(c.order, c.buf[:recordSize]) }
+
+// RecordSize is the length of each record of a stream, without its payload.
+const RecordSize = recordSize
+
+// Payload is how many bytes follow this record of a stream. The offsets are those of its struct behind drr_type and
+// drr_payloadlen. What no stream of dplane's has is an error.
+func Payload(order binary.ByteOrder, record []byte) (int, error) {
+	u32 := func(at int) uint64 { return uint64(order.Uint32(record[at:])) }
+	u64 := func(at int) uint64 { return order.Uint64(record[at:]) }
 	var n uint64
-	switch c.u32(0) {
+	switch kind := u32(0); kind {
 	case drrBegin:
-		n = uint64(c.u32(4))
+		n = u32(4)
 	case drrObject:
-		if n = up8(uint64(c.u32(28))); c.u32(36) != 0 {
-			n = uint64(c.u32(36))
+		if n = up8(u32(28)); u32(36) != 0 {
+			n = u32(36)
 		}
 	case drrWrite:
-		if n = c.u64(32); c.buf[50] != 0 {
-			n = c.u64(96)
+		if n = u64(32); record[50] != 0 {
+			n = u64(96)
 		}
 	case drrSpill:
-		if n = c.u64(16); c.u64(40) != 0 {
-			n = c.u64(40)
+		if n = u64(16); u64(40) != 0 {
+			n = u64(40)
 		}
 	case drrWriteEmbedded:
-		n = up8(uint64(c.u32(52)))
+		n = up8(u32(52))
 	case drrFreeObjects, drrFree, drrEnd, drrObjectRange:
 	default:
-		return 0, fmt.Errorf("the stream has a record of kind %d, which a full one has not", c.u32(0))
+		return 0, fmt.Errorf("the stream has a record of kind %d, which dplane sends none of", kind)
 	}
 	if n > mostPayload {
 		return 0, fmt.Errorf("the stream has a record of %d bytes", n)

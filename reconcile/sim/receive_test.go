@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -72,6 +73,7 @@ func (g *gate) admit(ctx context.Context, c host.Command, piped bool) (argv []st
 		g.t.Fatal(err)
 	}
 	door := receive.Door{Rules: g.rules, Runner: g.far, Become: func(w []string) error { argv = w; return nil },
+		Feed: func(w []string, _ func(io.Reader, io.Writer) error) error { argv = w; return nil }, // the model's stream is no real one
 		Head: func(n int) ([]byte, error) {
 			if !piped {
 				return nil, errors.New("no stream is there")

@@ -141,18 +141,32 @@ func TestReplicationReceive(t *testing.T) {
 		t.Errorf("something was changed:\n%s\n%s", was, now)
 	}
 
-	// A stream that carries properties, on top of what is there: nothing of them takes effect.
+	// Streams on top of what is there: with properties, and a row of snapshots of which one is called so that zfs would hang it
+	// beside the target, or below it.
 	must(t, "zfs", "set", "mountpoint="+p.path("evil"), "canmount=on", "setuid=on", p.from+"/home/anna")
 	must(t, "zfs", "snapshot", p.from+"/home/anna@evil")
-	if r := p.asks(plain+target+"/anna", "zfs send -p -i @three "+p.from+"/home/anna@evil"); r.Code != 0 {
-		t.Errorf("a stream with properties: %d: %s", r.Code, r.Stderr)
+	for _, name := range []string{"/home-evil", "/home/kid"} {
+		must(t, "zfs", "create", p.from+name)
+		must(t, "zfs", "snapshot", p.from+name+"@evil")
 	}
-	for prop, want := range map[string]string{"canmount": "noauto", "readonly": "on", "mounted": "no"} {
-		if got := zfsGet(t, prop, target+"/anna"); got != want {
-			t.Errorf("after a stream with properties %s is %s", prop, got)
+	row := func(part string) string {
+		const end = `printf '\005\000\000\000'; head -c 308 /dev/zero`
+		return fmt.Sprintf("{ zfs send -I @one %s/home@three | head -c 624; zfs send %s%s@evil; %s; }", p.from, p.from, part, end)
+	}
+	for _, c := range []struct{ target, stream, says string }{
+		{target + "/anna", "zfs send -p -i @three " + p.from + "/home/anna@evil", "has properties"},
+		{target + "/anna", "zfs send -R -I @three " + p.from + "/home/anna@evil", "has properties"},
+		{target, row("/home-evil"), "a part of it is of"},
+		{target, row("/home/kid"), "a part of it is of"},
+	} {
+		if r := p.asks(plain+c.target, c.stream); r.Code != 77 || !strings.Contains(r.Stderr, c.says) {
+			t.Errorf("%s into %s: exit status %d: %s", c.stream, c.target, r.Code, r.Stderr)
 		}
 	}
-	if got := zfsGet(t, "mountpoint", target+"/anna"); got != p.path("mnt2")+"/home/anna" {
-		t.Errorf("after a stream with properties the mountpoint is %s", got)
+	if now := all(); now != was {
+		t.Errorf("something was changed:\n%s\n%s", was, now)
+	}
+	if r := run(t, "sh", "-c", row("/home-evil")+" | zfs receive -s -u "+target); r.Code != 0 || run(t, "zfs", "list", p.to+"/home-evil").Code != 0 {
+		t.Errorf("zfs itself takes it no more, or the test is none: %d: %s", r.Code, r.Stderr)
 	}
 }

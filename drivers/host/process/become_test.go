@@ -1,14 +1,19 @@
 package process
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dplaneos/dplane/drivers/host"
 )
 
 // What is looked at stays to be read, also where it comes in pieces or ends early.
@@ -80,5 +85,45 @@ func TestBecome(t *testing.T) {
 	}
 	if err := New().Become([]string{"no-such-program"}); err == nil {
 		t.Error("became what is not there")
+	}
+}
+
+// A command gets what is let through, and its end where no more is; its status and what refused the rest are told apart.
+func TestFeed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "got")
+	refused := errors.New("refused")
+	some := func(n int64, err error) func(io.Reader, io.Writer) error {
+		return func(in io.Reader, out io.Writer) error {
+			if _, copyErr := io.CopyN(out, in, n); copyErr != nil {
+				return copyErr
+			}
+			return err
+		}
+	}
+	for _, c := range []struct {
+		what, script string
+		sift         func(io.Reader, io.Writer) error
+		code         int
+		err          error
+		got          string
+	}{
+		{"all", `cat > "$0"`, some(6, nil), 0, nil, "abcdef"},
+		{"some", `cat > "$0"; exit 3`, some(3, refused), 3, refused, "abc"},
+		{"one that ends early", `: > "$0"; exec <&-; exit 5`, func(in io.Reader, out io.Writer) error {
+			for {
+				if _, err := out.Write(make([]byte, 64<<10)); err != nil {
+					return err
+				}
+			}
+		}, 5, syscall.EPIPE, ""},
+	} {
+		code, err := New().Feed([]string{"sh", "-c", c.script, file}, strings.NewReader("abcdef"), c.sift)
+		got, _ := os.ReadFile(file)
+		if code != c.code || !errors.Is(err, c.err) || string(got) != c.got {
+			t.Errorf("%s: %d, %v, %q", c.what, code, err, got)
+		}
+	}
+	if _, err := New().Feed([]string{"no-such-program"}, strings.NewReader(""), some(0, nil)); !errors.Is(err, host.ErrNotFound) {
+		t.Error(err)
 	}
 }

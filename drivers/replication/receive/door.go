@@ -3,6 +3,7 @@ package receive
 import (
 	"context"
 	"errors"
+	"io"
 
 	"github.com/dplaneos/dplane/drivers/host"
 )
@@ -13,12 +14,15 @@ type Door struct {
 	Runner host.Runner                 // asks what a request depends on; it only reads
 	Head   func(n int) ([]byte, error) // the first bytes of the stream, which stay in it
 	Become func(argv []string) error   // runs the command in the place of this process
+	// Feed runs the command, and gives it of the stream what sift lets through. An error of sift's own, that is no *Refused,
+	// is for the command to tell.
+	Feed func(argv []string, sift func(in io.Reader, out io.Writer) error) error
 }
 
 // Open judges a request, and carries it out. What is refused is a *Refused.
 func (d *Door) Open(ctx context.Context, line string) error {
 	if line == "" {
-		return &Refused{line, "this key opens no shell, only the requests of a dplane"}
+		return &Refused{Line: line, Why: "this key opens no shell, only the requests of a dplane"}
 	}
 	q, err := d.Rules.Judge(line)
 	if err != nil {
@@ -26,12 +30,12 @@ func (d *Door) Open(ctx context.Context, line string) error {
 	}
 	if q.Token != "" {
 		if err := d.Rules.tokenOf(ctx, host.ReadOnly{Runner: d.Runner}, q.Token, q.Plain); err != nil {
-			return &Refused{line, err.Error()}
+			return &Refused{Line: line, Why: err.Error()}
 		}
 	}
 	if q.Plain && q.Send != "" {
 		if err := d.Rules.plainly(ctx, host.ReadOnly{Runner: d.Runner}, q.Send); err != nil {
-			return &Refused{line, err.Error()}
+			return &Refused{Line: line, Why: err.Error()}
 		}
 	}
 	if q.Receive != "" {
@@ -40,11 +44,21 @@ func (d *Door) Open(ctx context.Context, line string) error {
 			err = q.stream(ctx, host.ReadOnly{Runner: d.Runner}, first)
 		}
 		if err != nil {
-			return &Refused{line, err.Error()}
+			return &Refused{Line: line, Why: err.Error()}
 		}
 	}
-	if d.Become == nil {
+	switch {
+	case d.Become == nil, d.Feed == nil && q.Row:
 		return errors.New("nothing can be run")
+	case q.Row:
+		return d.Feed(q.Argv, func(in io.Reader, out io.Writer) error {
+			err := sift(in, out, q.Volume)
+			var odd *oddStream
+			if errors.As(err, &odd) {
+				return &Refused{Line: line, Why: odd.why, Late: true}
+			}
+			return err
+		})
 	}
 	return d.Become(q.Argv)
 }

@@ -15,18 +15,25 @@ type Request struct {
 	Argv    []string
 	Receive string // the dataset that a stream is received into; "": no stream is read
 	Volume  bool   // the stream has to be of a volume, not of a file system
+	Row     bool   // the stream is one of several snapshots, each of which has to be looked at as it comes
 	Token   string // a resume token that has to be of the sources; "": none
 	Plain   bool   // what it sends goes out as it is read: what is encrypted has to be of a source that may be sent so
 	Send    string // the dataset that is sent; "": none, or the token tells
 }
 
 // Refused is a request that is not let through.
-type Refused struct{ Line, Why string }
+type Refused struct {
+	Line, Why string
+	Late      bool // some of the stream was received before
+}
 
 func (r *Refused) Error() string {
 	line := r.Line
 	if len(line) > 300 {
 		line = line[:300] + "..."
+	}
+	if r.Late {
+		return fmt.Sprintf("refused the rest of the stream of %q: %s; what came before it was received", line, r.Why)
 	}
 	return fmt.Sprintf("refused %q: %s; nothing was run", line, r.Why)
 }
@@ -35,11 +42,11 @@ func (r *Refused) Error() string {
 func (r *Rules) Judge(line string) (*Request, error) {
 	w, err := words(line)
 	if err != nil {
-		return nil, &Refused{line, err.Error()}
+		return nil, &Refused{Line: line, Why: err.Error()}
 	}
 	q, err := r.judge(w)
 	if err != nil {
-		return nil, &Refused{line, err.Error()}
+		return nil, &Refused{Line: line, Why: err.Error()}
 	}
 	return q, nil
 }

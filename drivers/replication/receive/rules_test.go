@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -335,7 +336,8 @@ func TestStream(t *testing.T) {
 		{"nothing", files + "backup/home/new", nil, false},
 	} {
 		ran := false
-		door := Door{Rules: plainKey, Runner: fake, Head: func(int) ([]byte, error) { return c.head, nil }, Become: func([]string) error { ran = true; return nil }}
+		door := Door{Rules: plainKey, Runner: fake, Head: func(int) ([]byte, error) { return c.head, nil }, Become: func([]string) error { ran = true; return nil },
+			Feed: func([]string, func(io.Reader, io.Writer) error) error { ran = true; return nil }}
 		if err := door.Open(t.Context(), c.line); (err == nil) != c.well || ran != c.well {
 			t.Errorf("%s: ran %t, %v", c.what, ran, err)
 		}

@@ -98,7 +98,8 @@ const headSize = 40
 
 // head is the beginning of a stream: the first bytes of a dmu_replay_record_t that is a drr_begin (sys/zfs_ioctl.h).
 type head struct {
-	compound bool // several snapshots, or datasets, with properties or not: what is inside is not told
+	compound bool // several snapshots: see sift
+	more     bool // with properties, or of several datasets (zfs send -p, -R)
 	volume   bool
 	clone    bool // it begins with a snapshot of another dataset, wherever zfs finds one of that guid
 }
@@ -122,8 +123,8 @@ func parseHead(b []byte) (head, error) {
 	switch {
 	case order.Uint64(b[8:]) != magic || order.Uint32(b) != 0:
 		return head{}, errors.New("it is no stream of zfs")
-	case kind == 2:
-		return head{compound: true}, nil
+	case kind == 2: // one of a row of snapshots alone says nothing more of itself
+		return head{compound: true, more: order.Uint32(b[4:]) != 0}, nil
 	case kind != 1 || of != ofFiles && of != ofVolume:
 		return head{}, errors.New("it is no stream of a file system or volume")
 	}
@@ -139,11 +140,14 @@ func (q *Request) stream(ctx context.Context, run host.Runner, first []byte) err
 		return err
 	case h.clone:
 		return errors.New("the stream is of a clone, which would hang on a dataset of somebody else")
+	case h.more:
+		return errors.New("the stream has properties, or is of several datasets (zfs send -p, -R)")
 	case !h.compound && h.volume != q.Volume:
 		return fmt.Errorf("the stream is of a %s, and the request of a %s", kind(h.volume), kind(q.Volume))
 	case !h.compound:
 		return nil
 	}
+	q.Row = true
 	res, err := run.Run(ctx, zfs.ListType(q.Receive))
 	if err != nil {
 		return fmt.Errorf("a stream of several snapshots or datasets, and %s is not there to receive it", q.Receive)
