@@ -155,7 +155,7 @@ func TestReplicationReceive(t *testing.T) {
 	}
 	for _, c := range []struct{ target, stream, says string }{
 		{target + "/anna", "zfs send -p -i @three " + p.from + "/home/anna@evil", "has properties"},
-		{target + "/anna", "zfs send -R -I @three " + p.from + "/home/anna@evil", "has properties"},
+		{target + "/anna", "zfs send -R " + p.from + "/home/anna@one", "has properties"},
 		{target, row("/home-evil"), "a part of it is of"},
 		{target, row("/home/kid"), "a part of it is of"},
 	} {
