@@ -31,6 +31,7 @@ const (
 	Due      = "due"      // scheduled work whose time has come
 	Expired  = "expired"  // its time is over
 	Behind   = "behind"   // a target lacks what its source has
+	Sent     = "sent"     // all was sent there
 	Trashed  = "trashed"  // it is in the trash, and wanted
 )
 

@@ -80,12 +80,13 @@ func (l *Loop) LookOn(ctx context.Context, want *spec.Spec, s *Step, consent Con
 }
 
 // Look looks again and records what there is to be done, when nothing more is.
-func (l *Loop) Look(ctx context.Context, want *spec.Spec, consent Consent, by string) (*Plan, error) {
+func (l *Loop) Look(ctx context.Context, want *spec.Spec, consent Consent, by string) (Step, error) {
 	consent = consent.spent()
 	consent.Select = Selection{}
 	p, obs, err := l.Plan(ctx, want, consent)
 	if err != nil {
-		return nil, err
+		return Step{}, err
 	}
-	return p, l.record(ctx, want, Step{Plan: p, Remaining: p, Observed: obs}, p, by)
+	s := Step{Plan: p, Remaining: p, Observed: obs}
+	return s, l.record(ctx, want, s, p, by)
 }

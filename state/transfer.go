@@ -6,6 +6,7 @@ import "time"
 type Replication struct {
 	Unseen    string `json:"unseen,omitempty"`    // why one of its ends can't be seen: nothing is planned
 	Away      bool   `json:"away,omitempty"`      // what is not to be seen is a pool that may be away
+	Ahead     bool   `json:"ahead,omitempty"`     // the source has what a target that is away lacks, as far as is remembered
 	Elsewhere bool   `json:"elsewhere,omitempty"` // another node of the HA group sends it
 	Running   bool   `json:"running,omitempty"`   // it is being sent: nothing else is known
 	Pairs     []Pair `json:"pairs,omitempty"`     // by the source's name

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
+	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/replication"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
@@ -168,8 +169,26 @@ func (a *app) awaitLanes(ctx context.Context, l *reconcile.Loop, want *spec.Spec
 	defer again.Release()
 	after, consent := context.WithoutCancel(ctx), reconcile.ByHand(&want.Daemon.Limits, nil)
 	if again.Mine() { // nobody else changed anything meanwhile
-		return l.LookOn(after, want, s, consent, who())
+		err = l.LookOn(after, want, s, consent, who())
+	} else {
+		var now reconcile.Step
+		now, err = l.Look(after, want, consent, who())
+		s.Remaining, s.Observed = now.Remaining, now.Observed
 	}
-	s.Remaining, err = l.Look(after, want, consent, who())
+	if err != nil {
+		return err
+	}
+	return a.letGo(after, l, want, s, consent)
+}
+
+// letGo exports the removable pools that have all: whoever waited for a run may take the disk away after it.
+func (a *app) letGo(ctx context.Context, l *reconcile.Loop, want *spec.Spec, s *reconcile.Step, consent reconcile.Consent) error {
+	p := *s.Remaining
+	p.Actions = slices.DeleteFunc(slices.Clone(p.Actions), func(x reconcile.Planned) bool { return x.Reason.Code != drivers.Sent })
+	if len(p.Actions) == 0 {
+		return nil
+	}
+	done, err := l.Carry(ctx, want, &p, s.Observed, consent, who())
+	s.Outcomes, s.Remaining, s.Observed = append(s.Outcomes, done.Outcomes...), done.Remaining, done.Observed
 	return err
 }

@@ -27,6 +27,8 @@ func offered(in drivers.Input, want *spec.Pool) []drivers.Action {
 	switch {
 	case i.Name != string(want.Name):
 		return []drivers.Action{notImported(want, i, fmt.Sprintf("it goes by the name %s there: if it is to be called %s again, import it under that name: %s", i.Name, want.Name, importCommand(want, i.GUID, i.From)+" "+string(want.Name)))}
+	case i.Ready && idle(in, want.Name):
+		return nil
 	case i.Ready:
 		return []drivers.Action{importPool(in.Have, want, i)}
 	case strings.Contains(i.Status, "another system"):
@@ -37,6 +39,28 @@ func offered(in drivers.Input, want *spec.Pool) []drivers.Action {
 		why = "zpool import shows it " + i.State
 	}
 	return []drivers.Action{notImported(want, i, why+" Attach what is missing: it is imported when it can be")}
+}
+
+// idle tells whether there is nothing to be done with a removable pool: replications send to it, it has all, and none sends on
+// from it. It was exported then, and may be taken away.
+func idle(in drivers.Input, pool spec.PoolName) bool {
+	if _, known := in.Have.RecordedAs(string(spec.KindPool), string(pool)); !in.Want.Pools[pool].Removable || !known {
+		return false
+	}
+	into := 0
+	for name, r := range in.Want.Replications {
+		seen := in.Have.Replications[name]
+		switch {
+		case r.Source.Remote == "" && r.Source.Dataset.Pool() == pool:
+			return false
+		case r.Target.Standby || r.Target.Remote != "" || r.Target.Dataset.Pool() != pool:
+		case seen == nil || seen.Running || seen.Ahead || !seen.Away:
+			return false
+		default:
+			into++
+		}
+	}
+	return into > 0
 }
 
 // searched are the pools of the search that may be the declared one: by the recorded guid, whatever their name, else by

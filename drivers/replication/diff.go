@@ -26,6 +26,7 @@ func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
 		}
 	}
 	diffLeft(in, &r)
+	exports(in, &r)
 	return r
 }
 

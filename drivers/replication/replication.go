@@ -145,6 +145,12 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 		seen.Running = true
 	case away(r, obs) != "":
 		seen.Unseen, seen.Away = away(r, obs), removable(r, want, obs)
+		if pool := r.Target.Dataset.Pool(); seen.Away && r.Target.Remote == "" && obs.Pools[string(pool)] == nil {
+			if seen.Ahead, err = d.ahead(ctx, r, obs, seen.Remembered); err != nil && ctx.Err() != nil {
+				return err
+			}
+			seen.Ahead = seen.Ahead || err != nil
+		}
 	case d.rests[r.Name].still(obs.At):
 		seen.Unseen = d.rests[r.Name].why
 	default:
