@@ -67,6 +67,9 @@ func judgeFeatures(w *drivers.Sending, rawWord string, source, target map[string
 	pool := string(spec.DatasetName(w.Target).Pool())
 	hint := func(list []string) string {
 		f, _, _ := strings.Cut(list[0], " ")
+		if _, known := target[zfs.FeatureProperty(f)]; !known {
+			return fmt.Sprintf("the release of ZFS there does not know %s: install a newer one, or exclude what uses it", f)
+		}
 		return fmt.Sprintf("on the machine of the target: zpool set %s=enabled %s (nothing takes it back)", zfs.FeatureProperty(f), pool)
 	}
 	switch {
@@ -107,6 +110,13 @@ func needs(w *drivers.Sending, rawWord string, source map[string]state.Property,
 	}
 	if (w.Compressed || raw) && active("zstd_compress") {
 		all = append(all, need{"zstd_compress", first("compression", func(v string) bool { return strings.HasPrefix(v, "zstd") })})
+	}
+	// Which datasets use these two is told nowhere: the properties only let them begin to.
+	if active("longname") {
+		all = append(all, need{"longname", ""})
+	}
+	if (w.LargeBlocks || raw) && active("large_microzap") {
+		all = append(all, need{"large_microzap", ""})
 	}
 	if raw && encrypted != "" {
 		all = append(all, need{"encryption", encrypted})

@@ -103,22 +103,31 @@ func TestJudgeFeatures(t *testing.T) {
 		}
 		return m
 	}
+	const enable, upgrade = "zpool set feature@", "does not know"
 	for _, c := range []struct{ name, raw, source, target, shape, want string }{
 		{"all there", "auto", "large_blocks=active lz4_compress=active", "large_blocks=enabled lz4_compress=active", "recordsize=1048576", "ok"},
 		{"large blocks, for sure", "auto", "large_blocks=active", "large_blocks=disabled", "recordsize=1048576", "failed"},
 		{"large blocks, once perhaps", "auto", "large_blocks=active", "large_blocks=disabled", "recordsize=131072", "warning"},
 		{"a pool that never had one", "auto", "large_blocks=enabled", "", "recordsize=1048576", "ok"},
-		{"zstd", "auto", "zstd_compress=active", "", "compression=zstd-3", "failed"},
-		{"encrypted", "auto", "", "", "encryption=aes-256-gcm", "failed"},
+		{"zstd", "auto", "zstd_compress=active", "zstd_compress=disabled", "compression=zstd-3", "failed"},
+		{"encrypted", "auto", "", "encryption=disabled", "encryption=aes-256-gcm", "failed"},
 		{"encrypted, in plain", "false", "", "", "encryption=aes-256-gcm", "ok"},
 		{"dnodes", "auto", "large_dnode=active", "large_dnode=disabled", "dnodesize=auto", "failed"},
+		{"zstd, to a release before it", "auto", "zstd_compress=active", "lz4_compress=active", "compression=zstd-3", "failed"},
+		{"long names, to a pool without", "auto", "longname=active", "longname=disabled", "recordsize=131072", "warning"},
+		{"long names, to a release before them", "auto", "longname=active", "lz4_compress=active", "recordsize=131072", "warning"},
+		{"directories in large blocks", "auto", "large_microzap=active", "large_microzap=disabled", "recordsize=131072", "warning"},
 	} {
 		shape := map[string]map[string]string{}
 		n, v, _ := strings.Cut(c.shape, "=")
 		shape[n] = map[string]string{v: "tank/a"}
 		w := &drivers.Sending{Source: "tank/a", Target: "usb/a", Compressed: true, LargeBlocks: true}
 		got := judgeFeatures(w, c.raw, props(c.source), props(c.target), shape)
-		if got.State != c.want || c.want != "ok" && !strings.Contains(got.Hint, "zpool set feature@") {
+		hint := enable
+		if !strings.Contains(c.target, "disabled") {
+			hint = upgrade
+		}
+		if got.State != c.want || c.want != "ok" && !strings.Contains(got.Hint, hint) {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}

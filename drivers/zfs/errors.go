@@ -176,6 +176,8 @@ var refusals = []refusal{
 
 	{"' does not exist", ErrNotExist, "2.3.9/zfs_receive_target_gone"},
 	{"kernel modules must be upgraded to receive", ErrBadStream, "2.3.9/zfs_receive_unsupported"}, // also of a bad name
+	{"stream has unsupported feature", ErrBadStream, "2.1.11/zfs_receive_newer"}, // which no flag of receive gets round
+	{"pool must be upgraded to receive", ErrBadStream, "2.3.9/zfs_receive_pool_features"},
 	{"invalid stream", ErrBadStream, "2.3.9/zfs_receive_garbage"},
 
 	// Last, for where both ends of a pipe say something the cause is what the other end says.
@@ -220,7 +222,7 @@ var hints = map[error]string{
 	ErrTokenGone:    "`zfs receive -A TARGET` gives up what came; plan again",
 	ErrCrypt:        "a target goes on as it began, raw or not: declare it so, or begin a new one",
 	ErrLargeBlocks:  "send with large blocks (-L), as before, or begin a new target",
-	ErrBadStream:    "see that the release of ZFS on the receiving end is not older, and `zpool get all` for its features",
+	ErrBadStream:    "what is sent needs a newer ZFS there, or a feature that the pool there has not enabled: dplane replication test NAME names it; see `zfs version` and `zpool get all` there",
 	ErrSender:       "see what the sending end and the connection said",
 	ErrIncomplete:   "see what the sending end and the connection said; what came is kept and resumed",
 	ErrHeld:         "nothing is to be done: it is kept",
