@@ -31,10 +31,16 @@ func newPair(t *testing.T, more string) *pairOf {
 
 // create makes the pools on these disks.
 func (p *pairOf) create(from, to string) {
+	p.t.Helper()
+	must(p.t, "zpool", "create", "-m", p.path("mnt2"), p.to, to)
+	p.tree(from)
+}
+
+// tree makes the pool with what is sent.
+func (p *pairOf) tree(disk string) {
 	t, b := p.t, p.box
 	t.Helper()
-	must(t, "zpool", "create", "-m", b.path("mnt"), p.from, from)
-	must(t, "zpool", "create", "-m", b.path("mnt2"), p.to, to)
+	must(t, "zpool", "create", "-m", b.path("mnt"), p.from, disk)
 	must(t, "zfs", "create", p.from+"/home")
 	must(t, "zfs", "create", p.from+"/home/anna")
 	must(t, "zfs", "create", p.from+"/home/anna/cache")
@@ -396,15 +402,20 @@ func (p *pairOf) kill(victim string, cmd *exec.Cmd) {
 // within begins a run, does something when its first stream is so old, and gives how the run ended.
 func (p *pairOf) within(age time.Duration, do func(*exec.Cmd)) error {
 	p.t.Helper()
+	return p.withinOne(age, func() bool { return run(p.t, "pgrep", "-f", "^([^ ]*/)?zfs receive .*"+p.prefix).Code == 0 }, do)
+}
+
+// withinOne is within where somebody else tells whether a stream is received.
+func (p *pairOf) withinOne(age time.Duration, receives func() bool, do func(*exec.Cmd)) error {
+	p.t.Helper()
 	cmd := exec.Command(os.Getenv("DPLANE_BIN"), "--config", p.path("etc"), "replication", "run", "off")
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	stream := "^([^ ]*/)?zfs receive .*" + p.prefix
 	deadline := time.Now().Add(time.Minute)
-	for run(p.t, "pgrep", "-f", stream).Code != 0 && time.Now().Before(deadline) {
+	for !receives() && time.Now().Before(deadline) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	time.Sleep(age) // some of it has come
