@@ -176,7 +176,7 @@ var refusals = []refusal{
 
 	{"' does not exist", ErrNotExist, "2.3.9/zfs_receive_target_gone"},
 	{"kernel modules must be upgraded to receive", ErrBadStream, "2.3.9/zfs_receive_unsupported"}, // also of a bad name
-	{"stream has unsupported feature", ErrBadStream, "2.1.11/zfs_receive_newer"}, // which no flag of receive gets round
+	{"stream has unsupported feature", ErrBadStream, "2.1.11/zfs_receive_newer"},                  // which no flag of receive gets round
 	{"pool must be upgraded to receive", ErrBadStream, "2.3.9/zfs_receive_pool_features"},
 	{"invalid stream", ErrBadStream, "2.3.9/zfs_receive_garbage"},
 

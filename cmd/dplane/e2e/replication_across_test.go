@@ -34,11 +34,25 @@ func TestReplicationAcross(t *testing.T) {
 	must(t, "zfs", "create", "-o", "recordsize=1M", "-o", "compression=zstd", c.from+"/home/big")
 	c.mustThere("truncate", "-s", "256M", "/pool/to", "/pool/old")
 	c.mustThere("zpool", "create", c.to, "/pool/to")
-	c.push()
-	c.brokenOff()
-	c.pull()
-	c.noFeatures()
-	c.longNames()
+	c.declare("")
+	for _, part := range []struct {
+		name string
+		do   func()
+	}{{"push", c.push}, {"pull", c.pull}, {"features", c.noFeatures}, {"names", c.longNames}} {
+		t.Run(part.name, func(t *testing.T) {
+			c.t = t
+			part.do()
+		})
+		c.t = t
+	}
+}
+
+// expect runs dplane here, and tells how long it took: these machines are slow.
+func (c *across) expect(code int, args ...string) result {
+	c.t.Helper()
+	began := time.Now()
+	defer func() { c.t.Logf("dplane %s: %s", strings.Join(args, " "), time.Since(began).Round(time.Second)) }()
+	return c.pairOf.expect(code, args...)
 }
 
 // there runs a program on the other machine, by a connection that is not dplane's.
@@ -96,7 +110,6 @@ func (c *across) change(name string, mib int) {
 func (c *across) push() {
 	t := c.t
 	const user = "dprepl"
-	c.declare("")
 	c.by(user, c.path("id"))
 	c.mustThere("useradd", "-M", "-d", "/", "-s", "/bin/sh", "-p", "*", user)
 	var doc struct {
@@ -123,6 +136,7 @@ func (c *across) push() {
 		c.same("home")
 	}
 	c.alike("home", "four")
+	c.brokenOff()
 }
 
 // brokenOff ends the connection in the middle of a stream; the run after it goes on from there.
@@ -161,6 +175,9 @@ func (c *across) brokenOff() {
 		t.Errorf("not all was read: %s", r.Stdout)
 	}
 	c.alike("home", "five")
+	c.change("six", 1)
+	c.expect(0, "replication", "run", "off") // by root now, on top of what the other user received
+	c.same("home")
 }
 
 // pull lets the other machine fetch the same.
@@ -172,19 +189,20 @@ remotes: {near: {host: 10.77.0.1, user: root, identityFile: /in/hands, hostKey: 
 replications: {back: {source: {remote: near, dataset: %s/home}, target: %[1]s/back, recursive: true, exclude: [%[3]s/home/*/cache], when: {manual: true}, objective: 1h}}
 `, c.to, c.host, c.from))
 	back := func(args ...string) string {
+		began := time.Now()
+		defer func() { c.t.Logf("there: %s: %s", strings.Join(args, " "), time.Since(began).Round(time.Second)) }()
 		return c.mustThere(append([]string{"dplane", "--config", etc, "replication"}, args...)...)
 	}
+	c.change("first", 1)
 	back("run", "back")
 	c.same("back")
-	c.change("six", 1)
+	c.change("second", 1)
 	back("run", "back")
 	c.same("back")
-	if out := back("verify", "back", "--deep"); strings.Count(out, "@six holds the same") != len(sentDatasets)+1 {
+	if out := back("verify", "back", "--deep"); strings.Count(out, "@second holds the same") != len(sentDatasets)+1 {
 		c.t.Errorf("not all was read: %s", out)
 	}
-	c.alike("back", "six")
-	c.expect(0, "replication", "run", "off") // by root now, on top of what the other user received
-	c.same("home")
+	c.alike("back", "second")
 }
 
 // same fails unless all snapshots are on both machines with the same guids, and the replica is read-only, not mounted, and
@@ -288,6 +306,8 @@ func (c *across) refused(name, target, why string) {
 // noFeatures sends to a pool that has none: what is said leads out of it.
 func (c *across) noFeatures() {
 	t := c.t
+	c.by("root", "/in/hands")
+	c.change("seven", 1)
 	c.mustThere("zpool", "create", "-d", c.prefix+"old", "/pool/old")
 	c.another("old", c.from+"/home/big", c.prefix+"old/big")
 	c.refused("old", c.prefix+"old/big", "pool must be upgraded to receive this stream")
@@ -304,7 +324,7 @@ func (c *across) noFeatures() {
 		c.mustThere("zpool", "set", f[1], f[2])
 	}
 	c.expect(0, "replication", "run", "old")
-	if got, want := c.mustThere("zfs", "get", "-Hpo", "value", "guid", c.prefix+"old/big@six"), zfsGet(t, "guid", c.from+"/home/big@six"); got != want {
+	if got, want := c.mustThere("zfs", "get", "-Hpo", "value", "guid", c.prefix+"old/big@seven"), zfsGet(t, "guid", c.from+"/home/big@seven"); got != want {
 		t.Errorf("guid %s, not %s", got, want)
 	}
 }
@@ -315,6 +335,7 @@ func (c *across) longNames() {
 	if run(t, "zpool", "get", "-H", "feature@longname", c.from).Code != 0 {
 		return // nor can it be had here
 	}
+	c.by("root", "/in/hands")
 	source, target := c.from+"/new", c.to+"/new"
 	must(t, "zfs", "create", "-o", "longname=on", source)
 	if err := os.WriteFile(c.path("mnt/new/"+strings.Repeat("n", 300)), []byte("long"), 0o600); err != nil {
