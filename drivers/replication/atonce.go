@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -49,7 +50,7 @@ func atOnce(plans []drivers.SendingPair, room chan struct{}, send func(drivers.S
 			done++
 			return
 		}
-		errs[i] = fmt.Errorf("%s to %s: %w", plans[i].Source, plans[i].Target, err)
+		errs[i] = fmt.Errorf("%s to %s: %w", plans[i].Source, plans[i].Target, hinted(err))
 	}
 	if room == nil {
 		for i := range plans {
@@ -96,4 +97,12 @@ func atOnce(plans []drivers.SendingPair, room chan struct{}, send func(drivers.S
 		}
 	}
 	return done, errors.Join(errs...)
+}
+
+// hinted adds what a person can do where no later run would do better.
+func hinted(err error) error {
+	if is(zfs.ErrBadStream)(err) {
+		return fmt.Errorf("%w; %s", err, zfs.Hint(err))
+	}
+	return err
 }
