@@ -38,8 +38,16 @@ type Replicated struct {
 	Common map[string]Common `json:"common,omitempty"`
 	// Sent is how each source, by guid, is sent to its target. It is written down before the first stream.
 	Sent map[string]Sent `json:"sent,omitempty"`
+	// Elsewhere is the same of targets that the files declared before, by their place: they may be declared again.
+	Elsewhere map[string]*Elsewhere `json:"elsewhere,omitempty"`
 	// Failed are the sources, by guid, that could not be sent in the last run that tried, while others could.
 	Failed map[string]Failure `json:"failed,omitempty"`
+}
+
+// Elsewhere is what is known of a target that is not declared now.
+type Elsewhere struct {
+	Common map[string]Common `json:"common,omitempty"`
+	Sent   map[string]Sent   `json:"sent,omitempty"`
 }
 
 // Failure is how often in a row a dataset could not be sent, and what follows from it.

@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,10 +22,15 @@ func (b *batch) had(p state.Pair) *state.Common {
 		return nil
 	}
 	c, known := b.seen.Remembered.Common[p.Source.GUID]
-	if !known || c.Place != "" && c.Place != b.place() {
-		return nil
+	if known && (c.Place == "" || c.Place == b.place()) {
+		return &c
 	}
-	return &c
+	if was := b.seen.Remembered.Elsewhere[b.place()]; was != nil {
+		if c, known = was.Common[p.Source.GUID]; known {
+			return &c
+		}
+	}
+	return nil
 }
 
 // lost tells whether the target of a dataset once had something, and is gone: then nothing is sent whole unasked. Where
@@ -33,9 +39,12 @@ func (b *batch) lost(p state.Pair) bool {
 	if p.Target != nil {
 		return false
 	}
+	if b.had(p) != nil {
+		return true
+	}
 	if r := b.seen.Remembered; r != nil {
 		if _, known := r.Common[p.Source.GUID]; known {
-			return b.had(p) != nil
+			return false
 		}
 	}
 	return slices.ContainsFunc(p.Source.Bookmarks, func(m state.Point) bool { return m.Name == bookmarkOf(b.want.Name, m.GUID) })
@@ -109,6 +118,9 @@ func (b *batch) first(p state.Pair, want flags) (f flags, known bool) {
 	}
 	if r := b.seen.Remembered; r != nil {
 		s, ok := r.Sent[p.Source.GUID]
+		if was := r.Elsewhere[b.place()]; was != nil && (!ok || s.Place != b.place()) {
+			s, ok = was.Sent[p.Source.GUID]
+		}
 		if ok && s.Place == b.place() && (s.Target == "" || s.Target == t.GUID) {
 			return flags{s.Raw, s.LargeBlocks}, true
 		}
@@ -148,7 +160,7 @@ func (t *transfer) intend(ctx context.Context, pairs []state.Pair) error {
 		return err
 	}
 	for guid, s := range t.sent {
-		r.Sent[guid] = s
+		noteSent(r, guid, s)
 	}
 	return t.Memory.SaveReplicated(ctx, t.Replication, r)
 }
@@ -204,10 +216,13 @@ const keptLeft = 30 * 24 * time.Hour
 // into adds what was gathered to what is remembered.
 func (m *remembering) into(r *state.Replicated, now time.Time) {
 	for guid, c := range m.common {
+		if was := r.Common[guid]; was.Place != "" && was.Place != c.Place {
+			elsewhere(r, was.Place).Common[guid] = was
+		}
 		r.Common[guid] = c
 	}
 	for guid, s := range m.sent {
-		r.Sent[guid] = s
+		noteSent(r, guid, s)
 	}
 	for guid, c := range m.common {
 		if s, ok := r.Sent[guid]; ok && s.Place == c.Place && s.Target == "" {
@@ -224,11 +239,45 @@ func (m *remembering) into(r *state.Replicated, now time.Time) {
 			delete(r.Common, guid)
 		}
 	}
+	for _, was := range r.Elsewhere {
+		maps.DeleteFunc(was.Common, func(guid string, c state.Common) bool { return !m.sources[guid] && now.Sub(c.At) > keptLeft })
+		maps.DeleteFunc(was.Sent, func(guid string, _ state.Sent) bool {
+			_, common := was.Common[guid]
+			return !common && !m.sources[guid]
+		})
+	}
 	for guid := range r.Sent {
 		if _, common := r.Common[guid]; !common && !m.sources[guid] {
 			delete(r.Sent, guid)
 		}
 	}
+}
+
+// noteSent notes how a source is sent to the target that the files declare now; what is known of another one stays.
+func noteSent(r *state.Replicated, guid string, s state.Sent) {
+	if was := r.Sent[guid]; was.Place != "" && was.Place != s.Place {
+		elsewhere(r, was.Place).Sent[guid] = was
+	}
+	r.Sent[guid] = s
+}
+
+// elsewhere is what is known of a target that is not declared now.
+func elsewhere(r *state.Replicated, place string) *state.Elsewhere {
+	if r.Elsewhere == nil {
+		r.Elsewhere = map[string]*state.Elsewhere{}
+	}
+	x := r.Elsewhere[place]
+	if x == nil {
+		x = &state.Elsewhere{}
+		r.Elsewhere[place] = x
+	}
+	if x.Common == nil {
+		x.Common = map[string]state.Common{}
+	}
+	if x.Sent == nil {
+		x.Sent = map[string]state.Sent{}
+	}
+	return x
 }
 
 // moved tells where the replica is that a target was, if it is among those whose source is not there by its name.

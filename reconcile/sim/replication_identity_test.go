@@ -84,6 +84,58 @@ func TestReplicationElsewhere(t *testing.T) {
 	}
 }
 
+// From one target to another, and back: what the first one has lost meanwhile is not sent whole unasked, and what it has of
+// its own is not overwritten. Where it is as it was it goes on, as it was begun.
+func TestReplicationThereAndBack(t *testing.T) {
+	for _, meanwhile := range []string{"nothing", "lost", "lost twice", "diverged"} {
+		x := newLarge(t, "largeBlocks: true")
+		there := x.want
+		x.snap("one")
+		x.tick()
+		small := strings.Replace(replicated, "recursive: true", "recursive: true, send: {largeBlocks: false}", 1)
+		away := policyOf(t, strings.Replace(small, "target: usb/a", "target: usb/z", 1))
+		x.want = away
+		x.at("2026-11-24T08:00:00Z")
+		x.tick()
+		if meanwhile == "lost twice" { // there and back and away
+			x.want = there
+			x.at("2026-11-24T08:10:00Z")
+			x.tick()
+			x.want = away
+			x.snap("two")
+			x.at("2026-11-24T08:20:00Z")
+			x.tick()
+		}
+		switch meanwhile {
+		case "lost", "lost twice":
+			x.gone("one")
+		case "diverged":
+			x.ZFS.Write("usb/a", 1<<20)
+			x.do("zfs snapshot usb/a@own")
+		}
+		x.snap("three")
+		x.want = policyOf(t, small)
+		x.at("2026-11-24T09:00:00Z")
+		step := x.tick()
+		asks := slices.ContainsFunc(step.Remaining.Actions, func(a reconcile.Planned) bool { return a.Held != "" })
+		have := x.do("zfs list -H -r -t snapshot -o name usb")
+		switch meanwhile {
+		case "nothing":
+			if x.arrived(); asks {
+				t.Errorf("it asks: %v", step.Remaining.Actions)
+			}
+		case "diverged":
+			if !asks || !strings.Contains(have, "usb/a@own") || strings.Contains(have, "usb/a@three") {
+				t.Errorf("asks %t: %s", asks, have)
+			}
+		default:
+			if !asks || strings.Contains(have, "usb/a") {
+				t.Errorf("%s: sent whole, asks %t: %s", meanwhile, asks, have)
+			}
+		}
+	}
+}
+
 // A stranger in the target's place is told as one, and left alone; a target that was brought back by other means is gone on with.
 func TestReplicationStranger(t *testing.T) {
 	for _, restored := range []bool{false, true} {
