@@ -39,8 +39,10 @@ func (b *batch) anew() drivers.Action {
 		size := spec.Size(b.own(pair)).String()
 		targets = append(targets, fmt.Sprintf("%s (about %s)", l.to(p.Target), size))
 		notes = append(notes, fmt.Sprintf("%s is sent up to %s", p.Source, l.fields[i].To))
-		if name := b.moved(pair); name != "" {
-			notes = append(notes, fmt.Sprintf("%s is what %s was, and has what both have in common: zfs rename %[1]s %[2]s, at the target, and it goes on from there", name, p.Target))
+		if o, ok := b.moved(pair); ok && b.renames(pair, o) {
+			way := b.rename(pair, o)
+			way.Identify()
+			notes = append(notes, fmt.Sprintf("better: %s is the replica of it, under another name: dplane apply --allow %s names it %s, and it goes on from there", o.Name, way.ID, p.Target))
 		}
 		fields = append(fields, drivers.Field{Name: p.Source, To: "whole, to " + l.to(p.Target)})
 	}

@@ -55,6 +55,9 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 		r.Notices = append(r.Notices, fmt.Sprintf("replication %s (%s): %s", want.Name, want.Pos.At(), text))
 	}
 	for _, o := range seen.Orphans {
+		if b.goesAlong(o.Name) {
+			continue
+		}
 		r.Notices = append(r.Notices, fmt.Sprintf("replication %s: %s is a replica whose source is not there, or is not sent, any more: it stays", want.Name, o.Name))
 	}
 	for _, text := range b.waiting() {
@@ -110,10 +113,11 @@ type batch struct {
 	waits      []wait           // sources that can't be sent yet
 	full       uint64           // bytes of sources that go whole
 	notices    []string
-	patient    time.Time // now, where what failed lately is left alone; zero: nothing is
-	failedOnly bool      // all else is not due
-	undue      []string  // targets that are not made, by that
-	lostAll    *batch    // what is to be sent anew, with what is below; nil: nothing
+	patient    time.Time            // now, where what failed lately is left alone; zero: nothing is
+	failedOnly bool                 // all else is not due
+	undue      []string             // targets that are not made, by that
+	moves      map[string]state.End // replicas that stand under another name, by that which they should have; nil: nobody looked
+	lostAll    *batch               // what is to be sent anew, with what is below; nil: nothing
 }
 
 // wanted tells which snapshots are sent.
@@ -156,14 +160,24 @@ func (b *batch) judge(p state.Pair) {
 		b.undue = append(b.undue, p.To)
 	case len(j.Legs) > 0 && b.lacks(p) != "":
 		b.waits = append(b.waits, wait{p.Source.Name, p.To, b.lacks(p)})
-	case len(j.Legs) > 0 && (b.lost(p) || p.Target == nil && b.lostAll.makes(spec.DatasetName(p.To).Parent())):
+	case len(j.Legs) > 0 && p.Target == nil && b.whole(p):
 		if b.lostAll == nil {
 			b.lostAll = &batch{want: b.want, seen: b.seen, sending: *way(b.want)}
 		}
 		b.lostAll.add(p, j, f, "")
+		if o, ok := b.moved(p); ok && b.renames(p, o) {
+			b.apart = append(b.apart, b.rename(p, o))
+		}
 	case len(j.Legs) > 0 || !anchor(b.want.Name, p, j.Basis, nil).none():
 		b.take(p, j, f, "")
 	}
+}
+
+// whole tells whether a dataset that is not there is not sent whole unasked: it was there, or is under another name, or
+// what is above it is not sent unasked either.
+func (b *batch) whole(p state.Pair) bool {
+	_, moved := b.moved(p)
+	return moved || b.lost(p) || b.lostAll.makes(spec.DatasetName(p.To).Parent())
 }
 
 // rest is what a target lacks that has a part of a stream: the stream's end is sent before it.

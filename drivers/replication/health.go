@@ -70,9 +70,13 @@ func firstOf(faults []string) []string {
 // datasets are how far each target is behind, and what is wrong with some.
 func (b *batch) datasets(now time.Time) (all []state.DatasetLag, faults []string) {
 	for _, p := range b.seen.Pairs {
-		d := state.DatasetLag{Source: p.Source.Name, Lost: b.lost(p)}
+		o, moved := b.moved(p)
+		d := state.DatasetLag{Source: p.Source.Name, Lost: b.lost(p) && !moved}
 		d.Lag, d.Never = lag(b, p, now)
 		all = append(all, d)
+		if moved {
+			faults = append(faults, fmt.Sprintf("%s: its replica has another name, %s, and waits to be named %s: dplane plan", p.Source.Name, o.Name, p.To))
+		}
 		if d.Lost {
 			faults = append(faults, fmt.Sprintf("%s: %s had it once, and is gone", p.Source.Name, p.To))
 		}

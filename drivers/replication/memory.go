@@ -279,14 +279,3 @@ func elsewhere(r *state.Replicated, place string) *state.Elsewhere {
 	}
 	return x
 }
-
-// moved tells where the replica is that a target was, if it is among those whose source is not there by its name.
-func (b *batch) moved(p state.Pair) string {
-	c := b.had(p)
-	for _, o := range b.seen.Orphans {
-		if c != nil && o.GUID == c.Target || common(&p.Source, &o) != nil {
-			return o.Name
-		}
-	}
-	return ""
-}

@@ -17,6 +17,9 @@ import (
 func (b *batch) diverged(p state.Pair, j judgement) []drivers.Action {
 	d := j.Diverged
 	block := b.blocked(p, b.what(p, j), "only the source has: "+some(d.SourceOnly), "only the target has: "+some(d.TargetOnly))
+	if source := b.whose(p); source != "" && j.Basis == nil {
+		block.Notes = append(block.Notes, fmt.Sprintf("it is the replica of %s: once it is out of the way here, the next plan names it as that is called", source))
+	}
 	all := []drivers.Action{block, b.aside(p)}
 	if j.Basis != nil {
 		all = append(all, b.rollback(p, j))
@@ -45,9 +48,12 @@ func (d *divergence) what(p state.Pair, b *basis) string {
 	return fmt.Sprintf("%s holds something else than %s: %s", p.To, p.Source.Name, last)
 }
 
+// asideName is what a target is called that is kept aside.
+func asideName(target, guid string) string { return target + ".diverged-" + guid }
+
 // aside keeps the target under another name, so that it is sent whole to the old one.
 func (b *batch) aside(p state.Pair) drivers.Action {
-	name := p.To + ".diverged-" + p.Target.GUID
+	name := asideName(p.To, p.Target.GUID)
 	c := zfs.Rename(p.To, name)
 	if p.Target.Type != "volume" {
 		c = host.Write("zfs", "rename", "-u", p.To, name)

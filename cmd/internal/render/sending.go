@@ -21,6 +21,9 @@ func NotSentText(w io.Writer, name string, left *reconcile.Plan) error {
 			}
 		} else if a.Verb != drivers.Update { // the ways out of what is blocked are told there
 			t.lines("  ", "waits:", cmp.Or(a.Held, a.Reason.Observed))
+			for _, n := range a.Notes {
+				t.lines("    ", "-", n)
+			}
 		}
 	}
 	for _, n := range left.Notices {
