@@ -126,13 +126,14 @@ func (t *transfer) pair(ctx context.Context, plan drivers.SendingPair, pairs []s
 		return err
 	}
 	if p.Target != nil && (p.Target.Token != "" || p.Target.Partial) {
+		whole := p.Target.Partial
 		if err := t.goOn(ctx, plan, p); err != nil {
 			return err
 		}
 		if p, err = t.again(ctx, plan); err != nil {
 			return err
 		}
-		plan.Full = plan.Full || p.Target == nil // what was begun whole, and thrown away, begins whole again
+		plan.Full = plan.Full || whole && p.Target == nil // what was begun whole, and thrown away, begins whole again
 	}
 	return t.legs(ctx, plan, p)
 }
