@@ -50,8 +50,11 @@ type Command struct {
 
 // Pipe is how a command is joined to its Stdin: without a limit on its duration, but with one on how long nothing moves.
 type Pipe struct {
-	Rate  int64         `json:"rate,omitempty"`  // the most bytes per second; 0: no limit, and no byte passes through dplane
+	Rate  int64         `json:"rate,omitempty"`  // the most bytes per second; 0: no limit, and no byte is copied in dplane but for Sift
 	Stall time.Duration `json:"stall,omitempty"` // how long no byte may move before both are ended; 0: for ever
+	// Sift copies the stream, and ends it with an *Unfit where it is not what it should be; nil: it goes by unseen. What it
+	// copies from in to out by io.Copy passes through the kernel alone where there is no Rate.
+	Sift func(in io.Reader, out io.Writer) error `json:"-"`
 	// Count gives the bytes that a line on the sender's standard error tells of; nil: none tells any.
 	Count func(line string) (bytes int64, ok bool) `json:"-"`
 	// Moved is told now and then how many bytes the sending end says it wrote; may be nil.
@@ -153,6 +156,11 @@ var ErrTimeout = errors.New("deadline exceeded")
 // ErrStuck is a command that was not begun, or not waited for: what it works on does not answer, and a process
 // that hangs on it lives on.
 var ErrStuck = errors.New("it does not answer")
+
+// Unfit is a stream that was not let through to its end: both processes were ended.
+type Unfit struct{ Why string }
+
+func (e *Unfit) Error() string { return "the stream is refused: " + e.Why }
 
 // ErrStalled is a pipe through which nothing moved for too long; both its processes were ended.
 var ErrStalled = errors.New("nothing moves any more")

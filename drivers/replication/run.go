@@ -12,6 +12,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/replication/receive"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -340,6 +341,9 @@ func pipe(w *drivers.Sending, kind, target string, send host.Command) host.Comma
 	c := zfs.Receive(target, set, without)
 	c.Host, c.Stdin = w.To, &send
 	c.Pipe = host.Pipe{Rate: w.Rate, Stall: stall}
+	if w.From != "" { // nobody vouches for what another machine sends
+		c.Pipe.Sift = receive.Sift(kind == "volume")
+	}
 	return c
 }
 

@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,7 +33,8 @@ type joined struct {
 	said              lines   // by the sender
 	out, err          bounded // of the receiver
 	sent, received    error
-	between           io.Closer // what a limit of the rate copies through; nil without
+	between           *tap // what is copied through, or looked at; nil without
+	unfit             atomic.Pointer[host.Unfit]
 	moved             atomic.Int64
 	deserted          bool // the receiver ended first
 	senderDone, ended chan struct{}
@@ -125,7 +127,7 @@ func (j *joined) start() error {
 	}
 	defer to.Close()
 	j.sender.Stdout, j.receiver.Stdin = to, from
-	if j.c.Pipe.Rate == 0 {
+	if j.c.Pipe.Rate == 0 && j.c.Pipe.Sift == nil {
 		defer from.Close()
 		return j.startBoth()
 	}
@@ -135,10 +137,10 @@ func (j *joined) start() error {
 		return fmt.Errorf("run %s: %w", j.c, err)
 	}
 	defer paced.Close()
-	j.receiver.Stdin, j.between = paced, from
-	go j.copy(out, from)
+	j.receiver.Stdin, j.between = paced, &tap{f: from}
+	go j.copy(out, j.between)
 	if err := j.startBoth(); err != nil {
-		from.Close()
+		j.between.Close()
 		return err
 	}
 	return nil
@@ -157,20 +159,85 @@ func (j *joined) startBoth() error {
 	return nil
 }
 
-// copy moves the bytes no faster than the rate allows, and counts them.
-func (j *joined) copy(out io.WriteCloser, in io.ReadCloser) {
-	defer in.Close()
-	defer out.Close()
-	b := newBucket(j.c.Pipe.Rate, time.Now())
-	buf := make([]byte, min(64<<10, b.most))
-	for {
-		n, err := in.Read(buf)
-		time.Sleep(b.take(int64(n), time.Now()))
-		if _, werr := out.Write(buf[:n]); werr != nil || err != nil {
-			return
-		}
-		j.moved.Add(int64(n))
+// copy moves the bytes as Sift lets them and no faster than the rate allows. What goes wrong with the pipes the processes tell.
+func (j *joined) copy(to *os.File, from *tap) {
+	defer from.f.Close()
+	defer to.Close()
+	var out io.Writer = &spout{to}
+	if j.c.Pipe.Rate > 0 {
+		out = &paced{to, newBucket(j.c.Pipe.Rate, time.Now()), &j.moved}
 	}
+	sift := j.c.Pipe.Sift
+	if sift == nil {
+		sift = func(in io.Reader, out io.Writer) error { _, err := io.Copy(out, in); return err }
+	}
+	var unfit *host.Unfit
+	if errors.As(sift(from, out), &unfit) {
+		j.unfit.Store(unfit)
+	}
+}
+
+// tap is where the bytes of the sender come out. Closing it ends the copying, but for what the kernel does by itself, which ends
+// with the pipe that it writes to.
+type tap struct {
+	f       *os.File
+	mu      sync.Mutex
+	spliced bool
+}
+
+func (t *tap) Read(p []byte) (int, error) { return t.f.Read(p) }
+
+func (t *tap) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spliced { // the number of the file must not be another one's while the kernel is told of it
+		return nil
+	}
+	return t.f.Close()
+}
+
+// spout writes to the receiver, and what comes from the tap passes through the kernel alone.
+type spout struct{ f *os.File }
+
+func (s *spout) Write(p []byte) (int, error) { return s.f.Write(p) }
+
+func (s *spout) ReadFrom(r io.Reader) (moved int64, err error) {
+	t, ok := r.(*tap)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{s.f}, r)
+	}
+	t.mu.Lock()
+	t.spliced = true
+	in, out := int(t.f.Fd()), int(s.f.Fd()) // from now on they block
+	t.mu.Unlock()
+	for {
+		n, err := unix.Splice(in, nil, out, nil, 1<<20, unix.SPLICE_F_MOVE|unix.SPLICE_F_MORE)
+		switch {
+		case err == unix.EINTR:
+		case err != nil || n == 0:
+			return moved, err
+		}
+		moved += max(0, n)
+	}
+}
+
+// paced writes no faster than the rate allows, and counts.
+type paced struct {
+	f     *os.File
+	b     *bucket
+	moved *atomic.Int64
+}
+
+func (p *paced) Write(data []byte) (written int, err error) {
+	for len(data) > 0 && err == nil {
+		some := data[:min(int64(len(data)), p.b.most)]
+		time.Sleep(p.b.take(int64(len(some)), time.Now()))
+		var n int
+		n, err = p.f.Write(some)
+		p.moved.Add(int64(n))
+		written, data = written+n, data[n:]
+	}
+	return written, err
 }
 
 // bucket lets bytes through at a rate, and no more at once than a tenth of a second's.

@@ -13,6 +13,9 @@ import (
 // result tells what came of it, and whose fault it was.
 func (r *Runner) result(j *joined) (host.Result, error) {
 	res := host.Result{Stdout: j.out.data, Stderr: j.err.data, Code: j.receiver.ProcessState.ExitCode()}
+	if unfit := j.unfit.Load(); unfit != nil {
+		return res, fmt.Errorf("run %s: %w", j.c, unfit)
+	}
 	sender, err1 := exited(*j.c.Stdin, &j.sender, j.sent, j.said.text())
 	receiver, err2 := exited(j.c, &j.receiver, j.received, j.err.data)
 	if err := errors.Join(err1, err2); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -39,10 +40,10 @@ func TestPipe(t *testing.T) {
 		{"the receiver fails, and the sender says so", "trap '' PIPE; while echo x; do :; done 2>/dev/null; echo Broken pipe >&2; exit 1", "head -c 10 >/dev/null; echo no space >&2; exit 1", "", 1, "no space", "Broken pipe"},
 		{"the receiver ends well, before all has come", "while :; do echo x; done", "head -c 2", "x\n", 0, "", ""},
 	} {
-		for _, rate := range []int64{0, 100 << 20} {
-			t.Run(fmt.Sprint(c.name, " ", rate), func(t *testing.T) {
+		for _, p := range []host.Pipe{{}, {Rate: 100 << 20}, {Sift: looking}, {Rate: 100 << 20, Sift: looking}} {
+			t.Run(fmt.Sprint(c.name, " ", p.Rate, p.Sift != nil), func(t *testing.T) {
 				cmd := joinedBy(c.sender, c.receiver)
-				cmd.Pipe.Rate = rate
+				cmd.Pipe = p
 				res, err := New().Run(t.Context(), cmd)
 				if string(res.Stdout) != c.out {
 					t.Errorf("printed %q", res.Stdout)
@@ -65,17 +66,51 @@ func TestPipe(t *testing.T) {
 	}
 }
 
+// looking reads the first byte, and lets all through.
+func looking(in io.Reader, out io.Writer) error {
+	first := make([]byte, 1)
+	if _, err := in.Read(first); err != nil {
+		return err
+	}
+	if _, err := out.Write(first); err != nil {
+		return err
+	}
+	_, err := io.Copy(out, in)
+	return err
+}
+
+// Of a stream that is refused the receiver gets no more than was let through, and both end.
+func TestPipeUnfit(t *testing.T) {
+	for _, rate := range []int64{0, 50 << 20} {
+		cmd := joinedBy("echo good; while :; do echo bad; done", "cat")
+		cmd.Pipe = host.Pipe{Rate: rate, Sift: func(in io.Reader, out io.Writer) error {
+			if _, err := io.CopyN(out, in, 5); err != nil {
+				return err
+			}
+			return &host.Unfit{Why: "it goes on"}
+		}}
+		res, err := New().Run(t.Context(), cmd)
+		var unfit *host.Unfit
+		if !errors.As(err, &unfit) || !strings.Contains(err.Error(), "it goes on") || string(res.Stdout) != "good\n" {
+			t.Errorf("rate %d: %q came, %v", rate, res.Stdout, err)
+		}
+	}
+}
+
 // All that is sent arrives, whatever the limit; what counts is told and is no error's text.
 func TestPipeMoves(t *testing.T) {
 	const script = "head -c 300000 /dev/zero; echo bytes 300000 >&2; head -c 200000 /dev/zero; echo bytes 200000 >&2; echo else >&2; exit 1"
-	for _, rate := range []int64{0, 50 << 20} {
+	for _, rate := range []int64{0, 50 << 20, -1} { // -1: looked at
 		cmd := joinedBy(script, "wc -c")
 		var told int64
-		cmd.Pipe = host.Pipe{Rate: rate, Moved: func(n int64) { told = n }, Count: func(line string) (int64, bool) {
+		cmd.Pipe = host.Pipe{Rate: max(0, rate), Moved: func(n int64) { told = n }, Count: func(line string) (int64, bool) {
 			n, ok := strings.CutPrefix(line, "bytes ")
 			v, err := strconv.ParseInt(n, 10, 64)
 			return v, ok && err == nil
 		}}
+		if rate < 0 {
+			cmd.Pipe.Sift = looking
+		}
 		res, err := New().Run(t.Context(), cmd)
 		if got := strings.TrimSpace(string(res.Stdout)); got != "500000" {
 			t.Errorf("rate %d: %s bytes came", rate, got)

@@ -2,12 +2,14 @@ package receive
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
 )
 
@@ -33,6 +35,39 @@ func sift(in io.Reader, out io.Writer, volume bool) error {
 	s := &sifter{in: bufio.NewReaderSize(in, 1<<20), out: bufio.NewWriterSize(out, 1<<18), volume: volume}
 	err := s.row()
 	return errors.Join(err, s.out.Flush())
+}
+
+// Sift copies a stream of one snapshot, or a row of them, of a file system or volume, and ends it with a *host.Unfit where it
+// is anything else: whoever sends it must not be able to make more of it than its target. One that is cut off is for zfs to tell.
+func Sift(volume bool) func(in io.Reader, out io.Writer) error {
+	return func(in io.Reader, out io.Writer) error {
+		first := make([]byte, headSize)
+		n, err := io.ReadFull(in, first)
+		if err != nil {
+			_, err := out.Write(first[:n])
+			return err
+		}
+		h, err := parseHead(first)
+		if err == nil {
+			err = h.fits(volume)
+		}
+		switch {
+		case err != nil:
+			return &host.Unfit{Why: err.Error()}
+		case h.compound:
+			err := sift(io.MultiReader(bytes.NewReader(first), in), out, volume)
+			var odd *oddStream
+			if errors.As(err, &odd) {
+				return &host.Unfit{Why: odd.why}
+			}
+			return err
+		}
+		if _, err := out.Write(first); err != nil {
+			return err
+		}
+		_, err = io.Copy(out, in)
+		return err
+	}
 }
 
 type sifter struct {

@@ -100,6 +100,38 @@ func TestSift(t *testing.T) {
 	}
 }
 
+// What another machine sends that is fetched from: a stream of one snapshot or a row comes through as it is, what is cut off too, and
+// nothing of anything else.
+func TestSiftOfWhatIsFetched(t *testing.T) {
+	le := binary.LittleEndian
+	end := recordOf(le, recordEnd, nil)
+	one := bytes.Join([][]byte{beginOf(le, 1, "tank/home@2", ofFiles, 4), writeOf(le, []byte("12345678")), end}, nil)
+	row := bytes.Join([][]byte{beginOf(le, 2, "tank/home@2", 0, 0), end, one, end}, nil)
+	for what, stream := range map[string][]byte{"one": one, "a row": row, "nothing": nil, "cut off": one[:20]} {
+		var out bytes.Buffer
+		if err := Sift(false)(bytes.NewReader(stream), &out); err != nil || !bytes.Equal(out.Bytes(), stream) {
+			t.Errorf("%s: %d bytes of %d came through: %v", what, out.Len(), len(stream), err)
+		}
+	}
+	more := beginOf(le, 2, "tank/home@2", 0, 0)
+	le.PutUint32(more[4:], 100) // a list of properties follows
+	for what, stream := range map[string][]byte{
+		"of a volume": beginOf(le, 1, "tank/home@2", ofVolume, 0), "of a clone": beginOf(le, 1, "tank/home@2", ofFiles, 1),
+		"with properties": append(more, make([]byte, 1000)...), "no stream": make([]byte, 1000),
+	} {
+		var out bytes.Buffer
+		var unfit *host.Unfit
+		if err := Sift(false)(bytes.NewReader(stream), &out); !errors.As(err, &unfit) || out.Len() > 0 {
+			t.Errorf("%s: %d bytes came through: %v", what, out.Len(), err)
+		}
+	}
+	evil := bytes.Replace(row, []byte("tank/home@2"), []byte("tank/hom@22"), 1)
+	var unfit *host.Unfit
+	if err := Sift(false)(bytes.NewReader(evil), io.Discard); !errors.As(err, &unfit) {
+		t.Errorf("a row with a part of another name: %v", err)
+	}
+}
+
 // Whatever comes, what goes through is its beginning, and has no begin of another dataset than the whole's.
 func FuzzSift(f *testing.F) {
 	le := binary.LittleEndian

@@ -135,17 +135,11 @@ func parseHead(b []byte) (head, error) {
 // on top of what is there.
 func (q *Request) stream(ctx context.Context, run host.Runner, first []byte) error {
 	h, err := parseHead(first)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = h.fits(q.Volume)
+	}
+	if err != nil || !h.compound {
 		return err
-	case h.clone:
-		return errors.New("the stream is of a clone, which would hang on a dataset of somebody else")
-	case h.more:
-		return errors.New("the stream has properties, or is of several datasets (zfs send -p, -R)")
-	case !h.compound && h.volume != q.Volume:
-		return fmt.Errorf("the stream is of a %s, and the request of a %s", kind(h.volume), kind(q.Volume))
-	case !h.compound:
-		return nil
 	}
 	q.Row = true
 	res, err := run.Run(ctx, zfs.ListType(q.Receive))
@@ -154,6 +148,19 @@ func (q *Request) stream(ctx context.Context, run host.Runner, first []byte) err
 	}
 	if is := strings.TrimSpace(string(res.Stdout)) == "volume"; is != q.Volume {
 		return fmt.Errorf("%s is a %s, and the request of a %s", q.Receive, kind(is), kind(q.Volume))
+	}
+	return nil
+}
+
+// fits refuses what dplane never sends.
+func (h head) fits(volume bool) error {
+	switch {
+	case h.clone:
+		return errors.New("the stream is of a clone, which would hang on a dataset of somebody else")
+	case h.more:
+		return errors.New("the stream has properties, or is of several datasets (zfs send -p, -R)")
+	case !h.compound && h.volume != volume:
+		return fmt.Errorf("the stream is of a %s, and the request of a %s", kind(h.volume), kind(volume))
 	}
 	return nil
 }
