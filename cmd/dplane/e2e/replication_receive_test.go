@@ -149,10 +149,7 @@ func TestReplicationReceive(t *testing.T) {
 		must(t, "zfs", "create", p.from+name)
 		must(t, "zfs", "snapshot", p.from+name+"@evil")
 	}
-	row := func(part string) string {
-		const end = `printf '\005\000\000\000'; head -c 308 /dev/zero`
-		return fmt.Sprintf("{ zfs send -I @one %s/home@three | head -c 624; zfs send %s%s@evil; %s; }", p.from, p.from, part, end)
-	}
+	row := func(part string) string { return p.row("one", "three", part+"@evil") }
 	for _, c := range []struct{ target, stream, says string }{
 		{target + "/anna", "zfs send -p -i @three " + p.from + "/home/anna@evil", "has properties"},
 		{target + "/anna", "zfs send -R " + p.from + "/home/anna@one", "has properties"},
@@ -169,4 +166,54 @@ func TestReplicationReceive(t *testing.T) {
 	if r := run(t, "sh", "-c", row("/home-evil")+" | zfs receive -s -u "+target); r.Code != 0 || run(t, "zfs", "list", p.to+"/home-evil").Code != 0 {
 		t.Errorf("zfs itself takes it no more, or the test is none: %d: %s", r.Code, r.Stderr)
 	}
+}
+
+// row is the command of a stream that says it is that of the snapshots of home between two, and has a part of another dataset.
+func (p *pairOf) row(from, to, part string) string {
+	const end = `printf '\005\000\000\000'; head -c 308 /dev/zero`
+	return fmt.Sprintf("{ zfs send -I @%s %s/home@%s | head -c 624; zfs send %s%s; %s; }", from, p.from, to, p.from, part, end)
+}
+
+// TestReplicationFetchesFromAnEnemy: of a source that was taken over, and sends what it was not asked for, nothing is received.
+func TestReplicationFetchesFromAnEnemy(t *testing.T) {
+	p := newPair(t, "")
+	p.sshd()
+	script := fmt.Sprintf("#!/bin/sh\ncase $SSH_ORIGINAL_COMMAND in *' zfs send '*) [ ! -e %s ] || exec sh %[1]s ;; esac\neval \"$SSH_ORIGINAL_COMMAND\"\n", p.path("enemy"))
+	if err := os.WriteFile(p.path("far"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	key := content(t, p.path("id.pub"))
+	if err := os.WriteFile(p.path("id.pub"), []byte(fmt.Sprintf("command=%q %s", p.path("far"), key)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.between(far(p.from+"/home"), p.to+"/home", "")
+	p.fill("one", 1)
+	p.snapshot("one")
+	p.expect(0, "replication", "run", "off")
+	p.same("one")
+	p.snapshot("two")
+	p.snapshot("three")
+	must(t, "zfs", "create", "-o", "mountpoint="+p.path("evil"), p.from+"/home-evil")
+	must(t, "zfs", "snapshot", p.from+"/home-evil@evil")
+	there := func() string {
+		return must(t, "zfs", "get", "-Hp", "-r", "-t", "all", "-o", "name,property,value", "guid,mountpoint,canmount,readonly,mounted", p.to)
+	}
+	was := there()
+	for _, stream := range []string{p.row("one", "three", "/home-evil@evil"), "zfs send -R -I @one " + p.from + "/home@three", "zfs send -p " + p.from + "/home-evil@evil", "head -c 100000 /dev/zero"} {
+		if err := os.WriteFile(p.path("enemy"), []byte(stream+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := p.expect(1, "replication", "run", "off"); !strings.Contains(r.Stderr, "the stream is refused") {
+			t.Errorf("%s: %s", stream, r.Stderr)
+		}
+		if now := there(); now != was {
+			t.Errorf("%s: something was received:\n%s\n%s", stream, was, now)
+		}
+	}
+	if err := os.Remove(p.path("enemy")); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(0, "replication", "run", "off")
+	p.same("three")
+	p.clean("three")
 }
