@@ -199,7 +199,7 @@ func TestReplicationFetchesFromAnEnemy(t *testing.T) {
 		return must(t, "zfs", "get", "-Hp", "-r", "-t", "all", "-o", "name,property,value", "guid,mountpoint,canmount,readonly,mounted", p.to)
 	}
 	was := there()
-	for _, stream := range []string{p.row("one", "three", "/home-evil@evil"), "zfs send -R -I @one " + p.from + "/home@three", "zfs send -p " + p.from + "/home-evil@evil", "head -c 100000 /dev/zero"} {
+	for _, stream := range []string{p.row("one", "three", "/home-evil@evil"), "zfs send -R -I @one " + p.from + "/home/anna@three", "zfs send -p " + p.from + "/home-evil@evil", "head -c 100000 /dev/zero"} {
 		if err := os.WriteFile(p.path("enemy"), []byte(stream+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
