@@ -84,9 +84,10 @@ func inPlan(plan drivers.SendingPair) func(state.Point) bool {
 	return func(s state.Point) bool { return slices.Contains(plan.Snapshots, s.GUID) }
 }
 
-// toHold are the snapshots that are held at the source while a run lasts: what each stream leads to, and what a resume
-// token is of. What lies between the ends of a stream is not: each hold is a write of the pool of its own, and all that is lost
-// with one of these is the part of itself that was sent.
+// toHold are the snapshots that are held at the source while a run lasts: all that is sent, and what a resume token is of. What
+// lies between the ends of a stream is too, though each hold is a write of its own: where the stream breaks off there, it is the
+// newest that the target has. Pruned before both ends are seen again, it leaves the target with what the source has not,
+// and nothing can be sent on top of that.
 func toHold(w *drivers.Sending, pairs []state.Pair) (names []string) {
 	for _, plan := range w.Pairs {
 		p, err := now(plan, pairs)
@@ -100,8 +101,8 @@ func toHold(w *drivers.Sending, pairs []state.Pair) (names []string) {
 				target = nil
 			}
 		}
-		for _, l := range judge(&p.Source, target, inPlan(plan), plan.Raw).Legs {
-			need[l.To.GUID] = true
+		for _, s := range judge(&p.Source, target, inPlan(plan), plan.Raw).Sends {
+			need[s.GUID] = true
 		}
 		for _, s := range p.Source.Snapshots {
 			if need[s.GUID] && !s.Ours {

@@ -165,11 +165,17 @@ func heirOf(in drivers.Input, w state.Way) string {
 		if !inherits(r, w) {
 			continue
 		}
-		if seen == nil || seen.Unseen != "" || seen.Running || len(seen.Pairs) == 0 || slices.ContainsFunc(seen.Pairs, func(p state.Pair) bool { return !p.Marked }) {
+		if seen == nil || seen.Unseen != "" || seen.Running || len(seen.Pairs) == 0 || slices.ContainsFunc(seen.Pairs, waitsForMark) {
 			return name
 		}
 	}
 	return ""
+}
+
+// waitsForMark tells whether what an earlier replication left may still be what this pair goes on from. One whose ends have nothing
+// in common as they stand does not; but where the target is not there it may come back, to a bookmark that waits for it.
+func waitsForMark(p state.Pair) bool {
+	return !p.Marked && (p.Common != "" || p.Target == nil && len(p.Source.Bookmarks) > 0)
 }
 
 // inherits tells whether a replication sends a dataset where another one sent it.

@@ -136,7 +136,14 @@ func (t *transfer) pair(ctx context.Context, plan drivers.SendingPair, pairs []s
 		}
 		plan.Full = plan.Full || whole && p.Target == nil // what was begun whole, and thrown away, begins whole again
 	}
-	return t.legs(ctx, plan, p)
+	err = t.legs(ctx, plan, p)
+	if is(zfs.ErrNotExist)(err) || is(zfs.ErrNoBase)(err) { // pruned since the look: its bookmark is as good a base
+		q, e := t.again(ctx, plan)
+		if was, has := basisOf(p), basisOf(q); e == nil && was != nil && has != nil && (was.GUID != has.GUID || was.bookmark != has.bookmark) {
+			return t.legs(ctx, plan, q)
+		}
+	}
+	return err
 }
 
 // now is the pair as it is, if it is the one that was planned.
