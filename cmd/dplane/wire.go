@@ -12,6 +12,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/host/process"
 	"github.com/dplaneos/dplane/drivers/pool"
 	"github.com/dplaneos/dplane/drivers/replication"
+	"github.com/dplaneos/dplane/drivers/replication/receive"
 	"github.com/dplaneos/dplane/drivers/schedule"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/reconcile"
@@ -24,7 +25,7 @@ func kinds(r host.Runner, memory memories, clock reconcile.Clock, mayWrite bool)
 	return []drivers.Driver{
 		&pool.Driver{Runner: r}, &pool.Disks{Runner: r}, &dataset.Driver{Runner: r},
 		&schedule.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite},
-		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite, Room: make(chan struct{}, moreStreams)},
+		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite, Sift: receive.Sift, Room: make(chan struct{}, moreStreams)},
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
-	"github.com/dplaneos/dplane/drivers/replication/receive"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -298,6 +297,9 @@ func (t *transfer) stream(ctx context.Context, plan drivers.SendingPair, p state
 		}
 	}
 	c.Pipe.Count = counter(&size)
+	if t.From != "" && t.Sift != nil { // nobody vouches for what another machine sends
+		c.Pipe.Sift = t.Sift(p.Source.Type == "volume")
+	}
 	res, err := t.Runner.Run(ctx, c)
 	if err == nil { // one that is over within a second tells of no progress
 		moved = max(moved, size.Load())
@@ -348,9 +350,6 @@ func pipe(w *drivers.Sending, kind, target string, send host.Command) host.Comma
 	c := zfs.Receive(target, set, without)
 	c.Host, c.Stdin = w.To, &send
 	c.Pipe = host.Pipe{Rate: w.Rate, Stall: stall}
-	if w.From != "" { // nobody vouches for what another machine sends
-		c.Pipe.Sift = receive.Sift(kind == "volume")
-	}
 	return c
 }
 
