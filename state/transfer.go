@@ -32,7 +32,10 @@ type Pair struct {
 // Replicated is what is remembered of a replication.
 type Replicated struct {
 	// Way is between which ends it went last.
-	Way  *Way          `json:"way,omitempty"`
+	Way *Way `json:"way,omitempty"`
+	// Former are the ways it went before, newest first, on which something is left.
+	Former []Way `json:"former,omitempty"`
+
 	Runs []TransferRun `json:"runs,omitempty"` // newest first
 	// Common is what each source, by guid, and its target had in common last.
 	Common map[string]Common `json:"common,omitempty"`
@@ -68,10 +71,11 @@ type Way struct {
 	Recursive bool   `json:"recursive,omitempty"`
 }
 
-// Left is what a replication left behind that is not declared any more, by whole names.
+// Left is what a replication left behind that is not declared any more, or goes another way, by whole names.
 type Left struct {
 	Name      string   `json:"name"`
 	Way       Way      `json:"way"`
+	Now       string   `json:"now,omitempty"`     // where it sends now, as remote:dataset; "": it is not declared
 	Sources   []string `json:"sources,omitempty"` // snapshots at the source that it holds
 	Holds     []string `json:"holds,omitempty"`   // and at the target
 	Bookmarks []string `json:"bookmarks,omitempty"`

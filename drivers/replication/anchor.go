@@ -32,18 +32,21 @@ func bookmarkOf(replication, guid string) string { return "dplane-" + replicatio
 const longestName = 255
 
 // anchor says what is to be done so that a pair is held by its basis alone. Nothing is let go of where there is no
-// basis: the target may be another disk, or empty for once, and come back. under are the guids of what is under way.
-func anchor(replication string, p state.Pair, b *basis, under map[string]bool) (a anchors) {
+// basis: the target may be another disk, or empty for once, and come back. under are the guids of what is under way, back
+// those of what other targets have.
+func anchor(replication string, p state.Pair, b *basis, under, back map[string]bool) (a anchors) {
 	if b == nil || p.Target == nil {
 		return anchors{}
 	}
 	kept := false // by a bookmark
+	marked := map[string]bool{}
 	for _, m := range p.Source.Bookmarks {
+		marked[m.GUID] = marked[m.GUID] || m.Name == bookmarkOf(replication, m.GUID)
 		switch {
 		case m.Name != bookmarkOf(replication, m.GUID): // whoever made it may drop it
 		case m.GUID == b.GUID:
 			kept = true
-		case m.TXG < b.TXG:
+		case m.TXG < b.TXG && !back[m.GUID]:
 			a.Drop = append(a.Drop, p.Source.Name+"#"+m.Name)
 		}
 	}
@@ -56,7 +59,7 @@ func anchor(replication string, p state.Pair, b *basis, under map[string]bool) (
 		a.Drop = nil
 	}
 	for _, s := range p.Source.Snapshots {
-		if s.Ours && !under[s.GUID] && (s.GUID != b.GUID || kept) {
+		if s.Ours && !under[s.GUID] && (s.GUID != b.GUID || kept) && (!back[s.GUID] || marked[s.GUID]) {
 			a.Release = append(a.Release, p.Source.Name+"@"+s.Name)
 		}
 	}

@@ -56,16 +56,16 @@ func TestAnchor(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := state.Pair{Source: *heldEnd("tank/a", c.source), Target: heldEnd("usb/a", c.target)}
 			under := map[string]bool{c.under: true}
-			if got := anchor("off", p, common(&p.Source, p.Target), under).String(); got != c.want {
+			if got := anchor("off", p, common(&p.Source, p.Target), under, nil).String(); got != c.want {
 				t.Errorf("%s, want %s", got, c.want)
 			}
 		})
 	}
 	p := state.Pair{Source: *heldEnd("tank/"+strings.Repeat("x", 240), "@a,1*"), Target: heldEnd("usb/a", "@a,1")}
-	if got := anchor("off", p, common(&p.Source, p.Target), nil).String(); got != "hold @a" {
+	if got := anchor("off", p, common(&p.Source, p.Target), nil, nil).String(); got != "hold @a" {
 		t.Errorf("where no bookmark has room the hold stays: %s", got)
 	}
-	if a := anchor("off", state.Pair{Source: p.Source}, nil, nil); !a.none() {
+	if a := anchor("off", state.Pair{Source: p.Source}, nil, nil, nil); !a.none() {
 		t.Errorf("the target is away: %s", a)
 	}
 }

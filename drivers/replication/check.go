@@ -380,14 +380,14 @@ func (c *checking) readonly(context.Context) state.Check {
 	return warning("", "off on "+drivers.Some(open)+": whatever is written there stops the replication", "zfs set readonly=on "+open[0]+", on the machine of the target")
 }
 
-func (c *checking) batch(ctx context.Context) *batch { return c.known(ctx, c.r, c.pairs) }
+func (c *checking) batch(ctx context.Context) *batch { return c.known(ctx, c.want, c.r, c.pairs) }
 
 // known is a replication with what is remembered of it; with nothing where that can't be read.
-func (d *Driver) known(ctx context.Context, r *spec.Replication, pairs []state.Pair) *batch {
+func (d *Driver) known(ctx context.Context, want *spec.Spec, r *spec.Replication, pairs []state.Pair) *batch {
 	seen := &state.Replication{Pairs: pairs}
 	if d.Memory != nil {
 		if known, err := d.Memory.Replicated(ctx); err == nil {
-			seen.Remembered = known[r.Name]
+			seen.Remembered = remembered(want, r, known)
 		}
 	}
 	return &batch{want: r, seen: seen}

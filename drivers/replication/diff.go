@@ -168,7 +168,7 @@ func (b *batch) judge(p state.Pair) {
 		if o, ok := b.moved(p); ok && b.renames(p, o) {
 			b.apart = append(b.apart, b.rename(p, o))
 		}
-	case len(j.Legs) > 0 || !anchor(b.want.Name, p, j.Basis, nil).none():
+	case len(j.Legs) > 0 || !anchor(b.want.Name, p, j.Basis, nil, needed(b.seen.Remembered, b.place(), p.Source.GUID)).none():
 		b.take(p, j, f, "")
 	}
 }

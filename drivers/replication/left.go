@@ -15,7 +15,14 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// left is what was seen of a replication that left the files.
+// leftAt is a way that a replication went; declared: it goes another one.
+type leftAt struct {
+	name     string
+	way      state.Way
+	declared bool
+}
+
+// left is what was seen there.
 type left struct {
 	at   time.Time
 	seen state.Left
@@ -24,53 +31,111 @@ type left struct {
 // leftFor is how long a look at it holds: it waits for a person, and the loop looks each minute.
 const leftFor = time.Hour
 
-// observeLeft looks at what replications left behind that are remembered and not declared. One that left nothing is
-// forgotten.
+// observeLeft looks at what replications left behind that are remembered and not declared, or that go another way now. One that
+// left nothing is forgotten.
 func (d *Driver) observeLeft(ctx context.Context, want *spec.Spec, obs *state.Observed, known map[string]*state.Replicated) error {
 	obs.Left = nil
 	for _, name := range slices.Sorted(maps.Keys(known)) {
-		busy := slices.ContainsFunc(obs.Running, func(l state.Lane) bool { return l.Kind == string(spec.KindReplication) && l.Name == name })
-		if want.Replications[name] != nil || known[name].Way == nil || busy {
+		if slices.ContainsFunc(obs.Running, func(l state.Lane) bool { return l.Kind == string(spec.KindReplication) && l.Name == name }) {
 			continue
 		}
-		was, ok := d.left[name]
-		if age := obs.At.Sub(was.at); !ok || age < 0 || age > leftFor {
-			seen, err := d.lookLeft(ctx, want, obs, name, *known[name].Way)
+		r, m := want.Replications[name], known[name]
+		ways := formerWays(want, r, m)
+		var still []state.Way // something is left there
+		for i, w := range ways {
+			x, err := d.leftThere(ctx, want, obs, leaving{name: name, way: w, now: r, before: ways[:i], known: m})
 			if err != nil {
 				return err
 			}
-			if d.left == nil {
-				d.left = map[string]left{}
+			if len(x.Holds)+len(x.Sources)+len(x.Bookmarks)+len(x.Unseen) > 0 {
+				obs.Left, still = append(obs.Left, x), append(still, w)
 			}
-			was = left{obs.At, seen}
-			d.left[name] = was
 		}
-		x := was.seen
-		switch nothing := len(x.Holds)+len(x.Sources)+len(x.Bookmarks)+len(x.Unseen) == 0; {
-		case !nothing:
-			obs.Left = append(obs.Left, x)
-		case d.Learns:
-			if err := d.Memory.ForgetReplication(ctx, name); err != nil {
+		if d.Learns {
+			if err := d.forgetLeft(ctx, want, known, name, still); err != nil {
 				return err
 			}
-			delete(d.left, name)
 		}
 	}
 	return nil
 }
 
+// formerWays are the ways that a replication went and goes no more; r is nil where it is not declared at all.
+func formerWays(want *spec.Spec, r *spec.Replication, m *state.Replicated) (ways []state.Way) {
+	if m.Way != nil {
+		ways = append(ways, *m.Way)
+	}
+	ways = append(ways, m.Former...)
+	if r == nil {
+		return ways
+	}
+	return slices.DeleteFunc(ways, func(w state.Way) bool { return sameEnds(want, r, w) })
+}
+
+// forgetLeft ends the memory of the ways on which nothing is left.
+func (d *Driver) forgetLeft(ctx context.Context, want *spec.Spec, known map[string]*state.Replicated, name string, still []state.Way) error {
+	m := known[name]
+	if want.Replications[name] == nil {
+		if m.Way == nil || len(still) > 0 || owed(want, known, name) {
+			return nil
+		}
+		return d.Memory.ForgetReplication(ctx, name)
+	}
+	n := len(m.Former)
+	m.Former = slices.DeleteFunc(m.Former, func(w state.Way) bool { return !slices.Contains(still, w) })
+	if len(m.Former) == n {
+		return nil
+	}
+	return d.Memory.SaveReplicated(ctx, name, m)
+}
+
+// leaving is one way that a replication went.
+type leaving struct {
+	name   string
+	way    state.Way
+	now    *spec.Replication // as it is declared; nil: not any more
+	before []state.Way       // what is looked at before it, so that nothing is told twice
+	known  *state.Replicated
+}
+
+// leftThere is what was seen there lately, else what is to be seen.
+func (d *Driver) leftThere(ctx context.Context, want *spec.Spec, obs *state.Observed, l leaving) (state.Left, error) {
+	key := leftAt{l.name, l.way, l.now != nil}
+	was, ok := d.left[key]
+	if age := obs.At.Sub(was.at); ok && age >= 0 && age <= leftFor {
+		return was.seen, nil
+	}
+	seen, err := d.lookLeft(ctx, want, obs, l)
+	if err != nil {
+		return seen, err
+	}
+	if d.left == nil {
+		d.left = map[leftAt]left{}
+	}
+	d.left[key] = left{obs.At, seen}
+	return seen, nil
+}
+
 // lookLeft looks at both ends.
-func (d *Driver) lookLeft(ctx context.Context, want *spec.Spec, obs *state.Observed, name string, w state.Way) (x state.Left, err error) {
+func (d *Driver) lookLeft(ctx context.Context, want *spec.Spec, obs *state.Observed, l leaving) (x state.Left, err error) {
+	name, w := l.name, l.way
 	x.Name, x.Way = name, w
+	if l.now != nil {
+		x.Now = place(l.now.Target.Remote, string(l.now.Target.Dataset))
+	}
 	for _, side := range []struct {
 		remote, dataset string
 		holds           *[]string
 		tag             string
 		byHand          string
+		told            bool
 	}{
-		{w.From, w.Source, &x.Sources, sourceTag(name), fmt.Sprintf("zfs list -Hr -t bookmark -o name %s | grep -E '#%s[0-9]+$' | xargs -d '\\n' -n 1 zfs destroy; ", w.Source, bookmarkOf(name, ""))},
-		{w.To, w.Target, &x.Holds, Tag(name), ""},
+		{w.From, w.Source, &x.Sources, sourceTag(name), l.bookmarksByHand(), slices.ContainsFunc(l.before, func(b state.Way) bool { return b.From == w.From && b.Source == w.Source })},
+		{w.To, w.Target, &x.Holds, Tag(name), "", slices.ContainsFunc(l.before, func(b state.Way) bool { return b.To == w.To && b.Target == w.Target })},
 	} {
+		if side.told {
+			continue
+		}
 		why := ""
 		side.byHand += releaseByHand(side.dataset, side.tag)
 		end := spec.End{Remote: side.remote, Dataset: spec.DatasetName(side.dataset)}
@@ -82,13 +147,10 @@ func (d *Driver) lookLeft(ctx context.Context, want *spec.Spec, obs *state.Obser
 		if why == "" {
 			var list []state.End
 			if list, err = d.list(ctx, side.remote, w.Recursive, side.dataset); err == nil {
-				for _, e := range list {
-					for _, m := range e.Bookmarks {
-						if m.Name == bookmarkOf(name, m.GUID) && side.holds == &x.Sources {
-							x.Bookmarks = append(x.Bookmarks, e.Name+"#"+m.Name)
-						}
-					}
+				if side.holds == &x.Sources {
+					x.Bookmarks = l.bookmarks(list)
 				}
+				list = slices.DeleteFunc(list, func(e state.End) bool { return l.inUse(side.remote, e.Name) })
 				*side.holds, err = d.heldBy(ctx, side.remote, side.tag, list)
 			}
 			switch {
@@ -99,11 +161,41 @@ func (d *Driver) lookLeft(ctx context.Context, want *spec.Spec, obs *state.Obser
 				why = err.Error()
 			}
 		}
-		if why != "" {
+		if why != "" && !l.inUse(side.remote, side.dataset) {
 			x.Unseen = append(x.Unseen, fmt.Sprintf("%s: %s; by hand, there: %s", side.dataset, why, side.byHand))
 		}
 	}
 	return x, nil
+}
+
+// inUse tells whether a dataset is at an end of the replication as it is declared: what is held there is not left.
+func (l leaving) inUse(remote, dataset string) bool {
+	at := func(e spec.End) bool {
+		return e.Dataset != "" && e.Remote == remote && spec.DatasetName(dataset).Under(e.Dataset)
+	}
+	return l.now != nil && (at(l.now.Source) || at(l.now.Target))
+}
+
+// bookmarks are those at the source that were made on the way: all, or of a source that is sent still those that nothing but
+// the way back needs.
+func (l leaving) bookmarks(list []state.End) (names []string) {
+	for _, e := range list {
+		there := map[string]bool{}
+		if l.inUse(l.way.From, e.Name) {
+			there = needed(l.known, place(l.now.Target.Remote, string(l.now.Target.Dataset)), e.GUID)
+		}
+		for _, m := range e.Bookmarks {
+			if m.Name == bookmarkOf(l.name, m.GUID) && (there[m.GUID] || !l.inUse(l.way.From, e.Name)) {
+				names = append(names, e.Name+"#"+m.Name)
+			}
+		}
+	}
+	return names
+}
+
+// bookmarksByHand is what a person types to destroy those of a source that can't be seen.
+func (l leaving) bookmarksByHand() string {
+	return fmt.Sprintf("zfs list -Hr -t bookmark -o name %s | grep -E '#%s[0-9]+$' | xargs -d '\\n' -n 1 zfs destroy; ", l.way.Source, bookmarkOf(l.name, ""))
 }
 
 // releaseByHand is what a person types to let go of all that is held by a tag.
@@ -141,11 +233,15 @@ func (d *Driver) heldBy(ctx context.Context, remote, tag string, list []state.En
 // never unasked, not where the files say nothing at all any more, and not while another replication of the same ends needs it.
 func diffLeft(in drivers.Input, r *drivers.Result) {
 	for _, x := range in.Have.Left {
+		if x.Now != "" {
+			r.Notices = append(r.Notices, stays(x)...)
+			continue
+		}
 		for _, why := range x.Unseen {
 			r.Notices = append(r.Notices, fmt.Sprintf("replication %s is not declared any more, and what it left there stays: %s", x.Name, why))
 		}
 		n := len(x.Holds) + len(x.Sources) + len(x.Bookmarks)
-		heir := heirOf(in, x.Way)
+		heir := heirOfAny(in, x.Name)
 		switch {
 		case n == 0:
 		case len(in.Want.Pools)+len(in.Want.Datasets)+len(in.Want.Replications) == 0:
@@ -158,11 +254,23 @@ func diffLeft(in drivers.Input, r *drivers.Result) {
 	}
 }
 
+// heirOfAny is one that goes on with what a replication left on any way.
+func heirOfAny(in drivers.Input, name string) string {
+	for _, x := range in.Have.Left {
+		if x.Name == name {
+			if heir := heirOf(in, x.Way); heir != "" {
+				return heir
+			}
+		}
+	}
+	return ""
+}
+
 // heirOf is a declared replication that sends some of the same to the same place, and has not yet marked all that both have.
 func heirOf(in drivers.Input, w state.Way) string {
 	for _, name := range slices.Sorted(maps.Keys(in.Want.Replications)) {
 		r, seen := in.Want.Replications[name], in.Have.Replications[name]
-		if !inherits(r, w) {
+		if !inherits(in.Want, r, w) {
 			continue
 		}
 		if seen == nil || seen.Unseen != "" || seen.Running || len(seen.Pairs) == 0 || slices.ContainsFunc(seen.Pairs, waitsForMark) {
@@ -172,15 +280,17 @@ func heirOf(in drivers.Input, w state.Way) string {
 	return ""
 }
 
-// waitsForMark tells whether what an earlier replication left may still be what this pair goes on from. One whose ends have nothing
+// waitsForMark tells whether what an earlier replication left may still be what this pair goes on from. One that holds what both
+// have needs nothing else: the name of its bookmark would be too long. One whose ends have nothing
 // in common as they stand does not; but where the target is not there it may come back, to a bookmark that waits for it.
 func waitsForMark(p state.Pair) bool {
-	return !p.Marked && (p.Common != "" || p.Target == nil && len(p.Source.Bookmarks) > 0)
+	held := slices.ContainsFunc(p.Source.Snapshots, func(s state.Point) bool { return s.GUID == p.Common && s.Ours })
+	return !p.Marked && !held && (p.Common != "" || p.Target == nil && len(p.Source.Bookmarks) > 0)
 }
 
 // inherits tells whether a replication sends a dataset where another one sent it.
-func inherits(r *spec.Replication, w state.Way) bool {
-	if r.Source.Remote != w.From || r.Target.Remote != w.To {
+func inherits(want *spec.Spec, r *spec.Replication, w state.Way) bool {
+	if r.Target.Standby || !sameRemote(want, r.Source.Remote, w.From) || !sameRemote(want, r.Target.Remote, w.To) {
 		return false
 	}
 	from, source := spec.DatasetName(w.Source), r.Source.Dataset
@@ -228,7 +338,7 @@ func letGo(x state.Left) drivers.Action {
 
 // letGo carries it out: what is gone meanwhile is as good.
 func (d *Driver) letGo(ctx context.Context, a drivers.Action) error {
-	delete(d.left, a.Object.Name)
+	clear(d.left)
 	var errs []error
 	for _, c := range a.Steps {
 		well := zfs.AllReleased
@@ -256,6 +366,7 @@ func (t *transfer) begin(ctx context.Context) error {
 	if r.Way != nil && *r.Way == w {
 		return nil
 	}
+	r.Former = former(r, w)
 	r.Way = &w
 	return t.Memory.SaveReplicated(ctx, t.Replication, r)
 }

@@ -12,7 +12,7 @@ import (
 // What a person is told to type ends the bookmarks of this replication, and of no other one.
 func TestByHandTakesOnlyItsOwn(t *testing.T) {
 	d := &Driver{}
-	x, err := d.lookLeft(t.Context(), &spec.Spec{}, &state.Observed{}, "off", state.Way{From: "nas", Source: "tank/a", To: "nas", Target: "usb/a"})
+	x, err := d.lookLeft(t.Context(), &spec.Spec{}, &state.Observed{}, leaving{name: "off", way: state.Way{From: "nas", Source: "tank/a", To: "nas", Target: "usb/a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,11 +47,11 @@ func TestInherits(t *testing.T) {
 		{spec.Replication{Source: end("tank/ab"), Target: end("usb/ab"), Recursive: true}, false},
 		{spec.Replication{Source: spec.End{Remote: "nas", Dataset: "tank/a"}, Target: end("usb/a")}, false},
 	} {
-		if got := inherits(&c.r, was); got != c.want {
+		if got := inherits(&spec.Spec{}, &c.r, was); got != c.want {
 			t.Errorf("%s to %s: %t", c.r.Source.Dataset, c.r.Target.Dataset, got)
 		}
 	}
-	if was.Recursive = false; inherits(&spec.Replication{Source: end("tank/a/b"), Target: end("usb/a/b")}, was) {
+	if was.Recursive = false; inherits(&spec.Spec{}, &spec.Replication{Source: end("tank/a/b"), Target: end("usb/a/b")}, was) {
 		t.Error("it never sent what was below")
 	}
 }

@@ -57,7 +57,7 @@ type Driver struct {
 
 	version  int64 // of what was received
 	received map[string]map[string]*state.Received
-	left     map[string]left      // of replications that are not declared any more
+	left     map[leftAt]left      // of replications that are not declared any more, or go another way
 	checked  map[string]time.Time // when what goes was listed, by replication
 }
 
@@ -119,6 +119,9 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 	if err != nil {
 		return err
 	}
+	if err := d.follow(ctx, want, obs, known); err != nil {
+		return err
+	}
 	if err := d.observeLeft(ctx, want, obs, known); err != nil || len(want.Replications) == 0 {
 		return err
 	}
@@ -127,7 +130,7 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 	}
 	obs.Replications, obs.ReplicationHealth = map[string]*state.Replication{}, nil
 	for _, name := range slices.Sorted(maps.Keys(want.Replications)) {
-		seen := &state.Replication{Remembered: known[name]}
+		seen := &state.Replication{Remembered: remembered(want, want.Replications[name], known)}
 		if err := d.one(ctx, want, want.Replications[name], obs, seen); err != nil {
 			return err
 		}

@@ -363,6 +363,10 @@ func (t *transfer) anchor(ctx context.Context) error {
 		return err
 	}
 	t.note(pairs)
+	known, err := t.known(ctx)
+	if err != nil {
+		return err
+	}
 	var all anchors
 	var hold []string
 	var errs []error
@@ -371,7 +375,7 @@ func (t *transfer) anchor(ctx context.Context) error {
 		if b == nil {
 			continue
 		}
-		a := anchor(t.Replication, p, b, underWay(p))
+		a := anchor(t.Replication, p, b, underWay(p), needed(known, place(t.To, t.Target), p.Source.GUID))
 		if err := t.bookmark(ctx, a); err != nil { // then the hold stays, and the older bookmark
 			errs = append(errs, err)
 			continue

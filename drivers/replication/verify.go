@@ -42,7 +42,7 @@ func (d *Driver) Verify(ctx context.Context, want *spec.Spec, obs *state.Observe
 			return nil, because("dplane replication list shows its datasets", "%s is no dataset of the replication %s", proof.Dataset, name)
 		}
 	}
-	b := d.known(ctx, r, pairs)
+	b := d.known(ctx, want, r, pairs)
 	all := []state.Verified{}
 	for _, p := range pairs {
 		v := compare(p, b.wanted)

@@ -121,7 +121,7 @@ func TestReplicationThereAndBack(t *testing.T) {
 		have := x.do("zfs list -H -r -t snapshot -o name usb")
 		switch meanwhile {
 		case "nothing":
-			if x.arrived(); asks {
+			if x.came(); asks { // and what the way to the other one needs stays
 				t.Errorf("it asks: %v", step.Remaining.Actions)
 			}
 		case "diverged":
