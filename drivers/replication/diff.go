@@ -47,6 +47,7 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 	}
 	if !isDue {
 		isDue, why = again(in, want), "it could not be sent the last time"
+		b.sending.Again = true
 	}
 	if len(b.sending.Pairs) > 0 && isDue {
 		r.Actions = append(r.Actions, b.action(why))
@@ -81,14 +82,23 @@ func due(in drivers.Input, want *spec.Replication, known *state.Replicated) (boo
 	if err != nil {
 		return false, ""
 	}
-	last := time.Time{}
-	if known != nil && len(known.Runs) > 0 && (known.Runs[0].Outcome == state.Done || known.Runs[0].Part) {
-		last = known.Runs[0].Began
-	}
+	last := lastOfAll(known)
 	if last.IsZero() {
 		return rule.Open(in.Now), "it was not yet sent"
 	}
 	return rule.Due(last, in.Now), "the last time was " + moment(last)
+}
+
+// lastOfAll is when the last run of all that is sent began, zero where there was none that went well as a whole.
+func lastOfAll(known *state.Replicated) time.Time {
+	if known == nil {
+		return time.Time{}
+	}
+	i := slices.IndexFunc(known.Runs, func(r state.TransferRun) bool { return !r.Again })
+	if i < 0 || known.Runs[i].Outcome != state.Done && !known.Runs[i].Part {
+		return time.Time{}
+	}
+	return known.Runs[i].Began
 }
 
 // again tells whether what could not be sent the last time, and has rested, may be tried before all is due.

@@ -69,7 +69,7 @@ type rest struct {
 	why   string
 }
 
-// looked is a look at both ends.
+// looked is a look at both ends, and when it began: it may have taken long.
 type looked struct {
 	at    time.Time
 	pairs []state.Pair
@@ -161,6 +161,7 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 	case d.rests[r.Name].still(obs.At):
 		seen.Unseen = d.rests[r.Name].why
 	default:
+		at := d.Now()
 		seen.Pairs, seen.Orphans, err = d.look(ctx, way(r))
 		if err == nil {
 			d.forgetHolds(way(r), seen.Pairs)
@@ -173,7 +174,7 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 			if d.looked == nil {
 				d.looked = map[string]looked{}
 			}
-			d.looked[r.Name] = looked{d.Now(), seen.Pairs}
+			d.looked[r.Name] = looked{at, seen.Pairs}
 			return nil
 		}
 		if ctx.Err() != nil {

@@ -34,7 +34,7 @@ func (nothing) SaveKept(context.Context, string, *state.Kept) error             
 // A machine that does not answer is not asked in each look, and the longer it is away the more seldom.
 func TestRest(t *testing.T) {
 	g := &gone{}
-	d := &Driver{Runner: g, Memory: nothing{}}
+	d := &Driver{Runner: g, Memory: nothing{}, Now: time.Now}
 	want := &spec.Spec{Replications: map[string]*spec.Replication{"off": {
 		Name: "off", Source: spec.End{Remote: "b", Dataset: "x/a"}, Target: spec.End{Remote: "b", Dataset: "y/a"},
 	}}}

@@ -31,7 +31,7 @@ func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
 	if a.Sending.Restore {
 		return d.restore(ctx, a)
 	}
-	t := &transfer{Driver: d, Sending: a.Sending, run: state.TransferRun{Began: d.Now()}}
+	t := &transfer{Driver: d, Sending: a.Sending, run: state.TransferRun{Began: d.Now(), Again: a.Sending.Again}}
 	err := t.all(ctx)
 	return errors.Join(err, t.remember(context.WithoutCancel(ctx), err))
 }
@@ -438,7 +438,18 @@ func (t *transfer) remember(ctx context.Context, err error) error {
 	}
 	t.into(r, t.Now())
 	t.rest(r)
-	r.Runs = slices.Insert(r.Runs, 0, t.run)
-	r.Runs = r.Runs[:min(len(r.Runs), keptRuns)]
+	r.Runs = kept(slices.Insert(r.Runs, 0, t.run))
 	return t.Memory.SaveReplicated(ctx, t.Replication, r)
+}
+
+// kept are the newest runs, and among them the last one of all that is sent: what is due is reckoned from it.
+func kept(runs []state.TransferRun) []state.TransferRun {
+	if len(runs) <= keptRuns {
+		return runs
+	}
+	newest := runs[:keptRuns]
+	if i := slices.IndexFunc(runs, func(r state.TransferRun) bool { return !r.Again }); i >= keptRuns {
+		newest[keptRuns-1] = runs[i]
+	}
+	return newest
 }

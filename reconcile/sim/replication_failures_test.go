@@ -136,6 +136,32 @@ func TestReplicationFailsInPartOnceADay(t *testing.T) {
 	x.arrived()
 }
 
+// What failed is tried again right before all is due, and begins when it is: that is not the run of all.
+func TestReplicationTriedAgainIsNoRun(t *testing.T) {
+	x := newPatient(t, "usb/a/b")
+	x.want.Replications["off"].When = spec.When{Recur: &spec.Recur{Daily: "10:00"}}
+	x.snap("one")
+	x.minute(120) // 10:00
+	x.snap("two")
+	x.targets = nil
+	x.at("2026-11-25T09:59:59Z")
+	consent, l := reconcile.Daemon(x.want), x.Loop(x.refusing)
+	consent.Patience = &x.patience
+	p, obs, err := l.Plan(t.Context(), x.want, consent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Clock.Move(2 * time.Second)
+	if _, err := l.Carry(t.Context(), x.want, p, obs, consent, "sim"); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := x.there("usb/a"), x.there("usb/a/b"); len(a) != 1 || len(b) != 2 {
+		t.Fatalf("before it is due: %v %v", a, b)
+	}
+	x.minute(120 + 24*60 + 1)
+	x.arrived()
+}
+
 // What is not due is not told as what waits.
 func TestReplicationNotDue(t *testing.T) {
 	x := newSending(t)
