@@ -30,6 +30,15 @@ const (
 	RoleSelfFenced     Role = "self_fenced"     // could not prove that it stopped writing: reset
 )
 
+// Quiet tells whether a node in this role is read-only, and verified that it is.
+func (r Role) Quiet() bool {
+	switch r {
+	case RoleStandby, RoleCandidate, RoleFencing, RoleRejoining, RoleDiverged:
+		return true
+	}
+	return false
+}
+
 // Writes tells whether the group's datasets are this node's to write, snapshot and send.
 func (r Role) Writes() bool {
 	return r == RoleActive || r == RoleActiveFailsafe || r == RoleSplitBrain
@@ -112,7 +121,7 @@ type PeerHealth struct {
 	Good   int           `json:"good,omitempty"` // good beats one after the other
 
 	// Seen is the newest beat that came, also one that is not taken in yet: it is what the next beat to this peer
-	// says in Heard. Asked is the own counter at the time of the last beat that was taken in.
+	// says in Heard. Asked is how many beats this node had sent when the peer's run, as Seen has it, last changed.
 	Seen  Heard  `json:"seen,omitzero"`
 	Asked uint64 `json:"asked,omitempty"`
 }
@@ -125,6 +134,13 @@ const (
 	ProofWord     = "P4" // a person typed its name and a reason
 )
 
+// Whether the group's datasets can be written, or the address is held.
+const (
+	WritableYes     = "yes"
+	WritableNo      = "no"
+	WritableUnknown = "unknown"
+)
+
 // Proof is one proof for one peer, of one attempt to promote.
 type Proof struct {
 	Kind   string    `json:"kind"`
@@ -133,6 +149,8 @@ type Proof struct {
 	At     time.Time `json:"at,omitzero"`
 	Reason string    `json:"reason,omitempty"` // what the person typed
 	By     string    `json:"by,omitempty"`
+
+	Mono time.Duration `json:"mono,omitempty"` // when it was obtained
 }
 
 // Job is the promotion or demotion that goes on. It is persisted before each of its steps.
@@ -144,8 +162,15 @@ type Job struct {
 	Term uint64 `json:"term"`
 	To   string `json:"to,omitempty"` // of a switchover: who is to be active
 	By   string `json:"by,omitempty"`
-	// Began is the monotonic time of the job's or the candidate's begin.
+	// Began is the monotonic time of its begin.
 	Began time.Duration `json:"began,omitempty"`
+	// Failed is why a demotion could not be verified: it is begun again.
+	Failed string `json:"failed,omitempty"`
+
+	// Of an attempt to promote: what the person said of peers, whether peers may be fenced, and those that are.
+	Words map[string]string `json:"words,omitempty"`
+	Fence bool              `json:"fence,omitempty"`
+	Sent  []string          `json:"sent,omitempty"`
 }
 
 // HA is all that a node remembers of its group: what Decide reads and gives back, and what is persisted before
@@ -162,8 +187,9 @@ type HA struct {
 	Promise Promise `json:"promise,omitzero"`
 	Job     *Job    `json:"job,omitempty"`
 	Jobs    uint64  `json:"jobs,omitempty"` // the ID of the last job
-	// Reached is how far the last promotion came: from readonly=off on, its data may be ahead of every snapshot.
-	Reached string `json:"reached,omitempty"`
+	// Opened: the last promotion here came to readonly=off. Dirty: what is here may be in no snapshot that the others have.
+	Opened bool `json:"opened,omitempty"`
+	Dirty  bool `json:"dirty,omitempty"`
 	// Proofs are those of the attempt that goes on, or of the promotion that Holder's term began with here.
 	Proofs []Proof `json:"proofs,omitempty"`
 
@@ -173,6 +199,7 @@ type HA struct {
 	Overruled string   `json:"overruled,omitempty"`
 	Paused    bool     `json:"paused,omitempty"`
 	Frozen    string   `json:"frozen,omitempty"`
+	Writable  string   `json:"writable,omitempty"` // the group here, as last seen: yes, no or unknown
 	Degraded  []string `json:"degraded,omitempty"` // what a promotion could not do: hooks, the address
 
 	Peers  map[string]PeerHealth `json:"peers"`

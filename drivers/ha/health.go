@@ -30,40 +30,48 @@ type Sighting struct {
 	Own    state.Heard // this run of our daemon, and the beats it sent so far
 }
 
-// Stale says why a beat must not be taken in; "" where it may. It has to answer this run of our daemon, to be newer than
-// the last one of its own run, and, of another run, to answer what we sent after that last one: else the beats of before
-// a restart, of either side, could be heard again.
+// Stale says why a beat must not be taken in; "" where it may. Its run has to be the one that was seen last, it has to
+// answer what we sent since that run was first seen, and to be newer than the last one: else a beat of before a restart, of
+// either side, that came late would be taken for the word of now.
 func Stale(prev state.PeerHealth, b *state.Beat, own state.Heard) string {
 	switch {
 	case b.Version != 1:
 		return fmt.Sprintf("its format is %d, and this release reads 1", b.Version)
 	case b.Heard.Boot != own.Boot:
 		return "it has not heard this run of our daemon yet"
-	case prev.Last == nil:
-		return ""
-	case b.Boot == prev.Last.Boot && b.Counter <= prev.Last.Counter:
+	case b.Boot != prev.Seen.Boot:
+		return "it is of another run of its daemon, which has to answer us first"
+	case b.Heard.Counter <= prev.Asked:
+		return "it answers nothing that we sent since this run of its daemon was seen"
+	case prev.Last != nil && b.Boot == prev.Last.Boot && b.Counter <= prev.Last.Counter:
 		return fmt.Sprintf("its number is %d, and %d was heard before", b.Counter, prev.Last.Counter)
-	case b.Boot != prev.Last.Boot && b.Heard.Counter <= prev.Asked:
-		return "it is of another run of its daemon, and answers nothing that we sent since"
 	}
 	return ""
 }
 
 // Health is what is known of a peer after a sighting. now is monotonic.
 func Health(prev state.PeerHealth, see Sighting, lim Limits, now time.Duration) state.PeerHealth {
+	return health(Stale, prev, see, lim, now)
+}
+
+func health(stale func(state.PeerHealth, *state.Beat, state.Heard) string, prev state.PeerHealth, see Sighting, lim Limits, now time.Duration) state.PeerHealth {
 	next := prev
 	if see.Beat == nil {
 		return missed(next, lim, see.Wall)
 	}
 	b := *see.Beat
+	if b.Boot != prev.Seen.Boot {
+		next.Asked = see.Own.Counter
+		next.Last = unpromised(next.Last)
+	}
 	if b.Boot != prev.Seen.Boot || b.Counter > prev.Seen.Counter {
 		next.Seen = state.Heard{Boot: b.Boot, Counter: b.Counter}
 	}
-	if Stale(prev, &b, see.Own) != "" {
+	if stale(prev, &b, see.Own) != "" {
 		return next
 	}
 	next.Stale, next.Misses, next.Last = false, 0, &b
-	next.LastAt, next.Mono, next.Asked = see.Wall, now, see.Own.Counter
+	next.LastAt, next.Mono = see.Wall, now
 	if why := ails(&b, see, lim); why != "" {
 		next.Good = 0
 		return judged(next, state.PeerDegraded, why, see.Wall)
@@ -75,6 +83,16 @@ func Health(prev state.PeerHealth, see Sighting, lim Limits, now time.Duration) 
 		return judged(next, state.PeerHealthy, "", see.Wall)
 	}
 	return judged(next, state.PeerDegraded, fmt.Sprintf("answers again: %d of %d good beats", next.Good, goodBeats), see.Wall)
+}
+
+// unpromised: what a run of the peer promised, the next one has to say again. It may have lost its memory.
+func unpromised(b *state.Beat) *state.Beat {
+	if b == nil || b.Promise == nil {
+		return b
+	}
+	without := *b
+	without.Promise = nil
+	return &without
 }
 
 // missed: what is unknown or stale does not become degraded, which would count as reached.

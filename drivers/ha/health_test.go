@@ -18,7 +18,8 @@ var (
 // beats writes a history short: + good beat, s sick pool, l late replication, c skewed clock, d different files, - miss,
 // R restart of ours, o an old beat, h one that has not heard us.
 func beats(history string) state.PeerHealth {
-	p := state.PeerHealth{Node: "b", State: state.PeerUnknown}
+	seen := state.Heard{Boot: "b1"} // the first contact is a test of its own
+	p := state.PeerHealth{Node: "b", State: state.PeerUnknown, Seen: seen}
 	own, counter := state.Heard{Boot: "own"}, uint64(0)
 	for i, c := range history {
 		wall := noon.Add(time.Duration(i) * limits.Every)
@@ -42,6 +43,7 @@ func beats(history string) state.PeerHealth {
 			b = nil
 		case 'R':
 			p = Reloaded(p)
+			p.Seen = seen
 			own = state.Heard{Boot: "own, again"}
 			continue
 		}
@@ -107,44 +109,69 @@ func TestHealthAfterAPause(t *testing.T) {
 
 func TestStale(t *testing.T) {
 	own := state.Heard{Boot: "own", Counter: 9}
-	prev := state.PeerHealth{Last: &state.Beat{Boot: "b1", Counter: 5}, Asked: 7}
+	prev := state.PeerHealth{Last: &state.Beat{Boot: "b1", Counter: 5}, Seen: state.Heard{Boot: "b1", Counter: 5}, Asked: 2}
+	again := prev // the peer began again, and was seen, when we had sent 7
+	again.Seen, again.Asked = state.Heard{Boot: "b2", Counter: 1}, 7
+	heard := func(n uint64) state.Heard { return state.Heard{Boot: "own", Counter: n} }
 	for _, c := range []struct {
 		name string
+		prev state.PeerHealth
 		beat state.Beat
 		why  string // a part of it; "": it is taken in
 	}{
-		{"the next", state.Beat{Version: 1, Boot: "b1", Counter: 6, Heard: state.Heard{Boot: "own", Counter: 3}}, ""},
-		{"the same again", state.Beat{Version: 1, Boot: "b1", Counter: 5, Heard: own}, "5 was heard before"},
-		{"an older one", state.Beat{Version: 1, Boot: "b1", Counter: 2, Heard: own}, "5 was heard before"},
-		{"to our run before", state.Beat{Version: 1, Boot: "b1", Counter: 6, Heard: state.Heard{Boot: "old", Counter: 9}}, "not heard this run"},
-		{"to nobody", state.Beat{Version: 1, Boot: "b2", Counter: 1}, "not heard this run"},
-		{"another run, that answers what we sent since", state.Beat{Version: 1, Boot: "b2", Counter: 1, Heard: state.Heard{Boot: "own", Counter: 8}}, ""},
-		{"another run, that answers an older one", state.Beat{Version: 1, Boot: "b0", Counter: 99, Heard: state.Heard{Boot: "own", Counter: 7}}, "of another run"},
-		{"another format", state.Beat{Version: 2, Boot: "b1", Counter: 6, Heard: own}, "format is 2"},
+		{"the next", prev, state.Beat{Version: 1, Boot: "b1", Counter: 6, Heard: heard(3)}, ""},
+		{"the same again", prev, state.Beat{Version: 1, Boot: "b1", Counter: 5, Heard: own}, "5 was heard before"},
+		{"an older one", prev, state.Beat{Version: 1, Boot: "b1", Counter: 2, Heard: own}, "5 was heard before"},
+		{"to our run before", prev, state.Beat{Version: 1, Boot: "b1", Counter: 6, Heard: state.Heard{Boot: "old", Counter: 9}}, "not heard this run"},
+		{"to nobody", prev, state.Beat{Version: 1, Boot: "b2", Counter: 1}, "not heard this run"},
+		{"of a run that was not seen", prev, state.Beat{Version: 1, Boot: "b2", Counter: 1, Heard: heard(9)}, "of another run"},
+		{"of a new run, that answers", again, state.Beat{Version: 1, Boot: "b2", Counter: 2, Heard: heard(8)}, ""},
+		{"of a new run, that answers what the old one heard", again, state.Beat{Version: 1, Boot: "b2", Counter: 2, Heard: heard(7)}, "answers nothing"},
+		{"of the old run, late", again, state.Beat{Version: 1, Boot: "b1", Counter: 99, Heard: heard(7)}, "of another run"},
+		{"another format", prev, state.Beat{Version: 2, Boot: "b1", Counter: 6, Heard: own}, "format is 2"},
 	} {
-		got := Stale(prev, &c.beat, own)
+		got := Stale(c.prev, &c.beat, own)
 		if (got == "") != (c.why == "") || !strings.Contains(got, c.why) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.why)
 		}
 	}
 }
 
-// A first contact of two runs that know nothing of each other takes one beat each way before one is taken in.
+// Two runs that know nothing of each other say hello first: what is taken in answers what was sent since.
 func TestFirstContact(t *testing.T) {
 	a, b := state.Heard{Boot: "a1"}, state.Heard{Boot: "b1"}
 	var ofB, ofA state.PeerHealth
-	from := func(own *state.Heard, peer state.PeerHealth) *state.Beat {
+	say := func(own *state.Heard, of state.PeerHealth, at *state.PeerHealth, peer state.Heard) {
 		own.Counter++
-		return &state.Beat{Version: 1, Boot: own.Boot, Counter: own.Counter, Heard: peer.Seen, At: noon}
+		m := &state.Beat{Version: 1, Boot: own.Boot, Counter: own.Counter, Heard: of.Seen, At: noon}
+		*at = Health(*at, Sighting{Beat: m, Wall: noon, Own: peer}, limits, 0)
 	}
-	ofA = Health(ofA, Sighting{Beat: from(&a, ofB), Wall: noon, Own: b}, limits, 0)
-	if ofA.Last != nil {
-		t.Fatal("b took in a beat that answers nothing")
+	for i, want := range []string{"", "", "healthy ", "healthy healthy"} {
+		if i%2 == 0 {
+			say(&a, ofB, &ofA, b)
+		} else {
+			say(&b, ofA, &ofB, a)
+		}
+		if got := strings.TrimRight(ofA.State+" "+ofB.State, " "); got != strings.TrimRight(want, " ") {
+			t.Errorf("after beat %d: %q, want %q", i+1, got, want)
+		}
 	}
-	ofB = Health(ofB, Sighting{Beat: from(&b, ofA), Wall: noon, Own: a}, limits, 0)
-	ofA = Health(ofA, Sighting{Beat: from(&a, ofB), Wall: noon, Own: b}, limits, 0)
-	if ofB.State != state.PeerHealthy || ofA.State != state.PeerHealthy {
-		t.Errorf("%+v %+v", ofA, ofB)
+}
+
+// What an old run of the peer said comes after its new run was seen: it is not taken in, whatever its number.
+func TestLateBeatOfTheRunBefore(t *testing.T) {
+	own := state.Heard{Boot: "own", Counter: 4}
+	p := state.PeerHealth{Last: &state.Beat{Boot: "b1", Counter: 5}, Seen: state.Heard{Boot: "b1", Counter: 5}}
+	hear := func(b state.Beat) {
+		b.Version, b.At = 1, noon
+		p = Health(p, Sighting{Beat: &b, Wall: noon, Own: own}, limits, 0)
+	}
+	hear(state.Beat{Boot: "b2", Counter: 1})
+	late := state.Beat{Boot: "b1", Counter: 6, Heard: own}
+	hear(late)
+	hear(late)
+	if p.Last.Counter != 5 {
+		t.Error("it was taken in")
 	}
 }
 

@@ -1,0 +1,229 @@
+package ha
+
+import (
+	"slices"
+
+	"github.com/dplaneos/dplane/state"
+)
+
+// Jobs: their steps one after the other, each persisted before it is done; what fails is taken back or, in a demotion
+// that has to come about, left for the verification to judge.
+
+// boot: whatever it was, it closes what may be open; only the verification makes it a standby.
+func (t *turn) boot() {
+	s := &t.s
+	switch s.Role {
+	case state.RoleBoot, "", state.RoleStandby:
+	case state.RoleCandidate, state.RoleFencing:
+		s.Proofs = nil
+	case state.RolePromoting:
+		s.Was = state.RolePromoting
+		if s.Job != nil && s.Job.Undo {
+			s.Was = ""
+		}
+	case state.RoleDemoting:
+		s.Was = forgetful(s.Was)
+		if s.Job != nil && s.Job.Kind == JobHandover {
+			s.Was = state.RoleDemoting // nothing was promised yet: its term is still its own
+		}
+	case state.RoleSuperseded, state.RoleSplitBrain, state.RoleSelfFenced:
+		s.Was = state.RoleRejoining
+	default:
+		s.Was = s.Role
+	}
+	if t.c.Automatic {
+		s.Was = forgetful(s.Was)
+	}
+	if t.e.Term > s.Term {
+		s.Term, s.Holder, s.Was = t.e.Term, "", forgetful(s.Was)
+	}
+	s.Boot, s.Counter, s.Role, s.Writable = t.e.Boot, 0, state.RoleBoot, state.WritableUnknown
+	for n, p := range s.Peers {
+		s.Peers[n] = Reloaded(p)
+	}
+	t.do(CloseGate)
+	t.begin(JobClose)
+}
+
+// begin starts a job, in the place of the one that goes on.
+func (t *turn) begin(kind string) {
+	t.s.Jobs++
+	t.s.Job = &state.Job{ID: t.s.Jobs, Kind: kind, Term: t.s.Term, Began: t.e.Now}
+	if all := steps[kind]; len(all) > 0 {
+		t.enter(all[0])
+	}
+}
+
+// enter orders a step. From readonly=off on, what is here may be in no snapshot.
+func (t *turn) enter(step string) {
+	j := t.s.Job
+	j.Step = step
+	promotes := j.Kind == JobPromote || j.Kind == JobResume
+	if promotes && step == StepReadonly && !j.Undo {
+		t.s.Opened, t.s.Dirty, t.s.Writable = true, true, state.WritableYes
+	}
+	a := Action{Do: Demote, Job: j.ID, Step: step}
+	switch {
+	case promotes && j.Undo:
+		a.Do = UndoPromote
+	case promotes:
+		a.Do = Promote
+	case j.Undo:
+		a.Do = UndoDemote
+	}
+	t.acts = append(t.acts, a)
+}
+
+// ours: the result is of the step that goes on, not of an older job.
+func (t *turn) ours() bool {
+	j := t.s.Job
+	return j != nil && j.ID == t.e.Job && j.Step == t.e.Step && j.Failed == ""
+}
+
+func (t *turn) advance() {
+	j := t.s.Job
+	if j.Kind == JobClose && j.Step == StepVerify || j.Kind == JobHandover && j.Step == StepVerify && !j.Undo {
+		t.s.Writable = state.WritableNo
+	}
+	if j.Undo {
+		if step := before(j.Kind, j.Step); step != "" {
+			t.enter(step)
+			return
+		}
+		t.undone()
+		return
+	}
+	if step := after(j.Kind, j.Step); step != "" {
+		t.enter(step)
+		return
+	}
+	t.finished()
+}
+
+// failed: a timeout is a failure too.
+func (t *turn) failed() {
+	j := t.s.Job
+	t.why = j.Kind + ": " + j.Step + ": " + t.e.Why
+	switch {
+	case j.Kind == JobClose && j.Step == StepVerify:
+		t.notVerified()
+	case j.Undo || j.Kind == JobClose || j.Step == StepRelease:
+		t.alarm(state.Error, "%s; it goes on, and is verified at the end", t.why)
+		t.advance()
+	case slices.Contains(tolerated, j.Step) && j.Kind != JobHandover:
+		t.s.Degraded = append(t.s.Degraded, j.Step+": "+t.e.Why)
+		t.alarm(state.Error, "%s; the node stays active, degraded", t.why)
+		t.advance()
+	default:
+		t.undo()
+	}
+}
+
+// undo takes back the step that goes on and those before it.
+func (t *turn) undo() {
+	t.alarm(state.Error, "%s; what was done is taken back", t.why)
+	t.s.Jobs++
+	t.s.Job.ID, t.s.Job.Undo = t.s.Jobs, true
+	t.enter(t.s.Job.Step)
+}
+
+// undone: a handover leaves the node active, as it was; a promotion leaves a standby, once that is verified.
+func (t *turn) undone() {
+	if t.s.Job.Kind == JobHandover {
+		t.s.Role, t.s.Job, t.s.Writable = state.RoleActive, nil, state.WritableYes
+		t.do(Tell)
+		return
+	}
+	t.s.Role = state.RoleDemoting
+	t.begin(JobClose)
+}
+
+// notVerified: it does not count as demoted. Under a lease the machine is reset, else it is tried again.
+func (t *turn) notVerified() {
+	t.s.Job.Failed, t.s.Writable = t.e.Why, state.WritableUnknown
+	t.alarm(state.Error, "%s: it can't be shown that %s stopped writing", t.why, t.s.Node)
+	if t.c.Automatic && t.s.Role == state.RoleDemoting {
+		t.s.Role = state.RoleSelfFenced
+		t.do(Reset)
+	}
+}
+
+func (t *turn) unverified() bool { return t.s.Job != nil && t.s.Job.Failed != "" }
+
+func (t *turn) closeAgain() { t.begin(JobClose) }
+
+func (t *turn) finished() {
+	j := t.s.Job
+	t.s.Job = nil
+	switch {
+	case j.Kind == JobHandover:
+		t.handedOverTo(j.To)
+	case j.Kind == JobClose:
+		t.closed()
+	default:
+		t.s.Role, t.why = state.RoleActive, "the promotion is done"
+	}
+	if Gate(&t.s) {
+		t.do(OpenGate)
+	}
+	t.do(Tell)
+}
+
+// handedOverTo: all that was here is in the final snapshot, which the successor has. Only now the term is given away.
+func (t *turn) handedOverTo(to string) {
+	t.s.Promise = state.Promise{Term: t.next(), To: to, Gave: t.s.Term, Handover: true}
+	t.s.Role, t.s.Dirty = state.RoleStandby, false
+	t.why = "demoted and verified, for " + to
+}
+
+// closed: it is verified that this node does not write.
+func (t *turn) closed() {
+	switch {
+	case t.s.Role == state.RoleSuperseded, t.s.Was == state.RoleRejoining:
+		t.s.Role, t.s.Was = state.RoleRejoining, ""
+		t.do(Compare)
+	case t.s.Was == state.RoleDiverged:
+		t.s.Role, t.s.Was = state.RoleDiverged, ""
+	default:
+		t.s.Role = state.RoleStandby
+	}
+	t.why = "it is verified that the group is read-only here"
+}
+
+// Gate tells whether the receive gate is open in a state: what Admit then says is asked of every stream.
+func Gate(s *state.HA) bool { return s.Role == state.RoleStandby && !s.Dirty && s.Frozen == "" }
+
+func (t *turn) writable() bool { return t.e.Seen == state.WritableYes }
+
+func (t *turn) unwritable() bool { return t.e.Seen != state.WritableYes }
+
+// closeNow: who is not to write, or no longer, stops.
+func (t *turn) closeNow() {
+	t.alarm(state.Error, "%s: %s stops writing", t.why, t.s.Node)
+	if t.s.Role == state.RoleRejoining || t.s.Role == state.RoleDiverged {
+		t.s.Was = t.s.Role
+	}
+	t.s.Role = state.RoleDemoting
+	t.do(CloseGate)
+	t.begin(JobClose)
+}
+
+func (t *turn) degrade() {
+	text := "the group is not writable: " + t.e.Seen
+	if !slices.Contains(t.s.Degraded, text) {
+		t.s.Degraded = append(t.s.Degraded, text)
+		t.alarm(state.Error, "%s is active, and %s", t.s.Node, text)
+	}
+}
+
+// settle begins what a person approved: the plan that was shown, in this term, and nothing else.
+func (t *turn) settle() {
+	c := t.e.Command
+	switch {
+	case c.Approval == "" || c.Term != t.s.Term:
+		t.refuse("it needs the approval of its plan, in term %d: dplane ha rejoin --%s", t.s.Term, c.Name)
+	default:
+		t.s.Role, t.why = state.RoleRejoining, "a person chose: "+c.Name
+		t.acts = append(t.acts, Action{Do: Rejoin, Step: c.Name, Command: c})
+	}
+}

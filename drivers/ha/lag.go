@@ -1,0 +1,109 @@
+package ha
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Lag is what a node lacks of what the active one had, as far as it is known. What is not known is never zero (I5).
+type Lag struct {
+	Known    bool          `json:"known"`             // there is a complete set, and its age is known
+	Set      string        `json:"set,omitempty"`     // the name of its snapshots
+	Behind   time.Duration `json:"behind,omitempty"`  // its age
+	Counted  bool          `json:"counted"`           // Bytes are all that was written since, as the active node last said
+	Bytes    uint64        `json:"bytes,omitempty"`   // at least
+	Complete bool          `json:"complete"`          // the newest snapshot of every dataset is of that set
+	Missing  []string      `json:"missing,omitempty"` // what is missing, for people
+	Overdue  bool          `json:"overdue,omitempty"` // its snapshots are dated in the future: Behind is no measure
+}
+
+// Exceeds says why so much must not be lost unasked; "" where it may.
+func (l Lag) Exceeds(m spec.Lag) string {
+	var why []string
+	switch {
+	case !l.Known:
+		why = append(why, "no complete set of snapshots is known here, so how much is missing is unknown")
+	case l.Overdue:
+		why = append(why, "the newest set is dated in the future: its age is unknown")
+	case m.Time > 0 && l.Behind > m.Time.Std():
+		why = append(why, fmt.Sprintf("the newest complete set is %s old, and maxLag.time is %s", l.Behind.Round(time.Second), m.Time))
+	}
+	switch {
+	case !l.Counted:
+		why = append(why, "how much was written since is unknown")
+	case m.Bytes > 0 && l.Bytes > uint64(m.Bytes):
+		why = append(why, fmt.Sprintf("%d bytes were written since, and maxLag.bytes is %s", l.Bytes, m.Bytes))
+	}
+	if !l.Complete {
+		why = append(why, "the set is not complete: "+strings.Join(l.Missing, ", "))
+	}
+	return strings.Join(why, "; ")
+}
+
+// Measure compares what is here (own: each dataset's snapshots, oldest first) with what the active node last said it had
+// (published; nil: it never said). A set is the snapshots of one name: they were taken at one moment.
+func Measure(datasets []string, published map[string]state.Published, own map[string][]state.Point, at time.Time) Lag {
+	l := Lag{Counted: published != nil, Complete: true}
+	if len(datasets) == 0 {
+		return Lag{}
+	}
+	newest := completeSet(datasets, own)
+	for _, d := range datasets {
+		pub, said := published[d]
+		held := own[d]
+		if !said {
+			l.Counted = false
+		}
+		l.Bytes += pub.Written
+		if pub.GUID != "" && !hasGUID(held, pub.GUID) {
+			l.Counted = false // what is in the snapshots between is not known
+			l.Missing, l.Complete = append(l.Missing, d+" lacks its newest snapshot"), false
+		}
+		if n := len(held); newest == nil || n == 0 || held[n-1].Name != newest.Name {
+			l.Missing, l.Complete = append(l.Missing, d+" is not at the set"), false
+		}
+	}
+	if newest == nil {
+		return l
+	}
+	l.Known, l.Set, l.Behind = true, newest.Name, at.Sub(newest.Creation)
+	l.Overdue = l.Behind < -MaxSkew
+	return l
+}
+
+// completeSet is the newest snapshot of the first dataset whose name every other one has too.
+func completeSet(datasets []string, own map[string][]state.Point) *state.Point {
+	first := own[datasets[0]]
+	for i := len(first) - 1; i >= 0; i-- {
+		all := true
+		for _, d := range datasets[1:] {
+			all = all && hasName(own[d], first[i].Name)
+		}
+		if all {
+			return &first[i]
+		}
+	}
+	return nil
+}
+
+func hasName(points []state.Point, name string) bool {
+	for _, p := range points {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func hasGUID(points []state.Point, guid string) bool {
+	for _, p := range points {
+		if p.GUID == guid {
+			return true
+		}
+	}
+	return false
+}

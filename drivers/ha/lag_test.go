@@ -1,0 +1,130 @@
+package ha
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// points writes snapshots short: s5 was taken five minutes after noon.
+func points(text string) []state.Point {
+	var all []state.Point
+	for i, name := range strings.Fields(text) {
+		at, _ := time.ParseDuration(strings.TrimLeft(name, "s") + "m")
+		all = append(all, state.Point{Name: name, GUID: "g" + name, TXG: uint64(i), Creation: noon.Add(at)})
+	}
+	return all
+}
+
+func TestMeasure(t *testing.T) {
+	group := []string{"tank/a", "tank/b"}
+	at := noon.Add(10 * time.Minute)
+	pub := func(a, b string, written uint64) map[string]state.Published {
+		return map[string]state.Published{"tank/a": {GUID: a, Written: written}, "tank/b": {GUID: b}}
+	}
+	limit := spec.Lag{Time: spec.Duration(5 * time.Minute), Bytes: 100}
+	for _, c := range []struct {
+		name      string
+		published map[string]state.Published
+		a, b      string
+		set       string
+		behind    time.Duration
+		why       string // why it exceeds; "": it does not
+	}{
+		{"all is here", pub("gs9", "gs9", 0), "s8 s9", "s8 s9", "s9", time.Minute, ""},
+		{"as much as may be lost", pub("gs5", "gs5", 100), "s5", "s5", "s5", 5 * time.Minute, ""},
+		{"too old", pub("gs4", "gs4", 0), "s4", "s4", "s4", 6 * time.Minute, "6m0s old"},
+		{"too much written", pub("gs9", "gs9", 101), "s9", "s9", "s9", time.Minute, "101 bytes"},
+		{"one lacks the newest set", pub("gs9", "gs9", 0), "s8 s9", "s8", "s8", 2 * time.Minute, "not complete"},
+		{"none has the newest", pub("gs9", "gs9", 0), "s8", "s8", "s8", 2 * time.Minute, "how much was written since is unknown"},
+		{"no set at all", pub("gs9", "gs9", 0), "s9", "s8", "", 0, "how much is missing is unknown"},
+		{"nothing here", pub("gs9", "gs9", 0), "", "", "", 0, "how much is missing is unknown"},
+		{"the active one never said", nil, "s9", "s9", "s9", time.Minute, "how much was written since is unknown"},
+		{"it said nothing of one dataset", map[string]state.Published{"tank/a": {GUID: "gs9"}}, "s9", "s9", "s9", time.Minute, "how much was written since is unknown"},
+		{"dated in the future", pub("gs99", "gs99", 0), "s99", "s99", "s99", -89 * time.Minute, "dated in the future"},
+		{"one is ahead of the set", pub("gs9", "gs8", 0), "s8 s9", "s8", "s8", 2 * time.Minute, "tank/a is not at the set"},
+	} {
+		l := Measure(group, c.published, map[string][]state.Point{"tank/a": points(c.a), "tank/b": points(c.b)}, at)
+		if why := l.Exceeds(limit); l.Set != c.set || l.Behind != c.behind || (why == "") != (c.why == "") || !strings.Contains(why, c.why) {
+			t.Errorf("%s: set %q, behind %s, %q; want %q, %s, %q", c.name, l.Set, l.Behind, why, c.set, c.behind, c.why)
+		}
+	}
+}
+
+// What is unknown exceeds every bound, also where none is declared.
+func TestUnknownIsNotZero(t *testing.T) {
+	for _, l := range []Lag{{}, {Known: true, Complete: true}, {Counted: true, Complete: true}, {Known: true, Counted: true}, Measure(nil, nil, nil, noon)} {
+		if l.Exceeds(spec.Lag{}) == "" {
+			t.Errorf("%+v is within bounds", l)
+		}
+	}
+}
+
+func TestAdmit(t *testing.T) {
+	well := state.HA{Node: "a", Role: state.RoleStandby, Term: 3, Holder: "b"}
+	with := func(change func(*state.HA)) state.HA {
+		s := well
+		change(&s)
+		return s
+	}
+	for _, c := range []struct {
+		name   string
+		s      state.HA
+		sender string
+		term   uint64
+		why    string // "": it is admitted
+	}{
+		{"the holder, in its term", well, "b", 3, ""},
+		{"an older term", well, "b", 2, "term 3 is known here"},
+		{"a term that was not heard of", well, "b", 4, "no beat was heard"},
+		{"another node", well, "c", 3, "the holder of term 3"},
+		{"nobody", well, "", 3, "the holder of term 3"},
+		{"nobody, with no holder", with(func(s *state.HA) { s.Holder = "" }), "", 3, "the holder of term 3"},
+		{"it wrote itself", with(func(s *state.HA) { s.Dirty = true }), "b", 3, "it is not settled"},
+		{"frozen", with(func(s *state.HA) { s.Frozen = "two" }), "b", 3, "frozen"},
+	} {
+		if got := Admit(&c.s, c.sender, c.term); (got == "") != (c.why == "") || !strings.Contains(got, c.why) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.why)
+		}
+	}
+	for _, r := range []state.Role{state.RoleBoot, state.RoleCandidate, state.RoleFencing, state.RolePromoting, state.RoleActive, state.RoleDemoting,
+		state.RoleSuperseded, state.RoleRejoining, state.RoleDiverged, state.RoleSplitBrain, state.RoleActiveFailsafe, state.RoleSelfFenced, ""} {
+		if s := with(func(s *state.HA) { s.Role = r }); Admit(&s, "b", 3) == "" {
+			t.Errorf("a node that is %q receives", r)
+		}
+	}
+}
+
+// What Admit says after a transfer is what counts: the term went on meanwhile.
+func TestAdmitAfterThePromotion(t *testing.T) {
+	x := node(t, state.RoleStandby)
+	x.hear(activeB)
+	if why := Admit(&x.s, "b", 1); why != "" {
+		t.Fatal(why)
+	}
+	if x.order(word).lost(); Admit(&x.s, "b", 1) == "" {
+		t.Error("a stream of before is admitted after the promotion began")
+	}
+}
+
+func TestSpeak(t *testing.T) {
+	x := node(t, state.RoleStandby)
+	x.hear(state.Beat{Role: state.RoleCandidate, Term: 1, Active: "b", Want: 2})
+	b := Speak(&x.s, "b", Local{Shared: "h"}, noon)
+	if b.Promise == nil || b.Promise.Term != 2 || b.Promise.To != "b" || b.Heard.Boot != "b1" || b.Heard.Counter != x.sent || b.Counter != x.s.Counter {
+		t.Errorf("%+v", b)
+	}
+	// Once the term was taken, or another one is tried, the promise is no longer said.
+	x.s.Term = 2
+	if b := Speak(&x.s, "b", Local{}, noon); b.Promise != nil {
+		t.Errorf("%+v", b.Promise)
+	}
+	x.s.Term = 1
+	x.order(allowed)
+	if b := Speak(&x.s, "b", Local{}, noon); b.Promise != nil || b.Want != 3 {
+		t.Errorf("%+v, wants %d", b.Promise, b.Want)
+	}
+}
