@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +64,31 @@ func (p *pairOf) fill(name string, mib int) {
 	for _, d := range []string{"anna", "secret"} {
 		must(p.t, "dd", "if=/dev/urandom", "of="+p.path("mnt/home/"+d+"/"+name), "bs=1M", fmt.Sprint("count=", mib), "status=none")
 	}
+	must(p.t, "dd", "if=/dev/urandom", "of="+p.device(p.from+"/home/vol"), "bs=128K", "count=1", "seek=3", "status=none", "conv=fsync")
+}
+
+// device waits for that of a volume or its snapshot, which comes a moment after it.
+func (p *pairOf) device(name string) string {
+	p.t.Helper()
+	path := "/dev/zvol/" + name
+	for range 300 {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	p.t.Fatal("there is no " + path)
+	return ""
+}
+
+// volumeSum is the checksum of a snapshot of a volume.
+func (p *pairOf) volumeSum(snapshot string) string {
+	p.t.Helper()
+	volume, _, _ := strings.Cut(snapshot, "@")
+	must(p.t, "zfs", "set", "snapdev=visible", volume)
+	defer must(p.t, "zfs", "inherit", "snapdev", volume)
+	sum, _, _ := strings.Cut(must(p.t, "sha256sum", p.device(snapshot)), " ")
+	return sum
 }
 
 func (p *pairOf) snapshot(name string) {
@@ -104,9 +128,12 @@ func (p *pairOf) same(snap string) {
 		}
 	}
 	must(p.t, "zfs", "unload-key", p.to+"/home/secret")
+	if a, b := p.volumeSum(p.from+"/home/vol@"+snap), p.volumeSum(p.to+"/home/vol@"+snap); a != b {
+		p.t.Errorf("home/vol@%s has other content on the target: %s, %s", snap, a, b)
+	}
 }
 
-// sums are the checksums of all files of a snapshot.
+// sums are all that is in a snapshot: each file with its kind, mode, owner, size, time and link, and its checksum.
 func (p *pairOf) sums(snapshot string) string {
 	p.t.Helper()
 	dir, err := os.MkdirTemp(p.dir, "look")
@@ -115,15 +142,7 @@ func (p *pairOf) sums(snapshot string) string {
 	}
 	must(p.t, "mount", "-t", "zfs", snapshot, dir)
 	defer must(p.t, "umount", dir)
-	files, err := filepath.Glob(dir + "/*")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	files = slices.DeleteFunc(files, func(f string) bool { i, err := os.Stat(f); return err != nil || i.IsDir() })
-	if len(files) == 0 {
-		return ""
-	}
-	return strings.ReplaceAll(must(p.t, append([]string{"sha256sum"}, files...)...), dir, "")
+	return must(p.t, "sh", "-c", `cd "$1" && find . -printf '%P %y %m %U %G %s %T@ %n %l\n' | sort && find . -type f -exec sha256sum {} + | sort`, "sh", dir)
 }
 
 // clean fails where something is left of a transfer: holds at the source, more than one bookmark of a dataset, holds at
