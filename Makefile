@@ -103,10 +103,11 @@ test-crash: e2e-binaries ## the whole guest stopped in the middle of an apply, f
 	@$(e2e)/crash bin/e2e
 
 .PHONY: test-replication
-test-replication: e2e-binaries ## a replication broken off a hundred times: at its writes, in its streams, the network, the whole guest
+test-replication: e2e-binaries ## a replication broken off a hundred times: at its writes, in its streams, the network, the whole guest; a transfer of an hour
 	@$(e2e)/on-zfs --timeout 3500 bin/e2e "RUN='^TestReplicationKilled$$' DPLANE_E2E_KILLS=50 ./suite"
 	@for seed in 1 2; do $(e2e)/on-zfs --timeout 3500 bin/e2e "RUN='^TestReplicationRandom$$' DPLANE_E2E_KILLS=25 DPLANE_E2E_SEED=$$seed ./suite" || exit 1; done
 	@$(e2e)/crash-replication bin/e2e
+	@$(e2e)/on-zfs --timeout 4500 bin/e2e "RUN='^TestReplicationLong$$' DPLANE_E2E_LONG=3600 ./suite"
 
 .PHONY: test-across
 test-across: e2e-binaries ## replication between OpenZFS 2.1 and 2.3, 2.3 and 2.1, 2.3 and 2.4: two guests, a real SSH
