@@ -41,7 +41,7 @@ func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
 }
 
 // Observe reads every dataset of every declared pool that can be seen, declared or not, in one process per
-// pool (and one more where quotas of users are declared), then where file systems are mounted, at declared key
+// pool (and one more where quotas of users are declared, and where replicas are), then where file systems are mounted, at declared key
 // files, and in one process at the directories over which something would be mounted. A pool whose datasets can't be read becomes unseen.
 func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observed) error {
 	if obs.ZFS.Error != "" {
@@ -78,11 +78,7 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 
 // observePool adds the datasets of one pool, all or none.
 func (d *Driver) observePool(ctx context.Context, want *spec.Spec, obs *state.Observed, pool string) error {
-	res, err := d.Runner.Run(ctx, zfs.GetDatasets(pool))
-	if err != nil {
-		return err
-	}
-	list, err := zfs.ParseDatasets(pool, res.Stdout)
+	list, err := d.list(ctx, want, obs.Role, pool)
 	if err != nil {
 		return err
 	}

@@ -259,7 +259,7 @@ func TestOrigin(t *testing.T) {
 func TestProject(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := randomMachine(t)
-		want := &spec.Spec{Pools: map[spec.PoolName]*spec.Pool{"tank": {Name: "tank"}}, Datasets: map[spec.DatasetName]*spec.Dataset{}}
+		want := &spec.Spec{Pools: map[spec.PoolName]*spec.Pool{"tank": {Name: "tank"}}, Datasets: map[spec.DatasetName]*spec.Dataset{"tank": {Name: "tank"}}}
 		before := look(t, f, want)
 		names := slices.DeleteFunc(sortedKeys(before.Datasets), func(n string) bool { return n == "tank" })
 		if len(names) == 0 {

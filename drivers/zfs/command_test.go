@@ -24,6 +24,7 @@ func TestCommands(t *testing.T) {
 		"zpool online -e tank /a '/b c'":                                                        ExpandVdevs("tank", []string{"/a", "/b c"}),
 		"zpool trim tank":                                                                       Trim("tank"),
 		"zfs get -Hp -r -t filesystem,volume -o name,property,value,source all tank":            GetDatasets("tank"),
+		"zfs get -Hp -t filesystem,volume -o name,property,value,source all tank/a tank/b":      GetWhole([]string{"tank/a", "tank/b"})[0],
 		"zfs get -Hp -r -t filesystem -o name,property,value,source userquota@a,userquota@b po": GetQuotas("po", []string{"userquota@a", "userquota@b"})[0],
 		"zfs create -o atime=off -o 'com.example:note=a b' -o quota=5 'tank/my files'":          CreateFilesystem("tank/my files", props),
 		"zfs create -s -V 1024 -o compression=lz4 tank/v":                                       CreateVolume("tank/v", 1024, true, map[string]string{"compression": "lz4"}),

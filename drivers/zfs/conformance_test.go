@@ -290,6 +290,7 @@ var cases = []struct {
 		}
 	}},
 	{"pools", observePool},
+	{"unopened", unopened},
 	{"pool refusals", poolRefusals},
 	{"pool properties", poolProperties},
 	{"a used device", usedDevice},

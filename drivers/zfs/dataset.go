@@ -8,7 +8,7 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// ParseDatasets reads what GetDatasets prints: the file systems and volumes of one pool, in the order of the
+// ParseDatasets reads what GetDatasets, GetUnopened or GetWhole prints: the file systems and volumes of one pool, in the order of the
 // output. A value that tries to look like another dataset's record stays a value. One forgery is not told
 // apart, and gains nothing: who may set user properties on a dataset can spell one as part of another.
 func ParseDatasets(pool string, out []byte) ([]*state.Dataset, error) {
@@ -90,9 +90,11 @@ func (p *datasetParser) record(r record) {
 	}
 	c.seen = len(p.datasets)
 	d := p.datasets[len(p.datasets)-1]
-	if c.keep {
+	switch {
+	case c.keep && string(r.value) == "-" && string(r.source) == "-": // GetUnopened asks for what it does not have
+	case c.keep:
 		d.Properties[c.name] = state.Property{Value: p.texts.get(r.value), Source: p.texts.get(r.source)}
-	} else {
+	default:
 		p.fill(d, c.name, r.value)
 	}
 }

@@ -3,7 +3,7 @@
 // 2.1 to 2.4 share: the text forms (-Hp, zpool status -P), not JSON, which 2.1 and 2.2 do not have.
 //
 // Cost: whatever the number of datasets, a pool is observed by a constant number of processes: GetPool,
-// PoolStatus and GetDatasets, and GetQuotas where quotas of users are declared; Version and ListPools run
+// PoolStatus and GetDatasets (or GetUnopened and GetWhole), and GetQuotas where quotas of users are declared; Version and ListPools run
 // once for all pools.
 //
 // It must never decide anything: whether a dataset should exist, what a value should be and what a refusal

@@ -1,6 +1,7 @@
 package zfs
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dplaneos/dplane/drivers/host"
@@ -46,6 +47,30 @@ func GetDatasets(pool string) host.Command {
 	c := host.Read("zfs", "get", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,property,value,source", "all", pool)
 	c.Timeout = datasetsTimeout
 	return c
+}
+
+// unopened are properties of every release that zfs tells without opening the file system. For version, utf8only,
+// normalization and casesensitivity (and the default quotas of 2.4) it opens each one that is not mounted, which takes
+// ten times as long as all others do together (2.3.9).
+var unopened = strings.Fields(`type creation used available referenced compressratio mounted origin receive_resume_token quota reservation
+	volsize volblocksize recordsize mountpoint sharenfs checksum compression atime devices exec setuid readonly zoned snapdir
+	aclmode aclinherit createtxg canmount xattr copies vscan nbmand sharesmb refquota refreservation guid primarycache
+	secondarycache usedbysnapshots usedbydataset usedbychildren usedbyrefreservation logbias objsetid dedup sync dnodesize
+	refcompressratio written logicalused logicalreferenced volmode filesystem_limit snapshot_limit snapdev acltype context
+	fscontext defcontext rootcontext relatime redundant_metadata overlay encryption keylocation keyformat pbkdf2iters
+	encryptionroot keystatus special_small_blocks`)
+
+// GetUnopened asks for what is known of every file system and volume of a pool without opening it, and for these user
+// properties. Where one has no such property its value and its source are "-".
+func GetUnopened(pool string, user []string) host.Command {
+	c := host.Read("zfs", "get", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,property,value,source", strings.Join(slices.Concat(unopened, user), ","), pool)
+	c.Timeout = datasetsTimeout
+	return c
+}
+
+// GetWhole asks for all properties of these file systems and volumes, in one process but for the limit of a command line.
+func GetWhole(names []string) []host.Command {
+	return reads(names, "zfs", "get", "-Hp", "-t", "filesystem,volume", "-o", "name,property,value,source", "all")
 }
 
 // GetQuotas asks for properties that `all` leaves out (userquota@anna, groupquota@staff and their like) on
