@@ -31,6 +31,10 @@ func bookmarkOf(replication, guid string) string { return "dplane-" + replicatio
 // longestName is how long a whole name may be (ZFS_MAX_DATASET_NAME_LEN, without its end).
 const longestName = 255
 
+// nameable tells whether zfs takes a whole name. A bookmark may have got a longer one since it was made: zfs-rename(8) looks at the
+// names of snapshots alone. It can't be destroyed then, until its dataset has a shorter name again.
+func nameable(whole string) bool { return len(whole) <= longestName }
+
 // anchor says what is to be done so that a pair is held by its basis alone. Nothing is let go of where there is no
 // basis: the target may be another disk, or empty for once, and come back. under are the guids of what is under way, back
 // those of what other targets have.
@@ -46,11 +50,11 @@ func anchor(replication string, p state.Pair, b *basis, under, back map[string]b
 		case m.Name != bookmarkOf(replication, m.GUID): // whoever made it may drop it
 		case m.GUID == b.GUID:
 			kept = true
-		case m.TXG < b.TXG && !back[m.GUID]:
+		case m.TXG < b.TXG && !back[m.GUID] && nameable(p.Source.Name+"#"+m.Name):
 			a.Drop = append(a.Drop, p.Source.Name+"#"+m.Name)
 		}
 	}
-	if name := p.Source.Name + "#" + bookmarkOf(replication, b.GUID); !kept && !b.bookmark && len(name) <= longestName {
+	if name := p.Source.Name + "#" + bookmarkOf(replication, b.GUID); !kept && !b.bookmark && nameable(name) {
 		a.Bookmark = [2]string{p.Source.Name + "@" + b.Name, name}
 		kept = true
 	}

@@ -65,6 +65,14 @@ func TestAnchor(t *testing.T) {
 	if got := anchor("off", p, common(&p.Source, p.Target), nil, nil).String(); got != "hold @a" {
 		t.Errorf("where no bookmark has room the hold stays: %s", got)
 	}
+	p = state.Pair{Source: *heldEnd("tank/"+strings.Repeat("x", 240), "#dplane-off-1,1 @a,1 @b,2*"), Target: heldEnd("usb/a", "@a,1 @b,2*")}
+	if got := anchor("off", p, common(&p.Source, p.Target), nil, nil).String(); got != "" {
+		t.Errorf("a bookmark whose name is too long can't be destroyed: %s", got)
+	}
+	p = state.Pair{Source: *heldEnd("tank/a", "@a,1 #dplane-off-1,1 @x,2* @b,3*"), Target: heldEnd("usb/a", "@b,3*")}
+	if got := anchor("off", p, common(&p.Source, p.Target), nil, map[string]bool{"1": true, "2": true}).String(); got != "mark @b, release @b" {
+		t.Errorf("what the way back to another target needs stays, marked or held: %s", got)
+	}
 	if a := anchor("off", state.Pair{Source: p.Source}, nil, nil, nil); !a.none() {
 		t.Errorf("the target is away: %s", a)
 	}

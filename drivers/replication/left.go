@@ -185,7 +185,7 @@ func (l leaving) bookmarks(list []state.End) (names []string) {
 			there = needed(l.known, place(l.now.Target.Remote, string(l.now.Target.Dataset)), e.GUID)
 		}
 		for _, m := range e.Bookmarks {
-			if m.Name == bookmarkOf(l.name, m.GUID) && (there[m.GUID] || !l.inUse(l.way.From, e.Name)) {
+			if m.Name == bookmarkOf(l.name, m.GUID) && nameable(e.Name+"#"+m.Name) && (there[m.GUID] || !l.inUse(l.way.From, e.Name)) {
 				names = append(names, e.Name+"#"+m.Name)
 			}
 		}

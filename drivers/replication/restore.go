@@ -151,6 +151,7 @@ type restoration struct {
 	fields  []drivers.Field
 	notes   []string
 	guard   []host.Expect
+	back    [][]host.Command // of each of the steps that keep something aside
 	undo    string
 	next    []string
 }
@@ -196,22 +197,31 @@ func (b *restoration) aside(obs *state.Observed, pairs []state.Pair, others []st
 	for _, e := range there {
 		d := obs.Datasets[e.Name]
 		if d.Mounted {
-			b.w.Aside = append(b.w.Aside, zfs.Unmount(e.Name))
+			b.step(zfs.Unmount(e.Name), zfs.Mount(e.Name))
 		}
-		if e.Type == "filesystem" { // what comes back may be mounted in its place
-			b.w.Aside = append(b.w.Aside, zfs.Set(e.Name, map[string]string{"canmount": "noauto"}))
+		if was := d.Properties["canmount"]; e.Type == "filesystem" { // what comes back may be mounted in its place
+			back := zfs.Inherit(e.Name, "canmount", true)
+			if was.Local() {
+				back = zfs.Set(e.Name, map[string]string{"canmount": was.Value})
+			}
+			b.step(zfs.Set(e.Name, map[string]string{"canmount": "noauto"}), back)
 		}
 		b.guard = append(b.guard, zfs.ExpectProps(e.Name, map[string]state.Property{
 			"guid": {Value: e.GUID, Source: "-"}, "written": {Value: strconv.FormatUint(e.Written, 10), Source: "-"},
 		}))
 	}
-	b.w.Aside = append(b.w.Aside, zfs.RenameUnmounted(obs.Datasets[top.Name], top.Name, name))
+	b.step(zfs.RenameUnmounted(obs.Datasets[top.Name], top.Name, name), zfs.RenameUnmounted(obs.Datasets[top.Name], name, top.Name))
 	b.notes = append(b.notes, fmt.Sprintf("%s is there and empty: it is kept as %s", top.Name, name))
 	b.undo = fmt.Sprintf(", then zfs rename -u %s %s", name, top.Name)
 	b.next = []string{"once all is well: zfs destroy -r " + name}
 	for i := range pairs {
 		pairs[i].Target = nil
 	}
+}
+
+// step is one of those that keep something aside. Where a later one fails it is taken back: the name is in use as before.
+func (b *restoration) step(c, back host.Command) {
+	b.w.Aside, b.back = append(b.w.Aside, c), append(b.back, []host.Command{back})
 }
 
 // add takes one replica, unless something that is no restore of it stands in its place.
@@ -267,6 +277,8 @@ func (b *restoration) goesOn(p state.Pair, plan drivers.SendingPair, wanted func
 	switch {
 	case p.Target.Partial && ours:
 		return true, nil
+	case !b.marked[p.To] && b.marked[b.w.Target] && complete(p, plan): // the mark of the topmost goes last
+		return false, nil
 	case !b.marked[p.To]:
 		return false, because("choose another name, or rename what is there", "%s is there: nothing is received over what exists", p.To)
 	case p.Target.Token != "":
@@ -279,6 +291,12 @@ func (b *restoration) goesOn(p state.Pair, plan drivers.SendingPair, wanted func
 	return true, nil // at the least its mark is to be taken off
 }
 
+// complete tells whether a target has all that is planned for it, and nothing else.
+func complete(p state.Pair, plan drivers.SendingPair) bool {
+	j := judge(&p.Source, p.Target, inPlan(plan), plan.Raw)
+	return p.Target.Token == "" && len(j.Legs) == 0 && j.Diverged == nil
+}
+
 func (b *restoration) action(r *spec.Replication, steps []host.Command) drivers.Action {
 	a := drivers.Action{
 		Object: spec.Ref{Kind: spec.KindReplication, Name: r.Name}, Verb: drivers.Create, Risk: spec.Safe, Long: true,
@@ -286,6 +304,7 @@ func (b *restoration) action(r *spec.Replication, steps []host.Command) drivers.
 		Fields:  b.fields,
 		Notes:   b.notes,
 		Guard:   b.guard,
+		Back:    b.back,
 		Undo:    "zfs destroy of what is restored" + b.undo,
 		Sending: b.w,
 		Steps:   steps,
@@ -363,7 +382,7 @@ func (t *transfer) restored(ctx context.Context) error {
 		}
 	}
 	errs = append(errs, t.tag(ctx, t.From, sourceTag(t.Replication), nil, names, false))
-	for _, plan := range t.Pairs {
+	for _, plan := range slices.Backward(t.Pairs) { // while the topmost has its mark, it is not over
 		errs = append(errs, t.each(ctx, t.To, []host.Command{zfs.Inherit(plan.Target, restoreMark, false)}, is(zfs.ErrNotExist)))
 	}
 	return errors.Join(errs...)

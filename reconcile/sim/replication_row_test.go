@@ -103,12 +103,27 @@ func TestReplicationBasePrunedInTheSameStep(t *testing.T) {
 // What a replication left that was named otherwise is let go of once the next one has marked its own: a dataset that has no
 // snapshot, and that nothing was ever sent of, keeps nobody waiting.
 func TestReplicationRenamedLetsGo(t *testing.T) {
+	for _, long := range []bool{false, true} {
+		renamedLetsGo(t, long)
+	}
+}
+
+// long: one dataset has so long a name that no bookmark of it can be made.
+func renamedLetsGo(t *testing.T, long bool) {
 	x := newSending(t)
 	x.do("zfs create tank/a/none")
+	name := "tank/a/" + strings.Repeat("x", 225)
+	if long {
+		x.do("zfs create " + name)
+		x.do("zfs snapshot " + name + "@one")
+	}
 	x.snap("one")
 	x.tick()
 	x.want = policyOf(t, strings.Replace(replicated, "off: {", "other: {", 1))
 	x.snap("two")
+	if long {
+		x.do("zfs snapshot " + name + "@two")
+	}
 	offered := 0
 	for h := 8; h < 14; h++ {
 		x.at(fmt.Sprintf("2026-11-24T%02d:00:00Z", h))
@@ -120,6 +135,6 @@ func TestReplicationRenamedLetsGo(t *testing.T) {
 		}
 	}
 	if offered == 0 {
-		t.Error("what the replication off left stays for ever")
+		t.Errorf("long %t: what the replication off left stays for ever", long)
 	}
 }
