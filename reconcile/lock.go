@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ import (
 // that somebody removes while it is held would let a second one in.
 type Lock struct {
 	Last   string // who held it before, "" where nobody did
+	mark   string // of this time that it is held, and of no other
+	before string // that of the time before, "" where there was none
 	dir, f *os.File
 }
 
@@ -43,18 +46,28 @@ func Acquire(dir, who string) (*Lock, error) {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 	last, _ := os.ReadFile(path) // unreadable is as if nobody had
-	f, err := sign(path, who)
+	mark := rand.Text()          // a pid is used again
+	f, err := sign(path, who, mark)
 	if err != nil {
 		d.Close()
 		return nil, err
 	}
-	return &Lock{Last: strings.TrimSpace(string(last)), dir: d, f: f}, nil
+	l := &Lock{mark: mark, dir: d, f: f}
+	l.Last, l.before = signed(last)
+	return l, nil
 }
 
-// Mine tells whether this process was the last that held it.
-func (l *Lock) Mine() bool {
-	return strings.HasPrefix(l.Last, fmt.Sprintf("process %d (", os.Getpid()))
+// Follows tells whether nobody held the lock between that time and this.
+func (l *Lock) Follows(earlier *Lock) bool { return l.before == earlier.mark }
+
+// signed reads what sign wrote: who it was, and the mark.
+func signed(b []byte) (who, mark string) {
+	who, mark, _ = strings.Cut(strings.TrimSpace(string(b)), markedBy)
+	return who, mark
 }
+
+// markedBy stands before the mark, in the same line: whoever reads the file looks for the first words of it.
+const markedBy = ", mark "
 
 // lockDir locks the directory that stands at the path once the lock is held: it may have been removed and made
 // anew between the two.
@@ -81,7 +94,7 @@ func lockDir(dir string) (*os.File, error) {
 }
 
 // sign locks the file too, for scripts that hold it with flock(1), and writes into it who holds it.
-func sign(path, who string) (*os.File, error) {
+func sign(path, who, mark string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock: %w", err)
@@ -94,7 +107,7 @@ func sign(path, who string) (*os.File, error) {
 		err = f.Truncate(0)
 	}
 	if err == nil {
-		_, err = fmt.Fprintln(f, signature(who))
+		_, err = fmt.Fprintln(f, signature(who)+markedBy+mark)
 	}
 	if err != nil {
 		f.Close()
@@ -108,7 +121,8 @@ func signature(who string) string { return fmt.Sprintf("process %d (%s)", os.Get
 
 func heldBy(path string) error {
 	b, _ := os.ReadFile(path)
-	return &LockedError{Path: path, Holder: strings.TrimSpace(string(b))}
+	holder, _ := signed(b)
+	return &LockedError{Path: path, Holder: holder}
 }
 
 // Release lets go.

@@ -36,6 +36,26 @@ func TestLock(t *testing.T) {
 	second.Release()
 }
 
+// Whether somebody else held the lock in between is not told by the pid: it is used again.
+func TestLockFollows(t *testing.T) {
+	dir := t.TempDir()
+	take := func() *Lock {
+		l, err := Acquire(dir, "dplane apply")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Release()
+		return l
+	}
+	first, second, third := take(), take(), take()
+	if !second.Follows(first) || !third.Follows(second) || third.Follows(first) || first.Follows(third) {
+		t.Errorf("%+v %+v %+v", first, second, third)
+	}
+	if want := fmt.Sprintf("process %d (dplane apply)", os.Getpid()); third.Last != want || first.Last != "" {
+		t.Errorf("the last was %q, want %q", third.Last, want)
+	}
+}
+
 // A script may keep dplane away with flock(1).
 func TestLockHeldByScript(t *testing.T) {
 	dir := t.TempDir()

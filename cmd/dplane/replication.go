@@ -168,7 +168,7 @@ func (a *app) awaitLanes(ctx context.Context, l *reconcile.Loop, want *spec.Spec
 	}
 	defer again.Release()
 	after, consent := context.WithoutCancel(ctx), reconcile.ByHand(&want.Daemon.Limits, nil)
-	if again.Mine() { // nobody else changed anything meanwhile
+	if again.Follows(lock) { // nobody else changed anything meanwhile
 		err = l.LookOn(after, want, s, consent, who())
 	} else {
 		var now reconcile.Step
