@@ -112,6 +112,7 @@ type TransferRun struct {
 	Resumed int       `json:"resumed,omitempty"` // streams that went on where one had broken off
 	Outcome string    `json:"outcome"`           // done or failed
 	Part    bool      `json:"part,omitempty"`    // it failed, but for some datasets alone, which rest by themselves
+	Load    string    `json:"load,omitempty"`    // load_guid of the removable pool that it sent to
 	Again   bool      `json:"again,omitempty"`   // of what had failed before alone: all else was not due
 	Error   string    `json:"error,omitempty"`
 }

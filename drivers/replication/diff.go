@@ -40,6 +40,10 @@ func one(in drivers.Input, want *spec.Replication, seen *state.Replication, r *d
 	for _, p := range seen.Pairs {
 		b.judge(p)
 	}
+	b.sending.Load = loaded(in, want)
+	if b.lostAll != nil {
+		b.lostAll.sending.Load = b.sending.Load
+	}
 	r.Actions = append(r.Actions, b.apart...)
 	b.prune(in, r) // before anything is sent: not while that goes on
 	if b.lostAll != nil {

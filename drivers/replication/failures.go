@@ -71,7 +71,7 @@ func (t *transfer) rest(r *state.Replicated) {
 // wayOf is how the files say that something is sent, as a short text.
 func wayOf(s *drivers.Sending) string {
 	w := *s
-	w.Pairs, w.Again = nil, false
+	w.Pairs, w.Again, w.Load = nil, false, ""
 	b, err := json.Marshal(w)
 	if err != nil {
 		panic(err) // plain data always marshals

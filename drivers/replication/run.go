@@ -31,7 +31,7 @@ func (d *Driver) Apply(ctx context.Context, a drivers.Action) error {
 	if a.Sending.Restore {
 		return d.restore(ctx, a)
 	}
-	t := &transfer{Driver: d, Sending: a.Sending, run: state.TransferRun{Began: d.Now(), Again: a.Sending.Again}}
+	t := &transfer{Driver: d, Sending: a.Sending, run: state.TransferRun{Began: d.Now(), Again: a.Sending.Again, Load: a.Sending.Load}}
 	err := t.all(ctx)
 	return errors.Join(err, t.remember(context.WithoutCancel(ctx), err))
 }

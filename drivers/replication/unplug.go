@@ -19,8 +19,22 @@ import (
 // A removable pool that replications send to is imported when there is something for it, and exported once it has all: then it
 // may be taken away.
 
-// justSent is how long after a run the pool is exported. Later it was a person who imported it, or who keeps it busy.
+// justSent is how long after a run the pool is exported. Later it is a person who keeps it busy.
 const justSent = 15 * time.Minute
+
+// loadGUID is what tells one import of a pool from another: zfs makes it anew each time (zpoolprops(7)). What was imported since
+// the run was so by a person.
+const loadGUID = "load_guid"
+
+// loaded is the import of the removable pool that a replication sends to, "" where it sends to none.
+func loaded(in drivers.Input, r *spec.Replication) string {
+	name := r.Target.Dataset.Pool()
+	p, have := in.Want.Pools[name], in.Have.Pools[string(name)]
+	if !into(r, name) || p == nil || !p.Removable || have == nil {
+		return ""
+	}
+	return have.Properties[loadGUID].Value
+}
 
 // exports lets go of removable pools to which all was sent a moment ago.
 func exports(in drivers.Input, r *drivers.Result) {
@@ -29,27 +43,28 @@ func exports(in drivers.Input, r *drivers.Result) {
 		if !want.Removable || have == nil || in.Have.UnseenPool(string(name)) != "" || foreign(in.Have, string(name)) || have.Scanned.Runs() {
 			continue
 		}
-		if ended := sentAll(in, name, r.Actions); !ended.IsZero() && in.Now.Sub(ended) < justSent {
+		load := have.Properties[loadGUID]
+		if ended, to := sentAll(in, name, r.Actions); !ended.IsZero() && in.Now.Sub(ended) < justSent && to == load.Value && to != "" {
 			r.Actions = append(r.Actions, drivers.Action{
 				Object: spec.Ref{Kind: spec.KindPool, Name: string(name)}, GUID: have.GUID, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true,
 				Reason: drivers.Reason{Code: drivers.Sent, At: want.Pos.At(), Observed: "all that is to be sent to it was sent at " + moment(ended)},
 				Fields: []drivers.Field{{Name: "export", From: have.GUID}},
 				Undo:   "zpool import " + string(name),
 				Notes:  []string{"its file systems are unmounted; then it may be taken away"},
-				Guard:  []host.Expect{zfs.ExpectPoolProps(string(name), map[string]state.Property{"guid": {Value: have.GUID, Source: "-"}})},
+				Guard:  []host.Expect{zfs.ExpectPoolProps(string(name), map[string]state.Property{"guid": {Value: have.GUID, Source: "-"}, loadGUID: load})},
 				Steps:  []host.Command{zfs.ExportPool(string(name))},
 			})
 		}
 	}
 }
 
-// sentAll is when the last of the replications into a pool ended; zero where one of them has something to do, or did not go
+// sentAll is when the last of the replications into a pool ended, and to which import of it that one sent; zero where one of them has something to do, or did not go
 // well, or the pool is sent on from.
-func sentAll(in drivers.Input, pool spec.PoolName, planned []drivers.Action) (ended time.Time) {
+func sentAll(in drivers.Input, pool spec.PoolName, planned []drivers.Action) (ended time.Time, load string) {
 	for _, name := range slices.Sorted(maps.Keys(in.Want.Replications)) {
 		want, seen := in.Want.Replications[name], in.Have.Replications[name]
 		if want.Source.Remote == "" && want.Source.Dataset.Pool() == pool {
-			return time.Time{}
+			return time.Time{}, ""
 		}
 		if !into(want, pool) {
 			continue
@@ -58,19 +73,19 @@ func sentAll(in drivers.Input, pool spec.PoolName, planned []drivers.Action) (en
 			return a.Object.Kind == spec.KindReplication && (a.Object.Name == name || strings.HasPrefix(a.Object.Name, name+":"))
 		}
 		if seen == nil || seen.Running || seen.Unseen != "" || slices.ContainsFunc(planned, concerns) {
-			return time.Time{}
+			return time.Time{}, ""
 		}
 		if known := seen.Remembered; known != nil && len(known.Runs) > 0 {
 			last := known.Runs[0]
 			if last.Outcome != state.Done || last.Ended.After(in.Now) {
-				return time.Time{}
+				return time.Time{}, ""
 			}
 			if last.Ended.After(ended) {
-				ended = last.Ended
+				ended, load = last.Ended, last.Load
 			}
 		}
 	}
-	return ended
+	return ended, load
 }
 
 // into tells whether a replication sends to a pool here.

@@ -122,10 +122,14 @@ func growDevice(m *machine, _ string) {
 	m.has(pool, "pool:expandsize=- (-)")
 }
 
-// A pool is imported by its guid, by the exact one only, and not twice.
+// A pool is imported by its guid, by the exact one only, and not twice. Each import has a load_guid of its own.
 func importPool(m *machine, _ string) {
 	pool := m.other("i", nil, m.file("f"))
 	guid := strings.TrimSpace(m.do(host.Read("zpool", "get", "-Hp", "-o", "value", "guid", pool)))
+	loaded := func(pool string) string {
+		return strings.TrimSpace(m.do(host.Read("zpool", "get", "-Hp", "-o", "value,source", "load_guid", pool)))
+	}
+	first := loaded(pool)
 	m.do(host.Write("zpool", "export", pool))
 	found, err := zfs.ParseSearch([]byte(m.do(zfs.SearchPools([]string{m.dir}))))
 	if err != nil || len(found) != 1 || found[0] != (zfs.Found{Name: pool, GUID: guid, State: "ONLINE", Ready: true}) {
@@ -134,6 +138,9 @@ func importPool(m *machine, _ string) {
 	m.refused(1, errStatus, zfs.ImportPool([]string{m.dir}, "17"))
 	m.do(zfs.ImportPool([]string{m.dir}, guid))
 	m.has(pool, "pool:guid="+guid+" (-)")
+	if now := loaded(pool); now == first || !strings.HasSuffix(now, "\t-") || now != loaded(pool) {
+		m.t.Errorf("the load_guid is %s, and was %s before it was exported", now, first)
+	}
 	m.refused(1, errStatus, zfs.ImportPool([]string{m.dir}, guid))
 
 	// Under another name it is the same pool, with the same datasets.

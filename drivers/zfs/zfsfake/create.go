@@ -243,6 +243,7 @@ func (k *call) zpoolImport(args []string) int {
 	p.lock()
 	p.rename(name)
 	k.Pools[name] = p
+	p.Loads++
 	p.Foreign, p.ReadOnly = false, slices.Contains(opts['o'], "readonly=on")
 	p.mountAll()
 	k.label(p, 0)

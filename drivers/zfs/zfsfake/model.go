@@ -40,6 +40,7 @@ type Pool struct {
 	Vdevs      []Vdev            // top level
 	Tops       int               // top-level vdevs that there ever were, those of cache and spare not counted
 	Datasets   map[string]*Dataset
+	Loads      uint64 `json:",omitempty"` // how often it was imported
 	ReadOnly   bool   // imported so
 	Foreign    bool   // last used by another machine, and not exported there
 	Suspended  bool   // its devices are gone: see refusesSuspended

@@ -87,8 +87,11 @@ func (p *Pool) get(prop string) (value, source string) {
 		return n(used * 100 / size)
 	case "health":
 		return p.health(), "-"
-	case "guid", "load_guid":
+	case "guid":
 		return p.GUID, "-"
+	case "load_guid": // zpoolprops(7): made anew whenever the pool is loaded
+		guid, _ := strconv.ParseUint(p.GUID, 10, 64)
+		return n(guid + p.Loads)
 	case "fragmentation", "freeing", "leaked", "bcloneused", "bclonesaved", "dedup_table_size", "last_scrubbed_txg":
 		return "0", "-"
 	case "dedupratio", "bcloneratio":
