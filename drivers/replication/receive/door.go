@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs/stream"
 )
 
 // Door is where the requests of one key come in.
@@ -39,7 +40,7 @@ func (d *Door) Open(ctx context.Context, line string) error {
 		}
 	}
 	if q.Receive != "" {
-		first, err := d.Head(headSize)
+		first, err := d.Head(stream.HeadSize)
 		if err == nil {
 			err = q.stream(ctx, host.ReadOnly{Runner: d.Runner}, first)
 		}
@@ -52,10 +53,10 @@ func (d *Door) Open(ctx context.Context, line string) error {
 		return errors.New("nothing can be run")
 	case q.Row:
 		return d.Feed(q.Argv, func(in io.Reader, out io.Writer) error {
-			err := sift(in, out, q.Volume)
-			var odd *oddStream
+			err := stream.Row(in, out, q.Volume)
+			var odd *host.Unfit
 			if errors.As(err, &odd) {
-				return &Refused{Line: line, Why: odd.why, Late: true}
+				return &Refused{Line: line, Why: odd.Why, Late: true}
 			}
 			return err
 		})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/host/process"
+	"github.com/dplaneos/dplane/drivers/zfs/stream"
 	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/spec"
 )
@@ -285,9 +286,15 @@ func TestReceiveIsTamed(t *testing.T) {
 	}
 }
 
+// What stands at the beginning of a stream (sys/zfs_ioctl.h).
+const (
+	magic             = 0x2F5bacbac
+	ofFiles, ofVolume = 2, 3
+)
+
 // headOf is the beginning of a stream as zfs writes it.
 func headOf(kind uint64, of, flags uint32) []byte {
-	b := make([]byte, headSize)
+	b := make([]byte, stream.HeadSize)
 	binary.LittleEndian.PutUint64(b[8:], magic)
 	binary.LittleEndian.PutUint64(b[16:], kind|1<<20)
 	binary.LittleEndian.PutUint32(b[32:], of)
@@ -331,7 +338,7 @@ func TestStream(t *testing.T) {
 		{"a clone of somebody's", files + "backup/home/new", headOf(1, ofFiles, 1), false},
 		{"another kind", files + "backup/home/new", headOf(1, 1, 0), false},
 		{"no kind", files + "backup/home/new", headOf(3, ofFiles, 0), false},
-		{"no stream", files + "backup/home/new", []byte(strings.Repeat("x", headSize)), false},
+		{"no stream", files + "backup/home/new", []byte(strings.Repeat("x", stream.HeadSize)), false},
 		{"a piece", files + "backup/home/new", headOf(1, ofFiles, 0)[:30], false},
 		{"nothing", files + "backup/home/new", nil, false},
 	} {

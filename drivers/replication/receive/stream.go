@@ -2,7 +2,6 @@ package receive
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/drivers/zfs/stream"
 	"github.com/dplaneos/dplane/spec"
 )
 
@@ -93,52 +93,14 @@ func (t *Target) properties(set map[string]string, without []string) error {
 	return nil
 }
 
-// headSize is how much of a stream tells what it is.
-const headSize = 40
-
-// head is the beginning of a stream: the first bytes of a dmu_replay_record_t that is a drr_begin (sys/zfs_ioctl.h).
-type head struct {
-	compound bool // several snapshots: see sift
-	more     bool // with properties, or of several datasets (zfs send -p, -R)
-	volume   bool
-	clone    bool // it begins with a snapshot of another dataset, wherever zfs finds one of that guid
-}
-
-const (
-	magic    = 0x2F5bacbac // DMU_BACKUP_MAGIC
-	ofVolume = 3           // DMU_OST_ZVOL
-	ofFiles  = 2           // DMU_OST_ZFS
-)
-
-// parseHead reads the beginning of a stream, which has the byte order of who made it.
-func parseHead(b []byte) (head, error) {
-	if len(b) < headSize {
-		return head{}, errors.New("the stream is cut off")
-	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if order.Uint64(b[8:]) != magic {
-		order = binary.BigEndian
-	}
-	kind, of := order.Uint64(b[16:])&3, order.Uint32(b[32:]) // DMU_SUBSTREAM 1, DMU_COMPOUNDSTREAM 2
-	switch {
-	case order.Uint64(b[8:]) != magic || order.Uint32(b) != 0:
-		return head{}, errors.New("it is no stream of zfs")
-	case kind == 2: // one of a row of snapshots alone says nothing more of itself
-		return head{compound: true, more: order.Uint32(b[4:]) != 0}, nil
-	case kind != 1 || of != ofFiles && of != ofVolume:
-		return head{}, errors.New("it is no stream of a file system or volume")
-	}
-	return head{volume: of == ofVolume, clone: order.Uint32(b[36:])&1 != 0}, nil // DRR_FLAG_CLONE
-}
-
 // stream refuses one that is not what the request says. dplane sends what is new plain, and several snapshots at once only
 // on top of what is there.
 func (q *Request) stream(ctx context.Context, run host.Runner, first []byte) error {
-	h, err := parseHead(first)
+	h, err := stream.ParseHead(first)
 	if err == nil {
-		err = h.fits(q.Volume)
+		err = h.Fits(q.Volume)
 	}
-	if err != nil || !h.compound {
+	if err != nil || !h.Row {
 		return err
 	}
 	q.Row = true
@@ -147,27 +109,7 @@ func (q *Request) stream(ctx context.Context, run host.Runner, first []byte) err
 		return fmt.Errorf("a stream of several snapshots or datasets, and %s is not there to receive it", q.Receive)
 	}
 	if is := strings.TrimSpace(string(res.Stdout)) == "volume"; is != q.Volume {
-		return fmt.Errorf("%s is a %s, and the request of a %s", q.Receive, kind(is), kind(q.Volume))
+		return fmt.Errorf("%s is a %s, and the request of a %s", q.Receive, stream.Kind(is), stream.Kind(q.Volume))
 	}
 	return nil
-}
-
-// fits refuses what dplane never sends.
-func (h head) fits(volume bool) error {
-	switch {
-	case h.clone:
-		return errors.New("the stream is of a clone, which would hang on a dataset of somebody else")
-	case h.more:
-		return errors.New("the stream has properties, or is of several datasets (zfs send -p, -R)")
-	case !h.compound && h.volume != volume:
-		return fmt.Errorf("the stream is of a %s, and the request of a %s", kind(h.volume), kind(volume))
-	}
-	return nil
-}
-
-func kind(volume bool) string {
-	if volume {
-		return "volume"
-	}
-	return "file system"
 }

@@ -1,8 +1,7 @@
-package receive
+package stream
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -57,7 +56,7 @@ func TestSift(t *testing.T) {
 	for what, stream := range map[string][]byte{"little": good(le), "big": good(binary.BigEndian), "none new": append(head(le), end(le)...)} {
 		for _, in := range []io.Reader{bytes.NewReader(stream), iotest.OneByteReader(bytes.NewReader(stream))} {
 			var out bytes.Buffer
-			if err := sift(in, &out, false); err != nil || !bytes.Equal(out.Bytes(), stream) {
+			if err := Row(in, &out, false); err != nil || !bytes.Equal(out.Bytes(), stream) {
 				t.Errorf("%s: %d bytes of %d came through: %v", what, out.Len(), len(stream), err)
 			}
 		}
@@ -83,19 +82,19 @@ func TestSift(t *testing.T) {
 		"a length without bounds":    {append(beginOf(le, 1, "tank/home@3", ofFiles, 0), recordOf(le, 3, func(b []byte) { le.PutUint64(b[32:], 1<<40) })...), zfs.RecordSize},
 	} {
 		var out bytes.Buffer
-		err := sift(bytes.NewReader(append(bytes.Clone(first), c.rest...)), &out, false)
-		var refused *oddStream
+		err := Row(bytes.NewReader(append(bytes.Clone(first), c.rest...)), &out, false)
+		var refused *host.Unfit
 		if !errors.As(err, &refused) || out.Len() != len(first)+c.through {
 			t.Errorf("%s: %d bytes of it came through: %v", what, out.Len()-len(first), err)
 		}
 	}
 	for n := range len(first) { // one that breaks off is not refused: zfs keeps what came
-		err := sift(bytes.NewReader(first[:n]), io.Discard, false)
-		if refused := new(oddStream); err == nil || errors.As(err, &refused) {
+		err := Row(bytes.NewReader(first[:n]), io.Discard, false)
+		if refused := new(host.Unfit); err == nil || errors.As(err, &refused) {
 			t.Fatalf("broken off after %d bytes: %v", n, err)
 		}
 	}
-	if err := sift(bytes.NewReader(good(le)), io.Discard, true); err == nil {
+	if err := Row(bytes.NewReader(good(le)), io.Discard, true); err == nil {
 		t.Error("files as a volume")
 	}
 }
@@ -141,39 +140,9 @@ func FuzzSift(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var out bytes.Buffer
-		_ = sift(bytes.NewReader(in), &out, false)
+		_ = Row(bytes.NewReader(in), &out, false)
 		if !bytes.HasPrefix(in, out.Bytes()) {
 			t.Fatal("what goes through is not what came")
 		}
 	})
-}
-
-// there is a machine where what is asked for is a file system.
-type there struct{}
-
-func (there) Run(context.Context, host.Command) (host.Result, error) {
-	return host.Result{Stdout: []byte("filesystem\n")}, nil
-}
-
-// A row is fed to zfs through the sieve; one that says by its head that it is more is not begun.
-func TestDoorSifts(t *testing.T) {
-	le := binary.LittleEndian
-	evil := bytes.Join([][]byte{beginOf(le, 2, "tank/home@3", 0, 0), recordOf(le, recordEnd, nil), beginOf(le, 1, "tank/home-evil@1", ofFiles, 0)}, nil)
-	withProperties := bytes.Clone(evil)
-	le.PutUint32(withProperties[4:], 612)
-	for what, stream := range map[string][]byte{"evil": evil, "with properties": withProperties} {
-		var got bytes.Buffer
-		fed := false
-		door := Door{Rules: plainKey, Runner: there{}, Head: func(n int) ([]byte, error) { return stream[:n], nil },
-			Become: func([]string) error { t.Error("zfs has the stream itself"); return nil },
-			Feed: func(_ []string, sift func(io.Reader, io.Writer) error) error {
-				fed = true
-				return sift(bytes.NewReader(stream), &got)
-			}}
-		err := door.Open(t.Context(), receiving+"backup/home")
-		var refused *Refused
-		if !errors.As(err, &refused) || refused.Late != (what == "evil") || fed != (what == "evil") || got.Len() > 2*zfs.RecordSize {
-			t.Errorf("%s: fed %t with %d bytes: %v", what, fed, got.Len(), err)
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package receive
+package stream
 
 import (
 	"bufio"
@@ -13,12 +13,8 @@ import (
 	"github.com/dplaneos/dplane/drivers/zfs"
 )
 
-// oddStream is a stream that no dplane sends.
-type oddStream struct{ why string }
-
-func (e *oddStream) Error() string { return e.why }
-
-func odd(format string, args ...any) error { return &oddStream{fmt.Sprintf(format, args...)} }
+// odd is a stream that no dplane sends.
+func odd(format string, args ...any) error { return &host.Unfit{Why: fmt.Sprintf(format, args...)} }
 
 // The kinds of records and of streams that make up a row (include/sys/zfs_ioctl.h).
 const (
@@ -26,14 +22,15 @@ const (
 	nameAt, nameSize       = 56, 256 // of drr_toname
 )
 
-// sift copies a row of snapshots of one dataset (zfs send -I), and stops at the first record that does not belong to one.
+// Row copies a row of snapshots of one dataset (zfs send -I), and ends with a *host.Unfit at the first record that does not belong
+// to one.
 //
 // zfs receive takes the name in each part, cuts off as many bytes as the name of the whole has, and hangs the rest on the
 // target: a part that is called tank/home-x lands in backup/home-x beside the target, writable, and one called tank/home/x
 // below it (2.3.9). So each has to have the name of the whole. Where a record ends is told by what zfs itself goes by.
-func sift(in io.Reader, out io.Writer, volume bool) error {
+func Row(in io.Reader, out io.Writer, volume bool) error {
 	s := &sifter{in: bufio.NewReaderSize(in, 1<<20), out: bufio.NewWriterSize(out, 1<<18), volume: volume}
-	err := s.row()
+	err := s.all()
 	return errors.Join(err, s.out.Flush())
 }
 
@@ -41,26 +38,21 @@ func sift(in io.Reader, out io.Writer, volume bool) error {
 // is anything else: whoever sends it must not be able to make more of it than its target. One that is cut off is for zfs to tell.
 func Sift(volume bool) func(in io.Reader, out io.Writer) error {
 	return func(in io.Reader, out io.Writer) error {
-		first := make([]byte, headSize)
+		first := make([]byte, HeadSize)
 		n, err := io.ReadFull(in, first)
 		if err != nil {
 			_, err := out.Write(first[:n])
 			return err
 		}
-		h, err := parseHead(first)
+		h, err := ParseHead(first)
 		if err == nil {
-			err = h.fits(volume)
+			err = h.Fits(volume)
 		}
 		switch {
 		case err != nil:
 			return &host.Unfit{Why: err.Error()}
-		case h.compound:
-			err := sift(io.MultiReader(bytes.NewReader(first), in), out, volume)
-			var odd *oddStream
-			if errors.As(err, &odd) {
-				return &host.Unfit{Why: odd.why}
-			}
-			return err
+		case h.Row:
+			return Row(io.MultiReader(bytes.NewReader(first), in), out, volume)
 		}
 		if _, err := out.Write(first); err != nil {
 			return err
@@ -79,12 +71,12 @@ type sifter struct {
 	record [zfs.RecordSize]byte
 }
 
-func (s *sifter) row() error {
+func (s *sifter) all() error {
 	if _, err := io.ReadFull(s.in, s.record[:]); err != nil {
 		return err
 	}
-	h, err := parseHead(s.record[:headSize])
-	if err != nil || !h.compound || h.more {
+	h, err := ParseHead(s.record[:HeadSize])
+	if err != nil || !h.Row || h.more {
 		return odd("it is no row of snapshots")
 	}
 	s.order = binary.LittleEndian
@@ -128,16 +120,16 @@ func (s *sifter) row() error {
 
 // part copies the stream of one snapshot, whose first record was read.
 func (s *sifter) part() error {
-	h, err := parseHead(s.record[:headSize])
+	h, err := ParseHead(s.record[:HeadSize])
 	switch {
-	case err != nil || h.compound:
+	case err != nil || h.Row:
 		return odd("a part of it is no stream of a snapshot")
 	case s.order.Uint64(s.record[8:]) != magic:
 		return odd("a part of it is of another byte order")
 	case h.clone:
 		return odd("a part of it is of a clone")
-	case h.volume != s.volume:
-		return odd("a part of it is of a %s, and the request of a %s", kind(h.volume), kind(s.volume))
+	case h.Volume != s.volume:
+		return odd("a part of it is of a %s, and the request of a %s", Kind(h.Volume), Kind(s.volume))
 	case s.dataset() != s.name:
 		return odd("a part of it is of %q, and the whole of %q", s.dataset(), s.name)
 	}
