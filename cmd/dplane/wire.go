@@ -14,7 +14,6 @@ import (
 	"github.com/dplaneos/dplane/drivers/replication"
 	"github.com/dplaneos/dplane/drivers/schedule"
 	"github.com/dplaneos/dplane/drivers/zfs"
-	zstream "github.com/dplaneos/dplane/drivers/zfs/stream"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/state"
 )
@@ -25,7 +24,7 @@ func kinds(r host.Runner, memory memories, clock reconcile.Clock, mayWrite bool)
 	return []drivers.Driver{
 		&pool.Driver{Runner: r}, &pool.Disks{Runner: r}, &dataset.Driver{Runner: r},
 		&schedule.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite},
-		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite, Sift: zstream.Sift, Room: make(chan struct{}, moreStreams)},
+		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite, Room: make(chan struct{}, moreStreams)},
 	}
 }
 

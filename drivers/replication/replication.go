@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -41,9 +40,6 @@ type Driver struct {
 	Now    func() time.Time // nil with it
 	Learns bool             // what a look tells is remembered
 	Tell   func(Progress)   // hears about once a second how far a stream is; may be nil
-	// Sift gives what looks at a stream of a volume, or file system, that another machine sends (host.Pipe); nil: on a model, whose
-	// streams are none of zfs.
-	Sift func(volume bool) func(in io.Reader, out io.Writer) error
 	// Room is for streams beside the one that each replication always has: as many as it holds, of all together. nil: one
 	// dataset is sent after the other.
 	Room chan struct{}

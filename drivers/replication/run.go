@@ -13,6 +13,7 @@ import (
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/drivers/zfs/stream"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -297,8 +298,8 @@ func (t *transfer) stream(ctx context.Context, plan drivers.SendingPair, p state
 		}
 	}
 	c.Pipe.Count = counter(&size)
-	if t.From != "" && t.Sift != nil { // nobody vouches for what another machine sends
-		c.Pipe.Sift = t.Sift(p.Source.Type == "volume")
+	if t.From != "" { // nobody vouches for what another machine sends
+		c.Pipe.Sift = stream.Sift(p.Source.Type == "volume")
 	}
 	res, err := t.Runner.Run(ctx, c)
 	if err == nil { // one that is over within a second tells of no progress
