@@ -51,6 +51,7 @@ type setup struct {
 	Made           bool     `json:"made"`
 	AuthorizedKeys string   `json:"authorizedKeys"`
 	Allow          []string `json:"allow"`
+	Narrow         []string `json:"narrow"` // once the first run made what is below: the same on that alone
 	HostKey        hostKey  `json:"hostKey"`
 	pushes         []string // targets there
 }
@@ -98,7 +99,7 @@ func (a *app) setUp(ctx context.Context, name string) error {
 	}
 	// sshd takes \" for a quote, and every other backslash for itself (opt_dequote in auth-options.c).
 	s.AuthorizedKeys = fmt.Sprintf(`restrict,command="%s" %s dplane-%s`, strings.ReplaceAll(command, `"`, `\"`), public, remote.Name)
-	s.Allow = allows(all, remote.User)
+	s.Allow, s.Narrow = allows(all, remote.User), narrows(all, remote.User)
 	s.HostKey = shownBy(ctx, run, remote)
 	if a.json {
 		doc, err := json.MarshalIndent(s, "", "  ")
@@ -195,6 +196,47 @@ func allows(all []*spec.Replication, user string) (lines []string) {
 	return lines
 }
 
+// narrows are the commands that leave the user the rights on his targets alone, once these are there: zfs asks for the right to
+// receive on what is received into, and only for what is new on what is above it.
+func narrows(all []*spec.Replication, user string) (lines []string) {
+	if user == "root" {
+		return []string{}
+	}
+	var ups []string
+	rights := map[string][]string{} // by what is above
+	for _, r := range all {
+		up := string(r.Target.Dataset.Parent())
+		if r.Source.Remote != "" || up == "" {
+			continue
+		}
+		lines = append(lines, zfs.Allow(string(r.Target.Dataset), "user:"+user, replication.Rights(r)).String())
+		if rights[up] == nil {
+			ups = append(ups, up)
+		}
+		rights[up] = append(rights[up], replication.Rights(r)...)
+	}
+	for _, up := range ups {
+		if slices.ContainsFunc(all, func(r *spec.Replication) bool { return within(up, r) }) {
+			continue
+		}
+		slices.Sort(rights[up])
+		lines = append(lines, zfs.Unallow(up, "user:"+user, slices.Compact(rights[up])).String())
+	}
+	if lines == nil {
+		return []string{}
+	}
+	return lines
+}
+
+// within tells whether a dataset is at an end of a replication there, whose user needs his rights on it.
+func within(dataset string, r *spec.Replication) bool {
+	there := r.Target
+	if r.Source.Remote != "" {
+		there = r.Source
+	}
+	return spec.DatasetName(dataset).Under(there.Dataset)
+}
+
 // shownBy asks the machine for its host key. Whoever answers may say anything.
 func shownBy(ctx context.Context, run host.Runner, m *spec.Remote) (k hostKey) {
 	kind, _, _ := strings.Cut(m.HostKey, " ")
@@ -243,6 +285,13 @@ func (s *setup) text(m *spec.Remote) string {
 		p("\nOn %s, as root:\n", m.Host)
 		for _, line := range s.Allow {
 			p("%s", line)
+		}
+		if len(s.Narrow) > 0 {
+			p("\nThe first run makes its target, so that the right is needed above it, and is one to all that is there. Once")
+			p("dplane replication run was well, the same on the targets alone is enough:\n")
+			for _, line := range s.Narrow {
+				p("%s", line)
+			}
 		}
 		p("\nThese rights are of the user, who could use them otherwise if he can log in; the key can't. destroy gives up what a broken receive left.")
 	}

@@ -71,6 +71,9 @@ func TestSetup(t *testing.T) {
 	if got := strings.Join(doc.Allow, "\n"); got != "zfs allow -u repl canmount,create,destroy,hold,mount,quota,readonly,receive,release backup\nzfs allow -u repl canmount,create,destroy,hold,mount,readonly,receive,release backup\nzfs allow -u repl bookmark,destroy,hold,mount,release,send 'far/my home'\nzfs allow -u repl bookmark,destroy,hold,mount,release,send far/secret" {
 		t.Errorf("rights:\n%s", got)
 	}
+	if got := strings.Join(doc.Narrow, "\n"); got != "zfs allow -u repl canmount,create,destroy,hold,mount,quota,readonly,receive,release backup/a\nzfs allow -u repl canmount,create,destroy,hold,mount,readonly,receive,release backup/c\nzfs unallow -u repl canmount,create,destroy,hold,mount,quota,readonly,receive,release backup" {
+		t.Errorf("the same rights on the targets alone:\n%s", got)
+	}
 	if _, doc, _ = setUpWith(t, dir, both); doc.Made || doc.AuthorizedKeys != want {
 		t.Error("the key was made again")
 	}

@@ -363,21 +363,18 @@ func judgeClock(far, before, after time.Time) state.Check {
 
 // readonly tells whether something could write to the target.
 func (c *checking) readonly(context.Context) state.Check {
-	var open []string
-	for _, p := range c.pairs {
-		if p.Target != nil && !p.Target.ReadOnly {
-			open = append(open, p.To)
-		}
-	}
+	b := &batch{want: c.r, seen: &state.Replication{Pairs: c.pairs}}
+	open := b.writable()
 	switch {
 	case !c.exists:
 		return fine("", "it will be received with readonly="+c.w.Set["readonly"])
-	case len(open) == 0:
-		return fine("", "on")
 	case c.w.Set["readonly"] != "on":
 		return warning("", "off, as receive.set says: whatever is written there stops the replication", "")
+	case len(open) == 0:
+		return fine("", "on")
 	}
-	return warning("", "off on "+drivers.Some(open)+": whatever is written there stops the replication", "zfs set readonly=on "+open[0]+", on the machine of the target")
+	what, how := b.mayBeWritten(open)
+	return warning("", what, how)
 }
 
 func (c *checking) batch(ctx context.Context) *batch { return c.known(ctx, c.want, c.r, c.pairs) }

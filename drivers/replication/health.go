@@ -46,6 +46,10 @@ func health(want *spec.Replication, seen *state.Replication, last sight, now tim
 			faults = append(faults, r.Runs[0].Error)
 		}
 	}
+	if open := b.writable(); len(open) > 0 {
+		what, how := b.mayBeWritten(open)
+		faults = append(faults, what+" ("+how+")")
+	}
 	all, more := b.datasets(now)
 	more = append(more, b.failures()...)
 	if seen.Unseen != "" || seen.Running {

@@ -38,9 +38,39 @@ func TestHealth(t *testing.T) {
 		{"something else there", "@a,1", "@x,9", time.Hour, 1, "no snapshot in common"},
 	} {
 		seen := &state.Replication{Pairs: []state.Pair{{Source: *aged(c.source), Target: endOf(c.target)}}}
+		if e := seen.Pairs[0].Target; e != nil {
+			e.ReadOnly = true
+		}
 		h := health(&spec.Replication{Name: "off", Objective: spec.Duration(time.Hour), Snapshots: []string{"a", "b"}}, seen, sight{}, now)
 		if h.Lag != c.lag || h.Never != c.never || !strings.Contains(h.Error, c.err) || c.err == "" && h.Error != "" {
 			t.Errorf("%s: %+v", c.name, h)
+		}
+	}
+}
+
+// A replica that can be written to is a fault until it is mended, wherever the files do not say so themselves.
+func TestHealthWritable(t *testing.T) {
+	for name, c := range map[string]struct {
+		set  string
+		ends []state.End
+		err  string
+	}{
+		"read-only":          {"on", []state.End{{ReadOnly: true}}, ""},
+		"as the files say":   {"off", []state.End{{}}, ""},
+		"being received":     {"on", []state.End{{Partial: true}}, ""},
+		"one of two":         {"on", []state.End{{ReadOnly: true}, {}}, "usb/b may be written to, which stops the replication (as root on nas: zfs set readonly=on usb/b)"},
+		"more than one line": {"on", make([]state.End, 7), "usb/a, usb/b, usb/c, usb/d, usb/e and 2 more may be written to, which stops the replication (as root on nas: zfs set readonly=on usb/a usb/b usb/c usb/d usb/e, and so on)"},
+	} {
+		seen := &state.Replication{}
+		for i, e := range c.ends {
+			n := string(rune('a' + i))
+			both := []state.Point{{Name: "one", GUID: n, TXG: 1}}
+			e.Name, e.Snapshots = "usb/"+n, both
+			seen.Pairs = append(seen.Pairs, state.Pair{Source: state.End{Name: "tank/" + n, GUID: n, Snapshots: both}, To: e.Name, Target: &e})
+		}
+		r := &spec.Replication{Name: "off", Target: spec.End{Remote: "nas"}, Receive: spec.Receive{Set: map[string]spec.Property{"readonly": {Value: c.set}}}}
+		if h := health(r, seen, sight{}, time.Now()); h.Error != c.err {
+			t.Errorf("%s: %q", name, h.Error)
 		}
 	}
 }

@@ -7,9 +7,42 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
 )
+
+// writable are the targets that are to be read-only, and are not. zfs receive does not tell by its exit status, and a person may
+// have set it: what is written there stops the replication.
+func (b *batch) writable() (open []string) {
+	if way(b.want).Set["readonly"] != "on" {
+		return nil
+	}
+	for _, p := range b.seen.Pairs {
+		if p.Target != nil && !p.Target.Partial && !p.Target.ReadOnly {
+			open = append(open, p.To)
+		}
+	}
+	return open
+}
+
+// mayBeWritten says so, and how that is mended.
+func (b *batch) mayBeWritten(open []string) (what, how string) {
+	const most = 5 // in a line that somebody copies
+	how = "as root " + where(b.want.Target.Remote) + ": " + zfs.SetAll(open[:min(len(open), most)], map[string]string{"readonly": "on"})[0].String()
+	if len(open) > most {
+		how += ", and so on"
+	}
+	return drivers.Some(open) + " may be written to, which stops the replication", how
+}
+
+// where is the machine of an end, in words.
+func where(remote string) string {
+	if remote == "" {
+		return "here"
+	}
+	return "on " + remote
+}
 
 // notSet notes which properties the last receive into a target did not set. Its exit status does not tell: an ordinary user
 // without the right to set readonly receives all the same, into a replica that can be mounted and written to.
@@ -44,14 +77,11 @@ func (t *transfer) openOne(target string, unset map[string]string) error {
 			denied = append(denied, rightTo(name))
 		}
 	}
-	there, harm := "here", ""
-	if t.To != "" {
-		there = "on " + t.To
-	}
+	harm := ""
 	if _, writable := unset["readonly"]; writable {
 		harm = ", so that it may be written to"
 	}
-	err := fmt.Errorf("%s has received what was sent, but zfs did not set %s%s. As root %s: %s", target, strings.Join(names, ", "), harm, there, zfs.Set(target, set))
+	err := fmt.Errorf("%s has received what was sent, but zfs did not set %s%s. As root %s: %s", target, strings.Join(names, ", "), harm, where(t.To), zfs.Set(target, set))
 	if len(denied) > 0 {
 		err = fmt.Errorf("%w. For all that comes its user lacks the right to set %s: dplane replication setup %s prints the command", err, strings.Join(slices.Compact(denied), ", "), t.Replication)
 	}

@@ -282,4 +282,17 @@ func receivedByUser(m *machine, at string) {
 	m.do(host.Write("zfs", "snapshot", from+"@4"))
 	says("with all rights", zfs.Stream{Snapshot: from + "@4", From: "@3"}.Send())
 	m.has(to, "readonly=on (local)")
+
+	// Once the target is there the rights on it are enough, also for what is new below it, and for nothing beside it.
+	all := []string{"canmount", "create", "mount", "readonly", "receive", "userprop"}
+	m.do(zfs.Allow(to, "user:"+user, all))
+	m.do(zfs.Unallow(at+"/in", "user:"+user, all))
+	m.do(host.Write("zfs", "snapshot", from+"@5"))
+	says("with the rights on it alone", zfs.Stream{Snapshot: from + "@5", From: "@4"}.Send())
+	if stderr, err := m.receiveAs(user, first, zfs.Receive(to+"/below", set, nil)); err != nil || len(zfs.Unset(stderr, to+"/below", set)) > 0 {
+		m.t.Errorf("below it: %v: %s", err, stderr)
+	}
+	if _, err := m.receiveAs(user, first, zfs.Receive(at+"/in/beside", set, nil)); !errors.Is(zfs.Classify(err), zfs.ErrPermission) {
+		m.t.Errorf("beside it: %v", err)
+	}
 }

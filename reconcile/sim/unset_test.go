@@ -21,6 +21,14 @@ func TestReplicaNotReadOnly(t *testing.T) {
 	x.ZFS.Remotes = map[string]*zfsfake.Fake{"far": far}
 	doOn(t, far, "zpool create backup /pool/c")
 	doOn(t, far, "zfs allow -u repl create,mount,receive,hold,release,destroy,quota backup")
+	told := func() string {
+		t.Helper()
+		_, obs, err := x.Loop(x.ZFS).Plan(t.Context(), x.want, reconcile.ByHand(&x.want.Daemon.Limits, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return obs.ReplicationHealth[0].Error
+	}
 	run := func(at string) (failed string) {
 		t.Helper()
 		x.at(at)
@@ -63,6 +71,17 @@ func TestReplicaNotReadOnly(t *testing.T) {
 	x.snap("two")
 	if failed := run("2026-11-24T08:01:00Z"); !strings.Contains(failed, "readonly") {
 		t.Errorf("it is writable still, and nobody is told: %s", failed)
+	}
+	for _, want := range []string{"backup/a, backup/a/b may be written to, which stops the replication (as root on far: zfs set readonly=on backup/a backup/a/b)", ""} {
+		if got := told(); got != want {
+			t.Errorf("status tells %q, want %q", got, want)
+		}
+		far.Model.User = ""
+		doOn(t, far, "zfs set readonly=on backup/a backup/a/b")
+		far.Model.User = "repl"
+	}
+	for _, d := range []string{"backup/a", "backup/a/b"} { // as it was
+		doOn(t, far, "zfs inherit readonly "+d)
 	}
 	doOn(t, far, "zfs allow -u repl canmount,readonly backup")
 	x.snap("three")
