@@ -11,11 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
-	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/replication"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
-	"github.com/dplaneos/dplane/state/sqlite"
 )
 
 func (a *app) replication() *cobra.Command {
@@ -68,39 +66,21 @@ target, or send whole what was sent before, waits for dplane apply --allow ID as
 }
 
 func (a *app) send(ctx context.Context, name string) error {
-	want, err := a.load()
+	want, err := a.declared(name)
 	if err != nil {
-		return err
-	}
-	if want.Replications[name] == nil {
-		return failf("dplane replication list shows what is declared", "there is no replication %s", name)
-	}
-	outliveReaders()
-	lock, err := a.lock(ctx, want, "dplane replication run", exitFailed)
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	db, err := a.openStore(want.Daemon.Database)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return a.sendUnderLock(ctx, want, db, lock, name)
-}
-
-func (a *app) sendUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, lock *reconcile.Lock, name string) error {
-	l := a.loop(db, true)
-	l.Progress, l.Lanes = a.progress, &reconcile.Lanes{Dirs: reconcile.LaneDirs(&want.Daemon)}
-	if err := l.Settle(ctx, want, nil); err != nil {
 		return err
 	}
 	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
 	consent.Send = map[string]bool{name: true}
-	p, obs, err := l.Plan(ctx, want, consent)
-	switch seen := obs.Replications[name]; {
-	case err != nil:
+	return a.longWork(ctx, want, consent, "dplane replication run", func(w *longWork) error { return w.send(ctx, name) })
+}
+
+func (w *longWork) send(ctx context.Context, name string) error {
+	p, obs, err := w.loop.Plan(ctx, w.want, w.consent)
+	if err != nil {
 		return err
+	}
+	switch seen := obs.Replications[name]; {
 	case p.ZFSError != "":
 		return failf(p.ZFSHint, "nothing can be sent: %s", p.ZFSError)
 	case seen.Running:
@@ -113,30 +93,22 @@ func (a *app) sendUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Sto
 	})
 	left := &reconcile.Plan{
 		Actions: slices.DeleteFunc(slices.Clone(p.Actions), func(x reconcile.Planned) bool { return x.Runnable() }),
-		Notices: replication.Waiting(want.Replications[name], obs.Replications[name]),
+		Notices: replication.Waiting(w.want.Replications[name], obs.Replications[name]),
 	}
 	switch {
-	case a.json || len(left.Actions) < len(p.Actions):
+	case w.json || len(left.Actions) < len(p.Actions):
 	case len(left.Actions)+len(left.Notices) == 0:
-		_, err := fmt.Fprintf(a.stdout, "%s: the target has all that is to be sent.\n", name)
+		_, err := fmt.Fprintf(w.stdout, "%s: the target has all that is to be sent.\n", name)
 		return err
 	default:
-		return cmp.Or(render.NotSentText(a.stdout, name, left), exit(exitHeld))
+		return cmp.Or(render.NotSentText(w.stdout, name, left), exit(exitHeld))
 	}
-	s, err := l.Carry(ctx, want, p, obs, consent, who())
+	s, err := w.carry(ctx, p, obs, "nothing was sent")
 	if err != nil {
 		return err
 	}
-	if err := a.awaitLanes(ctx, l, want, lock, &s); err != nil {
-		return err
-	}
-	for _, o := range s.Outcomes {
-		if errors.Is(o.Err, reconcile.ErrUnderWay) {
-			return failf("dplane status tells when it is over", "nothing was sent: %w", o.Err)
-		}
-	}
 	s.Remaining = left
-	return a.sent(s, name)
+	return w.sent(s, name)
 }
 
 // sent tells how a run ended, and what it could not send.
@@ -150,45 +122,5 @@ func (a *app) sent(s reconcile.Step, name string) error {
 	if e := (&exitError{}); errors.As(err, &e) && e.code == 0 && len(s.Remaining.Notices) > 0 {
 		e.code = exitHeld
 	}
-	return err
-}
-
-// awaitLanes waits for the long work that was begun, without the lock: the loop and other people go on meanwhile. Then it
-// looks again and records what is left.
-func (a *app) awaitLanes(ctx context.Context, l *reconcile.Loop, want *spec.Spec, lock *reconcile.Lock, s *reconcile.Step) error {
-	lock.Release()
-	done := l.Lanes.Wait()
-	if len(done) == 0 {
-		return nil
-	}
-	s.Outcomes = append(s.Outcomes, done...)
-	again, err := a.lock(context.WithoutCancel(ctx), want, "dplane: recording", exitFailed)
-	if err != nil {
-		return nil //nolint:nilerr // whoever has it records as well
-	}
-	defer again.Release()
-	after, consent := context.WithoutCancel(ctx), reconcile.ByHand(&want.Daemon.Limits, nil)
-	if again.Follows(lock) { // nobody else changed anything meanwhile
-		err = l.LookOn(after, want, s, consent, who())
-	} else {
-		var now reconcile.Step
-		now, err = l.Look(after, want, consent, who())
-		s.Remaining, s.Observed = now.Remaining, now.Observed
-	}
-	if err != nil {
-		return err
-	}
-	return a.letGo(after, l, want, s, consent)
-}
-
-// letGo exports the removable pools that have all: whoever waited for a run may take the disk away after it.
-func (a *app) letGo(ctx context.Context, l *reconcile.Loop, want *spec.Spec, s *reconcile.Step, consent reconcile.Consent) error {
-	p := *s.Remaining
-	p.Actions = slices.DeleteFunc(slices.Clone(p.Actions), func(x reconcile.Planned) bool { return x.Reason.Code != drivers.Sent })
-	if len(p.Actions) == 0 {
-		return nil
-	}
-	done, err := l.Carry(ctx, want, &p, s.Observed, consent, who())
-	s.Outcomes, s.Remaining, s.Observed = append(s.Outcomes, done.Outcomes...), done.Remaining, done.Observed
 	return err
 }

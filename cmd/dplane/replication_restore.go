@@ -11,7 +11,6 @@ import (
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
-	"github.com/dplaneos/dplane/state/sqlite"
 )
 
 type restoreFlags struct {
@@ -55,32 +54,16 @@ func (a *app) bringBack(ctx context.Context, name string, f restoreFlags) error 
 	if err != nil {
 		return err
 	}
-	outliveReaders()
-	lock, err := a.lock(ctx, want, "dplane replication restore", exitFailed)
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	db, err := a.openStore(want.Daemon.Database)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return a.bringBackUnderLock(ctx, want, db, lock, name, f)
+	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
+	return a.longWork(ctx, want, consent, "dplane replication restore", func(w *longWork) error { return w.bringBack(ctx, name, f) })
 }
 
-func (a *app) bringBackUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.Store, lock *reconcile.Lock, name string, f restoreFlags) error {
-	l := a.loop(db, true)
-	l.Progress, l.Lanes = a.progress, &reconcile.Lanes{Dirs: reconcile.LaneDirs(&want.Daemon)}
-	if err := l.Settle(ctx, want, nil); err != nil {
-		return err
-	}
-	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
-	p, obs, err := l.Plan(ctx, want, consent)
+func (w *longWork) bringBack(ctx context.Context, name string, f restoreFlags) error {
+	p, obs, err := w.loop.Plan(ctx, w.want, w.consent)
 	if err != nil {
 		return err
 	}
-	act, next, err := replicationDriver(l).PlanRestore(ctx, want, obs, name, f.wish)
+	act, next, err := replicationDriver(w.loop).PlanRestore(ctx, w.want, obs, name, f.wish)
 	var cause *replication.Cause
 	switch {
 	case errors.As(err, &cause):
@@ -89,31 +72,23 @@ func (a *app) bringBackUnderLock(ctx context.Context, want *spec.Spec, db *sqlit
 		return err
 	}
 	p.Actions, p.Notices = []reconcile.Planned{{Action: act}}, nil
-	if approved, err := a.ask(ctx, p, f.yes); !approved {
+	if approved, err := w.ask(ctx, p, f.yes); !approved {
 		var refused *exitError
 		if errors.As(err, &refused) && refused.hint != "" {
 			refused.hint = "the same command with --yes carries it out"
 		}
 		return err
 	}
-	s, err := l.Carry(ctx, want, p, obs, consent, who())
+	s, err := w.carry(ctx, p, obs, "nothing was restored")
 	if err != nil {
 		return err
 	}
-	if err := a.awaitLanes(ctx, l, want, lock, &s); err != nil {
-		return err
-	}
-	for _, o := range s.Outcomes {
-		if errors.Is(o.Err, reconcile.ErrUnderWay) {
-			return failf("dplane status tells when it is over", "nothing was restored: %w", o.Err)
-		}
-	}
 	s.Remaining = &reconcile.Plan{}
-	err = a.finish(s, false)
-	if !a.json && s.Outcomes.Count(state.Done) == len(s.Outcomes) {
-		fmt.Fprintln(a.stdout, "What is left to you:")
+	err = w.finish(s, false)
+	if !w.json && s.Outcomes.Count(state.Done) == len(s.Outcomes) {
+		fmt.Fprintln(w.stdout, "What is left to you:")
 		for _, n := range next {
-			fmt.Fprintln(a.stdout, "  "+n)
+			fmt.Fprintln(w.stdout, "  "+n)
 		}
 	}
 	return err
