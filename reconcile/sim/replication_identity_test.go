@@ -12,10 +12,10 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// gone destroys what arrived of a source.
-func (x *ticking) gone(snapshots ...string) {
+// gone destroys a target, with what is below it and these snapshots of both.
+func (x *ticking) gone(target string, snapshots ...string) {
 	x.t.Helper()
-	for _, d := range []string{"usb/a/b", "usb/a"} {
+	for _, d := range []string{target + "/b", target} {
 		for _, s := range snapshots {
 			if strings.TrimSpace(x.do("zfs list -Hp -d 1 -t snapshot -o userrefs "+d+"@"+s)) != "0" {
 				x.do("zfs release dplane:off " + d + "@" + s)
@@ -53,7 +53,7 @@ func TestReplicationLag(t *testing.T) {
 	if h := x.health(x.tick()); h.Lag.Hours() != 3 || h.Datasets[1].Lag != 0 {
 		t.Errorf("one was written to: %+v", h)
 	}
-	x.gone("one")
+	x.gone("usb/a", "one")
 	x.at("2026-11-24T11:00:00Z")
 	h := x.health(x.tick())
 	if h.Never != 2 || h.Lag.Hours() != 4 || !h.Datasets[0].Lost || !strings.Contains(h.Error, "usb/a had it once, and is gone (and 1 more datasets)") {
@@ -72,11 +72,7 @@ func TestReplicationElsewhere(t *testing.T) {
 	if out := x.do("zfs list -H -r -t snapshot -o name usb/z"); !strings.Contains(out, "usb/z@one") || !strings.Contains(out, "usb/z/b@one") {
 		t.Fatalf("%s: %v", out, outcomes(step))
 	}
-	for _, d := range []string{"usb/z/b", "usb/z"} {
-		x.do("zfs release dplane:off " + d + "@one")
-		x.do("zfs destroy " + d + "@one")
-		x.do("zfs destroy " + d)
-	}
+	x.gone("usb/z", "one")
 	x.at("2026-11-24T08:01:00Z")
 	x.tick()
 	if out := x.do("zfs list -H -r -o name usb"); strings.Contains(out, "usb/z") {
@@ -108,7 +104,7 @@ func TestReplicationThereAndBack(t *testing.T) {
 		}
 		switch meanwhile {
 		case "lost", "lost twice":
-			x.gone("one")
+			x.gone("usb/a", "one")
 		case "diverged":
 			x.ZFS.Write("usb/a", 1<<20)
 			x.do("zfs snapshot usb/a@own")
@@ -143,7 +139,7 @@ func TestReplicationStranger(t *testing.T) {
 		x.snap("one")
 		x.tick()
 		was := guidOf(x, "usb/a")
-		x.gone("one")
+		x.gone("usb/a", "one")
 		if restored {
 			for _, d := range []string{"a", "a/b"} {
 				send, receive := zfs.Stream{Snapshot: "tank/" + d + "@one"}.Send(), zfs.Receive("usb/"+d, nil, nil)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
-	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -53,14 +52,7 @@ func TestReplicationRowCutAndAway(t *testing.T) {
 	x.do("zpool import -d /pool usb")
 	x.ZFS.Model.Cuts = []uint64{1<<20 + 1<<18} // the first arrives, of the second a part
 	x.at("2026-11-24T10:30:00Z")
-	l, c := x.Loop(&ending{x.ZFS, func() { x.do("zpool export usb") }}), reconcile.ByHand(&x.want.Daemon.Limits, nil)
-	p, obs, err := l.Plan(t.Context(), x.want, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.Carry(t.Context(), x.want, p, obs, c, "test"); err != nil {
-		t.Fatal(err)
-	}
+	x.meanwhile(&ending{x.ZFS, func() { x.do("zpool export usb") }}, func() {})
 	for h := 11; h < 18; h++ {
 		hour(h)
 	}
@@ -87,15 +79,9 @@ func TestReplicationBasePrunedInTheSameStep(t *testing.T) {
 	x.snap("two")
 	x.snap("three")
 	x.at("2026-11-24T10:00:00Z")
-	l, c := x.Loop(x.ZFS), reconcile.ByHand(&x.want.Daemon.Limits, nil)
-	p, obs, err := l.Plan(t.Context(), x.want, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x.do("zfs destroy tank/a@one") // by a schedule, right before it is sent
-	s, err := l.Carry(t.Context(), x.want, p, obs, c, "test")
-	if err != nil || s.Outcomes.Count(state.Done) != 1 {
-		t.Errorf("%v %v", err, outcomes(s))
+	s := x.meanwhile(x.ZFS, func() { x.do("zfs destroy tank/a@one") }) // by a schedule, right before it is sent
+	if s.Outcomes.Count(state.Done) != 1 {
+		t.Error(outcomes(s))
 	}
 	x.arrived()
 }

@@ -44,6 +44,22 @@ func newSending(t *testing.T) *ticking {
 	return x
 }
 
+// meanwhile plans by hand, lets something happen, and carries the plan out.
+func (x *ticking) meanwhile(r host.Runner, do func()) reconcile.Step {
+	x.t.Helper()
+	l, c := x.Loop(r), reconcile.ByHand(&x.want.Daemon.Limits, nil)
+	p, obs, err := l.Plan(x.t.Context(), x.want, c)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	do()
+	s, err := l.Carry(x.t.Context(), x.want, p, obs, c, "test")
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return s
+}
+
 // snap writes and takes a snapshot of all.
 func (x *ticking) snap(name string) {
 	x.t.Helper()
@@ -205,15 +221,8 @@ func TestReplicationGoneSincePlanned(t *testing.T) {
 	x.snap("two")
 	x.snap("three")
 	x.at("2026-11-24T08:00:00Z")
-	l, c := x.Loop(x.ZFS), reconcile.ByHand(&x.want.Daemon.Limits, nil)
-	p, obs, err := l.Plan(t.Context(), x.want, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x.do("zfs destroy tank/a@three")
-	s, err := l.Carry(t.Context(), x.want, p, obs, c, "test")
-	if err != nil || s.Outcomes.Count(state.Done) != 1 {
-		t.Errorf("%v %v", err, outcomes(s))
+	if s := x.meanwhile(x.ZFS, func() { x.do("zfs destroy tank/a@three") }); s.Outcomes.Count(state.Done) != 1 {
+		t.Error(outcomes(s))
 	}
 	x.arrived()
 }
@@ -246,11 +255,7 @@ func TestReplicationAnewIsAskedForOnce(t *testing.T) {
 	x := newSending(t)
 	x.snap("one")
 	x.tick()
-	for _, d := range []string{"usb/a/b", "usb/a"} {
-		x.do("zfs release dplane:off " + d + "@one")
-		x.do("zfs destroy " + d + "@one")
-		x.do("zfs destroy " + d)
-	}
+	x.gone("usb/a", "one")
 	x.at("2026-11-24T08:00:00Z")
 	allow := map[string]bool{}
 	for _, a := range x.tick().Remaining.Actions {
@@ -377,11 +382,7 @@ func TestReplicationLost(t *testing.T) {
 		x := newSending(t)
 		x.snap("one")
 		x.tick()
-		for _, d := range []string{"usb/a/b", "usb/a"} {
-			x.do("zfs release dplane:off " + d + "@one")
-			x.do("zfs destroy " + d + "@one")
-			x.do("zfs destroy " + d)
-		}
+		x.gone("usb/a", "one")
 		if forget {
 			if err := x.Store.SaveReplicated(t.Context(), "off", nil); err != nil {
 				t.Fatal(err)
