@@ -279,3 +279,34 @@ func elsewhere(r *state.Replicated, place string) *state.Elsewhere {
 	}
 	return x
 }
+
+// keptRuns is how many runs are remembered.
+const keptRuns = 100
+
+// remember keeps what became of the run.
+func (t *transfer) remember(ctx context.Context, err error) error {
+	t.run.Ended, t.run.Outcome = t.Now(), state.Done
+	if err != nil {
+		t.run.Outcome, t.run.Error = state.Failed, err.Error()
+	}
+	r, err := t.known(ctx)
+	if err != nil {
+		return err
+	}
+	t.into(r, t.Now())
+	t.rest(r)
+	r.Runs = kept(slices.Insert(r.Runs, 0, t.run))
+	return t.Memory.SaveReplicated(ctx, t.Replication, r)
+}
+
+// kept are the newest runs, and among them the last one of all that is sent: what is due is reckoned from it.
+func kept(runs []state.TransferRun) []state.TransferRun {
+	if len(runs) <= keptRuns {
+		return runs
+	}
+	newest := runs[:keptRuns]
+	if i := slices.IndexFunc(runs, func(r state.TransferRun) bool { return !r.Again }); i >= keptRuns {
+		newest[keptRuns-1] = runs[i]
+	}
+	return newest
+}
