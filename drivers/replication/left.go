@@ -41,6 +41,9 @@ func (d *Driver) observeLeft(ctx context.Context, want *spec.Spec, obs *state.Ob
 		}
 		r, m := want.Replications[name], known[name]
 		ways := formerWays(want, r, m)
+		maps.DeleteFunc(d.left, func(k leftAt, _ left) bool { // it went another way since, and may go this one again
+			return k.name == name && (k.declared != (r != nil) || !slices.Contains(ways, k.way))
+		})
 		var still []state.Way // something is left there
 		for i, w := range ways {
 			x, err := d.leftThere(ctx, want, obs, leaving{name: name, way: w, now: r, before: ways[:i], known: m})
@@ -79,6 +82,7 @@ func (d *Driver) forgetLeft(ctx context.Context, want *spec.Spec, known map[stri
 		if m.Way == nil || len(still) > 0 || owed(want, known, name) {
 			return nil
 		}
+		maps.DeleteFunc(d.left, func(k leftAt, _ left) bool { return k.name == name })
 		return d.Memory.ForgetReplication(ctx, name)
 	}
 	n := len(m.Former)
