@@ -47,4 +47,6 @@ func TestReplicationRemovable(t *testing.T) {
 	if a, b := zfsGet(t, "guid", p.from+"/data@two"), zfsGet(t, "guid", p.to+"/data@two"); a != b {
 		t.Errorf("%s was sent, and it is %s", a, b)
 	}
+	p.expect(0, "apply", "--yes") // whoever imported it by hand keeps it
+	here(true)
 }
