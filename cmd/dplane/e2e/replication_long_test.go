@@ -36,7 +36,7 @@ replications:
   off: {source: %[1]s/home/anna, target: {remote: far, dataset: %[2]s/anna}, rateLimit: %[3]d}
   quick: {source: %[4]s, target: %[2]s/own}
 schedules: {often: {keep: {frequently: 5}, frequentPeriod: 1m}}
-datasets: {%[4]s: {properties: {compression: zstd}, snapshots: often}, %[1]s/home/anna: {snapshots: often}}
+datasets: {%[4]s: {snapshots: often}, %[1]s/home/anna: {snapshots: often}}
 `, p.from, p.to, rate, l.own))
 	start := time.Now()
 	l.daemon = p.daemon("")
@@ -95,14 +95,14 @@ func (l *long) all() {
 	t.Helper()
 	l.n++
 	was := l.newest(l.own)
-	must(t, "zfs", "set", "compression=off", l.own)
-	l.daemon.until("the drift is repaired", func() bool { return zfsGet(t, "compression", l.own) == "zstd" })
-	more := fmt.Sprintf("%s/more%d", l.own, l.n)
-	l.write("more.yaml", "datasets: {"+more+": {}}\n")
+	more := fmt.Sprintf("%s/more%d", l.own, l.n) // another one each time: what is set back again and again is left alone
+	l.write("more.yaml", "datasets: {"+more+": {properties: {compression: zstd}}}\n")
 	l.expect(0, "apply", "--yes")
 	if !zfsName(t, more) {
 		t.Errorf("the apply did not make %s", more)
 	}
+	must(t, "zfs", "set", "compression=off", more)
+	l.daemon.until("the drift is repaired", func() bool { return zfsGet(t, "compression", more) == "zstd" })
 	l.daemon.until("a snapshot is taken", func() bool { return !slices.Contains([]string{"", was}, l.newest(l.own)) })
 	l.daemon.until("the other replication has it", func() bool { return l.newest(l.own) == l.newest(l.to+"/own") })
 }
