@@ -51,6 +51,8 @@ type Driver struct {
 	// looked is the last look at both ends of each replication that no run has begun with; mu is for this too.
 	looked map[string]looked
 
+	listed map[listOf]*listed // whole lists, and what tells whether they are still true; mu is for this too
+
 	version  int64 // of what was received
 	received map[string]map[string]*state.Received
 	left     map[leftAt]left      // of replications that are not declared any more, or go another way
@@ -124,6 +126,7 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 	if err := d.recall(ctx); err != nil {
 		return err
 	}
+	d.forgetLists(want)
 	obs.Replications, obs.ReplicationHealth = map[string]*state.Replication{}, nil
 	for _, name := range slices.Sorted(maps.Keys(want.Replications)) {
 		seen := &state.Replication{Remembered: remembered(want, want.Replications[name], known)}
@@ -157,20 +160,7 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 	case d.rests[r.Name].still(obs.At):
 		seen.Unseen = d.rests[r.Name].why
 	default:
-		at := d.Now()
-		seen.Pairs, seen.Orphans, err = d.look(ctx, way(r))
-		if err == nil {
-			d.forgetHolds(way(r), seen.Pairs)
-			delete(d.rests, r.Name)
-			if err := d.keep(ctx, want, r, obs, seen); err != nil {
-				return err
-			}
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			if d.looked == nil {
-				d.looked = map[string]looked{}
-			}
-			d.looked[r.Name] = looked{at, seen.Pairs}
+		if err = d.see(ctx, want, r, obs, seen); err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -183,6 +173,39 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 		d.rests[r.Name] = d.rests[r.Name].next(obs.At, seen.Unseen)
 	}
 	return nil
+}
+
+// see looks at both ends. What would lead to an action is listed whole: only that all is well is told from what was listed before.
+func (d *Driver) see(ctx context.Context, want *spec.Spec, r *spec.Replication, obs *state.Observed, seen *state.Replication) error {
+	w := way(r)
+	g := &glance{Driver: d}
+	for {
+		at := d.Now()
+		var err error
+		seen.Unchecked = ""
+		if seen.Pairs, seen.Orphans, err = d.lookBy(ctx, w, g.list); err != nil {
+			return err
+		}
+		d.forgetHolds(w, seen.Pairs)
+		delete(d.rests, r.Name)
+		if err := d.keep(ctx, want, r, obs, seen); err != nil {
+			return err
+		}
+		if !g.glanced {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if d.looked == nil {
+				d.looked = map[string]looked{}
+			}
+			d.looked[r.Name] = looked{at, seen.Pairs}
+			return nil
+		}
+		var would drivers.Result
+		if one(drivers.Input{Want: want, Have: obs, Now: obs.At}, r, seen, &would); len(would.Actions) == 0 {
+			return nil
+		}
+		g = &glance{Driver: d, whole: true}
+	}
 }
 
 // passive tells whether a dataset is one of the HA group, and this node not the active one: that one sends it.
@@ -244,14 +267,21 @@ func way(r *spec.Replication) *drivers.Sending {
 
 // look lists both ends, and joins them dataset by dataset.
 func (d *Driver) look(ctx context.Context, w *drivers.Sending) (pairs []state.Pair, orphans []state.End, err error) {
-	sources, err := d.list(ctx, w.From, w.Recursive, w.Source)
+	return d.lookBy(ctx, w, d.list)
+}
+
+// lister gives one end, whole or with what was known of it.
+type lister func(ctx context.Context, remote string, below bool, dataset string) ([]state.End, error)
+
+func (d *Driver) lookBy(ctx context.Context, w *drivers.Sending, list lister) (pairs []state.Pair, orphans []state.End, err error) {
+	sources, err := list(ctx, w.From, w.Recursive, w.Source)
 	if errors.Is(zfs.Classify(err), zfs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("the source %s is not there", w.Source)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the source %s: %w", w.Source, err)
 	}
-	targets, err := d.list(ctx, w.To, w.Recursive, w.Target)
+	targets, err := list(ctx, w.To, w.Recursive, w.Target)
 	if errors.Is(zfs.Classify(err), zfs.ErrNotExist) {
 		err = d.parent(ctx, w)
 	}

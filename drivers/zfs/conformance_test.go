@@ -291,6 +291,7 @@ var cases = []struct {
 	}},
 	{"pools", observePool},
 	{"unopened", unopened},
+	{"changed", changed},
 	{"pool refusals", poolRefusals},
 	{"pool properties", poolProperties},
 	{"a used device", usedDevice},

@@ -25,6 +25,51 @@ func ListEnds(below bool, datasets ...string) []host.Command {
 	return farReads(datasets, append(argv, "-t", "filesystem,volume,snapshot,bookmark", "-o", endColumns)...)
 }
 
+// changedColumns are those of a dataset in endColumns, and then when its snapshots changed last, and what it is a clone of.
+const changedColumns = "type,guid,createtxg,creation,written,used,referenced,userrefs,readonly,inconsistent,receive_resume_token,encryptionroot,keystatus,snapshots_changed,origin,name"
+
+// ListChanged asks for the datasets that ListEnds asks for, without their snapshots and bookmarks, and when the snapshots of each
+// changed last. Of one that is not mounted zfs takes ten times as long to list the snapshots. OpenZFS 2.1 knows
+// no such time: there it is an error.
+func ListChanged(below bool, dataset string) host.Command {
+	argv := []string{"zfs", "list", "-Hp"}
+	if below {
+		argv = append(argv, "-r")
+	}
+	return farReads([]string{dataset}, append(argv, "-t", "filesystem,volume", "-o", changedColumns)...)[0]
+}
+
+// Changed is a dataset without its snapshots and bookmarks, and what tells that its snapshots are what they were.
+type Changed struct {
+	state.End
+	// Mark changes whenever a snapshot of the dataset is taken, received, renamed or destroyed, and when it is promoted; but not
+	// by a second change within the same second.
+	Mark string
+}
+
+// ParseChanged reads what ListChanged prints, sorted by name, with the care of ParseEnds.
+func ParseChanged(out []byte, below bool, dataset string) ([]Changed, error) {
+	p := ends{below: below, asked: []string{dataset}, of: map[string]*state.End{}, seen: map[string]bool{}}
+	var list []Changed
+	for line := range strings.Lines(string(out)) {
+		text, ended := strings.CutSuffix(line, "\n")
+		f := strings.Split(text, "\t")
+		n := strings.Count(changedColumns, ",") + 1
+		if !ended || len(f) != n || f[0] != "filesystem" && f[0] != "volume" || numbers(f[n-3]) == nil || f[n-2] != "-" && !isSnapshot(f[n-2]) ||
+			!p.row(append(slices.Clone(f[:n-3]), f[n-1])) || p.of[f[n-1]] == nil {
+			return nil, &ParseError{What: "zfs list -t filesystem,volume", Text: line}
+		}
+		list = append(list, Changed{*p.of[f[n-1]], f[n-3] + " " + f[n-2]})
+	}
+	slices.SortFunc(list, func(a, b Changed) int { return cmp.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+func isSnapshot(name string) bool {
+	_, err := spec.ParseSnapshotName(name)
+	return err == nil
+}
+
 // ListName asks whether a dataset is there, and nothing of what is below it. Where it is not zfs exits 1.
 func ListName(dataset string) host.Command {
 	return host.Read("zfs", "list", "-H", "-o", "name", dataset)

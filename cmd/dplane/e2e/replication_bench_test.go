@@ -3,11 +3,13 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -247,6 +249,63 @@ func TestReplicationIdle(t *testing.T) {
 		c := measured(t, p.path("records"), tool.argv...)
 		fmt.Fprintf(w, "%s\t%.2f s\t%.2f s\t%d\t\n", tool.name, c.wall.Seconds(), c.cpu.Seconds(), c.programs)
 	}
+	c := p.tick()
+	fmt.Fprintf(w, "a pass of the daemon\t%.2f s\t%.2f s\t%d\t\n", c.wall.Seconds(), c.cpu.Seconds(), c.programs)
 	w.Flush()
 	t.Logf("%d datasets with %d snapshots each\n%s", datasets, snaps, &text)
+}
+
+// tick is what one pass of a daemon costs that has nothing to do: its wall time is that of its programs, one after the other,
+// and of the daemon's own work.
+func (p *pairOf) tick() (c cost) {
+	t := p.t
+	d := p.daemon("")
+	last := func() (at string) {
+		var doc struct {
+			At string `json:"observedAt"`
+		}
+		if code, body := d.get("/api/status"); code == 200 {
+			if err := json.Unmarshal([]byte(body), &doc); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return doc.At
+	}
+	next := func() {
+		was := last()
+		d.until("another pass", func() bool { return last() != was })
+	}
+	own := func() time.Duration {
+		var ticks [2]int
+		f := strings.Fields(string(content(t, fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))))
+		for i := range ticks {
+			n, err := strconv.Atoi(f[13+i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			ticks[i] = n
+		}
+		return time.Duration(ticks[0]+ticks[1]) * time.Second / 100
+	}
+	for range 6 { // what changed last has to have settled
+		next()
+	}
+	const passes = 5
+	began := own()
+	all := accounted(t, p.path("records"), func() {
+		for range passes {
+			next()
+		}
+	})
+	c.cpu = own() - began
+	c.wall = c.cpu
+	for _, x := range all {
+		c.cpu, c.wall = c.cpu+x.cpu, c.wall+x.elapsed
+		if !x.forked {
+			c.programs++
+		}
+	}
+	d.stop()
+	c.cpu, c.wall, c.programs = c.cpu/passes, c.wall/passes, (c.programs+passes-1)/passes
+	return c
 }

@@ -130,7 +130,8 @@ func (r *Rules) list(w []string) (*Request, error) {
 	if err := dataset(name, r.ends()...); err != nil {
 		return nil, err
 	}
-	return exactly(w, zfs.ListEnds(false, name)[0].Argv, zfs.ListEnds(true, name)[0].Argv, zfs.ListName(name).Argv, zfs.ListPoints(name).Argv)
+	return exactly(w, zfs.ListEnds(false, name)[0].Argv, zfs.ListEnds(true, name)[0].Argv,
+		zfs.ListChanged(false, name).Argv, zfs.ListChanged(true, name).Argv, zfs.ListName(name).Argv, zfs.ListPoints(name).Argv)
 }
 
 // get tells whether an end is still the one that was seen, what a stream of it needs, and what room there is.

@@ -112,7 +112,9 @@ func (k *call) zfsRollback(args []string) int {
 	if k.write(p) {
 		txg := s.TXG
 		d.Written = s.Total
-		d.Snapshots = slices.DeleteFunc(slices.Clone(d.Snapshots), func(s Snapshot) bool { return s.TXG > txg })
+		if d.Snapshots[len(d.Snapshots)-1].TXG > txg {
+			d.Snapshots, d.SnapshotsChanged = slices.DeleteFunc(slices.Clone(d.Snapshots), func(s Snapshot) bool { return s.TXG > txg }), k.now()
+		}
 		d.Bookmarks = slices.DeleteFunc(slices.Clone(d.Bookmarks), func(b Bookmark) bool { return b.TXG > txg })
 	}
 	return 0

@@ -55,6 +55,9 @@ func (k *call) zfsList(args []string) int {
 		return k.listMixed(opts, operands)
 	}
 	columns := strings.Split(opts.last('o', "name,used,available,referenced,mountpoint"), ",")
+	if strings.HasPrefix(k.Release, "2.1.") && slices.Contains(columns, "snapshots_changed") {
+		return k.fail(2, "bad property list: invalid property 'snapshots_changed'")
+	}
 	names, code := k.selection(opts, operands)
 	if !opts.has('H') && len(names) > 0 {
 		k.printf("%s\n", strings.ToUpper(strings.Join(columns, "\t")))

@@ -78,30 +78,32 @@ type Vdev struct {
 
 // Dataset is a file system or volume, with its snapshots.
 type Dataset struct {
-	GUID       string
-	TXG        uint64
-	Volume     bool
-	Local      map[string]string // set on it
-	Received   map[string]string // that came with a stream
-	Masked     map[string]bool   // received values that `zfs inherit` hides
-	Fixed      map[string]string // chosen at creation: volblocksize, casesensitivity, ...
-	Quotas     map[string]uint64 // userquota@root and its like
-	Written    uint64            // bytes put in, beyond what an empty dataset takes
-	Mounted    bool
-	At         string              `json:",omitempty"` // where it is mounted, if not at its mountpoint
-	Stale      map[string]string   // values that the mount still has, where a refused set changed the property
-	Busy       bool                // somebody has a file of it open
-	Served     string              `json:",omitempty"` // the kernel's file that names the volume as what it serves
-	AllowHere  map[string][]string `json:",omitempty"` // zfs allow, on the dataset: "user anna" -> permissions
-	AllowBelow map[string][]string `json:",omitempty"` // and on those under it
-	Key        string              `json:",omitempty"` // what unlocks an encryption root
-	Unloaded   bool                `json:",omitempty"` // its key is not loaded
-	Full       bool                `json:",omitempty"` // no snapshot of it can be taken
-	Origin     string              // guid of the snapshot that it is a clone of
-	Snapshots  []Snapshot
-	Bookmarks  []Bookmark `json:",omitempty"`
-	Partial    *partial   `json:",omitempty"` // what an interrupted receive left
-	Large      bool       `json:",omitempty"` // it was received with large blocks
+	GUID     string
+	TXG      uint64
+	Volume   bool
+	Local    map[string]string // set on it
+	Received map[string]string // that came with a stream
+	Masked   map[string]bool   // received values that `zfs inherit` hides
+	Fixed    map[string]string // chosen at creation: volblocksize, casesensitivity, ...
+	Quotas   map[string]uint64 // userquota@root and its like
+	Written  uint64            // bytes put in, beyond what an empty dataset takes
+	// SnapshotsChanged is when a snapshot was last taken, received, renamed or destroyed, in seconds; 0: never.
+	SnapshotsChanged int64 `json:",omitempty"`
+	Mounted          bool
+	At               string              `json:",omitempty"` // where it is mounted, if not at its mountpoint
+	Stale            map[string]string   // values that the mount still has, where a refused set changed the property
+	Busy             bool                // somebody has a file of it open
+	Served           string              `json:",omitempty"` // the kernel's file that names the volume as what it serves
+	AllowHere        map[string][]string `json:",omitempty"` // zfs allow, on the dataset: "user anna" -> permissions
+	AllowBelow       map[string][]string `json:",omitempty"` // and on those under it
+	Key              string              `json:",omitempty"` // what unlocks an encryption root
+	Unloaded         bool                `json:",omitempty"` // its key is not loaded
+	Full             bool                `json:",omitempty"` // no snapshot of it can be taken
+	Origin           string              // guid of the snapshot that it is a clone of
+	Snapshots        []Snapshot
+	Bookmarks        []Bookmark `json:",omitempty"`
+	Partial          *partial   `json:",omitempty"` // what an interrupted receive left
+	Large            bool       `json:",omitempty"` // it was received with large blocks
 }
 
 // Snapshot is one snapshot.

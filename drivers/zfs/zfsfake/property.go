@@ -22,7 +22,7 @@ var natives = table(`type . creation . used . available . referenced . compressr
 	utf8only f:off normalization f:none casesensitivity f:sensitive vscan f:off nbmand f:off sharesmb f:off
 	refquota f:0 refreservation 0 guid . primarycache all secondarycache all usedbysnapshots . usedbydataset .
 	usedbychildren . usedbyrefreservation . logbias latency objsetid . dedup off mlslabel none sync standard
-	dnodesize f:legacy refcompressratio . written . logicalused . logicalreferenced . volmode default
+	dnodesize f:legacy refcompressratio . written . snapshots_changed . logicalused . logicalreferenced . volmode default
 	filesystem_limit f:none snapshot_limit none filesystem_count f:none snapshot_count none snapdev hidden
 	acltype f:off context none fscontext none defcontext none rootcontext none relatime f:on
 	redundant_metadata all overlay f:on encryption off keylocation none keyformat none pbkdf2iters 0
@@ -200,6 +200,9 @@ func (p *Pool) reported(m *Model, name, prop string) (string, bool) {
 		return "filesystem", true
 	case "creation":
 		return n(1795505725 + d.TXG)
+	case "snapshots_changed":
+		v, _ := n(uint64(d.SnapshotsChanged))
+		return v, d.SnapshotsChanged > 0
 	case "createtxg":
 		return n(d.TXG)
 	case "guid":

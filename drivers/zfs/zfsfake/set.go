@@ -342,6 +342,7 @@ func (f *Fake) Copy(snapshot, name string) error {
 	defer f.mu.Unlock()
 	_, d := f.Model.dataset(name)
 	d.Written = s.Total
+	d.SnapshotsChanged = f.Model.now()
 	d.Snapshots = []Snapshot{{Name: s.Name, GUID: s.GUID, TXG: f.Model.TXG, Creation: s.Creation, Received: s.Local, Total: s.Total}}
 	return nil
 }

@@ -170,7 +170,7 @@ func (k *call) zfsSnapshot(args []string) int {
 	}
 	for _, w := range wanted {
 		d := pool.Datasets[w.of]
-		d.Snapshots = append(d.Snapshots, k.taken(d, w.name, local))
+		d.Snapshots, d.SnapshotsChanged = append(d.Snapshots, k.taken(d, w.name, local)), k.now()
 	}
 	return 0
 }
@@ -299,8 +299,8 @@ func (k *call) zfsPromote(args []string) int {
 	guid := s.GUID
 	at := slices.IndexFunc(of.Snapshots, func(s Snapshot) bool { return s.GUID == guid })
 	moved := slices.Clone(of.Snapshots[:at+1])
-	of.Snapshots = slices.Clone(of.Snapshots[at+1:])
-	before := s.Total // what had been written when the clone began goes with its snapshots
+	of.Snapshots, of.SnapshotsChanged = slices.Clone(of.Snapshots[at+1:]), k.now() // of the clone it stays what it was (2.3.9)
+	before := s.Total                                                              // what had been written when the clone began goes with its snapshots
 	for i := range d.Snapshots {
 		d.Snapshots[i].Total += before
 	}
@@ -345,6 +345,7 @@ func (k *call) destroySnapshots(name, list string) int {
 	}
 	if k.write(p) {
 		d.Snapshots = slices.DeleteFunc(slices.Clone(d.Snapshots), func(s Snapshot) bool { return slices.Contains(there, s.Name) })
+		d.SnapshotsChanged = k.now()
 	}
 	return 0
 }

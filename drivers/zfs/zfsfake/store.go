@@ -43,7 +43,7 @@ func (k *call) store(rc *receiving, p *Pool, g *segment, came uint64, name strin
 	if !g.Raw && p.encryptionRoot(rc.target) != "" {
 		snap.IVSet = "anew " + g.ToGUID
 	}
-	d.Snapshots = append(d.Snapshots, snap)
+	d.Snapshots, d.SnapshotsChanged = append(d.Snapshots, snap), k.now()
 	if g.Volume && g.Size != "" {
 		d.Local["volsize"] = g.Size
 	}

@@ -1,0 +1,141 @@
+package sim
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers"
+	"github.com/dplaneos/dplane/drivers/dataset"
+	"github.com/dplaneos/dplane/drivers/pool"
+	"github.com/dplaneos/dplane/drivers/replication"
+	"github.com/dplaneos/dplane/drivers/schedule"
+	"github.com/dplaneos/dplane/reconcile"
+)
+
+// glancing is a daemon: its drivers live from pass to pass.
+type glancing struct {
+	*ticking
+	loop *reconcile.Loop
+}
+
+func newGlancing(t *testing.T) *glancing {
+	x := newSending(t)
+	x.Watch = &Watched{runner: x.ZFS}
+	l := x.Loop(x.Watch)
+	l.Drivers = []drivers.Driver{
+		&pool.Driver{Runner: x.Watch}, &dataset.Driver{Runner: x.Watch}, &schedule.Driver{Runner: x.Watch, Memory: x.Store, Now: x.Clock.Now, Learns: true},
+		&replication.Driver{Runner: x.Watch, Memory: x.Store, Now: x.Clock.Now, Learns: true},
+	}
+	return &glancing{x, l}
+}
+
+// pass is one of the loop, a minute after the last. It gives how often an end was listed whole, and how many actions there were.
+func (g *glancing) pass() (whole, actions int) { return g.after(time.Minute) }
+
+func (g *glancing) after(d time.Duration) (whole, actions int) {
+	g.t.Helper()
+	g.Clock.Move(d)
+	g.ZFS.SetClock(g.Clock.Now())
+	g.Watch.All = nil
+	consent := reconcile.ByHand(&g.want.Daemon.Limits, nil)
+	p, obs, err := g.loop.Plan(g.t.Context(), g.want, consent)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, c := range g.Watch.All {
+		if strings.Contains(strings.Join(c.Argv, " "), "filesystem,volume,snapshot,bookmark") {
+			whole++
+		}
+	}
+	if _, err := g.loop.Carry(g.t.Context(), g.want, p, obs, consent, "sim"); err != nil {
+		g.t.Fatal(err)
+	}
+	return whole, len(p.Actions)
+}
+
+// rest lets passes go by until nothing is listed whole any more.
+func (g *glancing) rest() {
+	g.t.Helper()
+	for range 8 {
+		if whole, actions := g.pass(); whole == 0 && actions == 0 {
+			return
+		}
+	}
+	g.t.Fatal("the ends are listed whole again and again")
+}
+
+// A pass with nothing to send asks whether snapshots have changed, and lists them only where they have.
+func TestReplicationGlances(t *testing.T) {
+	g := newGlancing(t)
+	g.snap("one")
+	g.rest()
+	g.arrived()
+	seen := func(what string) {
+		t.Helper()
+		if whole, actions := g.pass(); whole == 0 || actions != 1 {
+			t.Errorf("%s: %d whole lists, %d actions", what, whole, actions)
+		}
+		g.rest()
+		g.arrived()
+	}
+	g.snap("two")
+	seen("a snapshot")
+	g.do("zfs create tank/a/c")
+	g.do("zfs snapshot tank/a/c@x")
+	seen("a new child")
+	g.do("zfs release dplane:off usb/a/b@two")
+	g.do("zfs rollback -r usb/a/b@one")
+	seen("the target was rolled back")
+
+	g.do("zfs destroy " + strings.TrimSpace(g.do("zfs list -H -d 1 -t bookmark -o name tank/a/b")))
+	for n := 1; ; n++ { // it leaves no mark
+		if _, actions := g.pass(); actions > 0 {
+			break
+		}
+		if n > 11 {
+			t.Fatal("a bookmark that is gone is never seen")
+		}
+	}
+	g.rest()
+	g.arrived()
+}
+
+// The marks are of whole seconds: of two snapshots within one the second is seen too.
+func TestReplicationGlanceWithinASecond(t *testing.T) {
+	g := newGlancing(t)
+	g.snap("one")
+	g.rest()
+	g.Clock.Move(time.Minute)
+	g.ZFS.SetClock(g.Clock.Now())
+	g.snap("two")
+	if _, actions := g.after(0); actions != 1 {
+		t.Fatalf("%d actions", actions)
+	}
+	g.snap("three")
+	if _, actions := g.pass(); actions != 1 {
+		t.Errorf("the second of two within a second: %d actions", actions)
+	}
+	g.arrived()
+}
+
+// What a release of ZFS does not know is asked for once.
+func TestReplicationGlanceNoMarks(t *testing.T) {
+	g := newGlancing(t)
+	g.ZFS.Model.Release = "2.1.11"
+	g.snap("one")
+	asked := 0
+	for range 5 {
+		if whole, _ := g.pass(); whole < 2 {
+			t.Errorf("%d whole lists", whole)
+		}
+		for _, c := range g.Watch.All {
+			if strings.Contains(strings.Join(c.Argv, " "), "snapshots_changed") {
+				asked++
+			}
+		}
+	}
+	if g.arrived(); asked != 2 {
+		t.Errorf("marks were asked for %d times, of two ends", asked)
+	}
+}
