@@ -126,12 +126,16 @@ bench-replication: e2e-binaries ## a transfer over SSH beside one by hand and sy
 bench-zfs: bench-replication ## ticks of a schedule on a real OpenZFS, beside sanoid: 100 datasets with 30 snapshots each; and bench-replication
 	@$(e2e)/on-zfs --timeout 1800 bin/e2e "RUN=TestScheduleBench DPLANE_E2E_DATASETS=100 DPLANE_E2E_SNAPSHOTS=30 ./suite"
 
+.PHONY: sim
+sim: ## 100,000 schedules of two and three nodes, with faults and orders at random, judged by their history
+	$(GO) test -timeout 55m ./drivers/ha -run '^TestSimulation$$' -v -schedules 100000
+
 .PHONY: laws
 laws: ## the property tests of the decisions, with many more cases than `make check` has
 	$(GO) test -timeout 50m ./drivers/dataset ./drivers/pool ./drivers/retention ./drivers/schedule ./spec -run 'Law|Prop|Ticks|Clock|Retain|Simulate|Recurrence' -rapid.checks=3000
 
 .PHONY: test-full
-test-full: test laws fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot test-replication test-across bench-zfs ## everything that is too long for CI, in sections of less than an hour
+test-full: test laws sim fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot test-replication test-across bench-zfs ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/

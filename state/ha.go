@@ -183,11 +183,12 @@ type HA struct {
 	Was     Role    `json:"was,omitempty"` // the role before the restart, until it is settled what becomes of it
 	Term    uint64  `json:"term"`          // the highest in which a promotion is known to have begun
 	Holder  string  `json:"holder,omitempty"`
-	Tried   uint64  `json:"tried,omitempty"` // the highest that this node was a candidate for
+	Taken   uint64  `json:"taken,omitempty"` // the highest that a switchover gave it: it is tried unasked once
 	Promise Promise `json:"promise,omitzero"`
 	Job     *Job    `json:"job,omitempty"`
 	Jobs    uint64  `json:"jobs,omitempty"` // the ID of the last job
-	// Opened: the last promotion here came to readonly=off. Dirty: what is here may be in no snapshot that the others have.
+	// Opened: the last promotion here came to readonly=off. Dirty: what is here may be in no snapshot that the active node
+	// has; until they were compared, nothing is received.
 	Opened bool `json:"opened,omitempty"`
 	Dirty  bool `json:"dirty,omitempty"`
 	// Proofs are those of the attempt that goes on, or of the promotion that Holder's term began with here.

@@ -8,8 +8,21 @@ import (
 
 // An attempt: from an order, a handover or a lease to a proof for every peer.
 
-// next is the term of the next promotion here: one more than any that was promoted or promised.
-func (t *turn) next() uint64 { return max(t.s.Term, t.s.Promise.Term) + 1 }
+// next is the term of a node's next promotion, as far as is known here: one more than any that was promoted, or promised to
+// another one; or a higher one that was promised to it.
+func (t *turn) next(node string) uint64 {
+	taken, given := max(t.s.Term, t.s.Promise.Term), uint64(0)
+	for _, p := range t.s.Peers {
+		switch {
+		case p.Last == nil || p.Last.Promise == nil:
+		case p.Last.Promise.To == node:
+			given = max(given, p.Last.Promise.Term)
+		default:
+			taken = max(taken, p.Last.Promise.Term)
+		}
+	}
+	return max(taken+1, given)
+}
 
 func named(name string) func(*turn) bool {
 	return func(t *turn) bool { return t.e.Command.Name == name }
@@ -89,19 +102,22 @@ func (t *turn) attempt(words map[string]string, fence bool) {
 	case t.s.Role != state.RoleStandby && !t.e.Command.Accept:
 		t.refuse("this node is %s: what it has and what the other one has differ, and that has to be accepted", t.s.Role)
 	default:
-		t.try(t.next(), t.e.Command.By, words, fence)
+		t.try(t.next(t.s.Node), t.e.Command.By, words, fence)
 	}
 }
 
 // takeOver follows a handover: the rest of the peers is still asked.
-func (t *turn) takeOver() { t.try(t.e.Beat.Promise.Term, t.e.Beat.Node, nil, false) }
+func (t *turn) takeOver() {
+	t.s.Taken = t.e.Beat.Promise.Term
+	t.try(t.s.Taken, t.e.Beat.Node, nil, false)
+}
 
 func (t *turn) try(term uint64, by string, words map[string]string, fence bool) {
 	t.s.Was = ""
 	if t.s.Role != state.RoleStandby {
 		t.s.Was = t.s.Role
 	}
-	t.s.Role, t.s.Tried, t.s.Proofs = state.RoleCandidate, term, nil
+	t.s.Role, t.s.Proofs = state.RoleCandidate, nil
 	t.begin(JobAttempt)
 	t.s.Job.Term, t.s.Job.By, t.s.Job.Words, t.s.Job.Fence = term, by, words, fence
 	if t.why == "" {
@@ -201,8 +217,10 @@ func (t *turn) proof() {
 
 func (t *turn) needed() bool { return slices.Contains(t.s.Job.Sent, t.e.Peer) && !t.proved(t.e.Peer) }
 
+// impatient: the promises that are missing did not come in time. A fence agent has a time of its own.
 func (t *turn) impatient() bool {
-	return t.s.Role == state.RoleCandidate && t.e.Now-t.s.Job.Began > t.c.Patience
+	fencing := slices.ContainsFunc(t.s.Job.Sent, func(n string) bool { return !t.proved(n) })
+	return !fencing && t.e.Now-t.s.Job.Began > t.c.Patience
 }
 
 // giveUp leaves things as they were before the attempt. What peers promised for its term stays promised.

@@ -46,7 +46,7 @@ func (t *turn) falseWord() bool {
 func (t *turn) handedOver() bool {
 	b := t.e.Beat
 	p := b.Promise
-	return p != nil && p.Handover && p.To == t.s.Node && b.Role.Quiet() && p.Term == t.next() && p.Term > t.s.Tried &&
+	return p != nil && p.Handover && p.To == t.s.Node && b.Role.Quiet() && p.Term == t.next(t.s.Node) && p.Term > t.s.Taken &&
 		!t.s.Paused && !t.c.Automatic && t.s.Writable == state.WritableNo
 }
 
@@ -56,10 +56,13 @@ func (t *turn) asked() bool {
 	return b.Want > t.s.Term && b.Want > t.s.Promise.Term && t.s.Writable == state.WritableNo
 }
 
-// mayResume: it was active, nobody was promised more, and every peer answered this run of ours, knowing no higher term.
+// mayResume: it was active, nobody was promised more, and every peer answered this run of ours: it does not write, and knows
+// no higher term, nor another holder of this one. (Two nodes that were off in turn, each proved so to the other, may have
+// taken the same term.)
 func (t *turn) mayResume() bool {
 	return t.remembers() && !t.s.Paused && t.every(func(b *state.Beat) bool {
-		return b.Term <= t.s.Term && b.Want == 0 && !b.Role.Writes() && (b.Promise == nil || b.Promise.Term <= t.s.Term)
+		known := b.Term < t.s.Term || b.Term == t.s.Term && b.Active == t.s.Node
+		return known && slices.Contains(readOnly, b.Role) && (b.Promise == nil || b.Promise.Term <= t.s.Term)
 	})
 }
 
@@ -136,7 +139,7 @@ func (t *turn) promise() {
 
 // resume is no promotion: the term stays. Where the old promotion had not come as far as readonly=off, it is done whole.
 func (t *turn) resume() {
-	t.s.Role, t.s.Was = state.RolePromoting, ""
+	t.s.Role, t.s.Was, t.s.Degraded = state.RolePromoting, "", nil
 	t.do(CloseGate)
 	if !t.s.Opened {
 		t.begin(JobPromote)

@@ -159,7 +159,7 @@ func (m *machine) decide(s state.HA, e Event, c Config) (state.HA, []Action) {
 }
 
 // long are the actions whose result comes as an event: they are begun last.
-var long = []string{Promote, UndoPromote, Demote, UndoDemote, Fence, KeepSnapshot, Compare, Rejoin, Reset}
+var long = []string{Promote, UndoPromote, Demote, Fence, KeepSnapshot, Compare, Rejoin, Reset}
 
 func inOrder(acts []Action) []Action {
 	var now, later []Action
@@ -226,10 +226,10 @@ func (t *turn) hear() bool {
 	}
 	switch {
 	case b.Term > t.s.Term:
-		t.s.Term, t.s.Holder, t.raised = b.Term, b.Active, true
+		t.s.Term, t.s.Holder, t.raised, t.s.Dirty = b.Term, b.Active, true, true
 		t.s.Was = forgetful(t.s.Was)
 	case b.Term == t.s.Term && b.Role.Writes() && t.s.Role.Quiet() && t.s.Holder != b.Node:
-		t.s.Holder = b.Node // a false word gave one term to two nodes, and this one gave it up
+		t.s.Holder, t.s.Dirty = b.Node, true // two nodes took one term, and this one does not write in it
 		t.s.Was = forgetful(t.s.Was)
 	}
 	return true

@@ -50,6 +50,8 @@ func TestDecide(t *testing.T) {
 		{"boot of an active: it is active again, in its term", state.RoleActive, func(x *one) { x.reboot().hear(standbyB).through() }, "active 1", "", "done"},
 		{"boot of an active: the peer was promoted", state.RoleActive, func(x *one) { x.reboot().hear(higherB) }, "rejoining 2", "closeGate compare", "another node is active"},
 		{"boot of an active: the peer is a candidate", state.RoleActive, func(x *one) { x.reboot().hear(wants) }, "standby 1", "", "does not write"},
+		{"boot of an active: the peer holds the same term", state.RoleActive, func(x *one) { x.reboot().hear(standbyOf) }, "standby 1", "", ""},
+		{"boot of an active: the peer knows less", state.RoleActive, func(x *one) { x.s.Term = 2; x.reboot().hear(standbyOf) }, "promoting 2", "closeGate promote:gate", ""},
 		{"boot of an active: a beat to the run before", state.RoleActive, func(x *one) {
 			x.reboot()
 			b := standbyB
@@ -85,7 +87,7 @@ func TestDecide(t *testing.T) {
 		{"switchover: to a stranger", state.RoleActive, func(x *one) { x.order(Command{Name: Switchover, To: "z"}) }, "active 1", "", "no peer"},
 		{"switchover: a step fails", state.RoleActive, func(x *one) {
 			x.hear(standbyB).order(Command{Name: Switchover, To: "b"}).until(StepUnmount).step("busy")
-		}, "demoting 1", "alarm:error undoDemote:unmount", ""},
+		}, "promoting 1", "alarm:error promote:gate", ""},
 		{"switchover: what was done is undone", state.RoleActive, func(x *one) {
 			x.hear(standbyB).order(Command{Name: Switchover, To: "b"}).until(StepUnmount).step("busy").through()
 		}, "active 1", "", ""},
@@ -102,7 +104,7 @@ func TestDecide(t *testing.T) {
 		{"handed over to another", state.RoleStandby, func(x *one) { x.hear(toAnother) }, "standby 1", "", ""},
 		{"handed over, and still writing", state.RoleStandby, func(x *one) { x.hear(stillWrites) }, "standby 1", "", ""},
 		{"handed over while paused", state.RoleStandby, func(x *one) { x.s.Paused = true; x.hear(handover) }, "standby 1", "", ""},
-		{"handed over once", state.RoleStandby, func(x *one) { x.s.Tried = 2; x.hear(handover) }, "standby 1", "", ""},
+		{"handed over once", state.RoleStandby, func(x *one) { x.s.Taken = 2; x.hear(handover) }, "standby 1", "", ""},
 		{"a promise alone promotes nobody", state.RoleStandby, func(x *one) { x.hear(promised) }, "standby 1", "", ""},
 		{"switchover typed on the standby", state.RoleStandby, func(x *one) { x.hear(activeB).order(Command{Name: Switchover, To: "a"}) }, "standby 1", "forward:b", "is asked"},
 		{"switchover typed on a standby, nobody is active", state.RoleStandby, func(x *one) {
@@ -164,7 +166,7 @@ func TestDecide(t *testing.T) {
 			x.do(Event{Kind: Looked, Seen: state.WritableUnknown}).order(word)
 		}, "standby 1", "", "not verified"},
 		{"failover on the active node", state.RoleActive, func(x *one) { x.order(word) }, "active 1", "", "not possible while this node is active"},
-		{"a peer promoted itself meanwhile", state.RoleStandby, func(x *one) { x.hear(standbyOf).order(allowed).hear(higherB) }, "standby 2", "openGate alarm:warn", "as high as"},
+		{"a peer promoted itself meanwhile", state.RoleStandby, func(x *one) { x.hear(standbyOf).order(allowed).hear(higherB) }, "standby 2", "alarm:warn", "as high as"},
 
 		// Promises.
 		{"a candidate asks", state.RoleStandby, func(x *one) {

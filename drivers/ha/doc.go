@@ -24,6 +24,9 @@
 // Paused is a flag beside the role: an active node that is paused has to be known as active. It stops what is done unasked
 // (a handover, a resume), not what keeps a second writer away.
 //
+// Every promotion makes every other node compare itself with the new active one before it receives again (Dirty), also a
+// standby that never wrote: it may have got more than the one that was promoted, with a loss that a person accepted.
+//
 // Whoever sees a higher term stops at once, also where that one's promotion failed: two that write cost more than none.
 //
 // # Refused

@@ -110,7 +110,6 @@ const (
 	Promote      = "promote"      // do a step
 	UndoPromote  = "undoPromote"  // take it back
 	Demote       = "demote"       // do a step
-	UndoDemote   = "undoDemote"   // take it back
 	Tell         = "tell"         // send a beat to every peer now
 	Fence        = "fence"        // Peer: the agent's off, then its status
 	Forward      = "forward"      // Command to Peer

@@ -14,7 +14,7 @@ func Admit(s *state.HA, sender string, term uint64) string {
 	case s.Role != state.RoleStandby:
 		return fmt.Sprintf("this node is %s in the group, and only a standby receives", s.Role)
 	case s.Dirty:
-		return "this node was active, and it is not settled yet what it has that others lack: dplane ha rejoin"
+		return "it is not settled yet whether this node has what the active one lacks: dplane ha status"
 	case s.Frozen != "":
 		return "replication of the group is frozen: " + s.Frozen
 	case term < s.Term:

@@ -68,8 +68,6 @@ func (t *turn) enter(step string) {
 		a.Do = UndoPromote
 	case promotes:
 		a.Do = Promote
-	case j.Undo:
-		a.Do = UndoDemote
 	}
 	t.acts = append(t.acts, a)
 }
@@ -82,7 +80,7 @@ func (t *turn) ours() bool {
 
 func (t *turn) advance() {
 	j := t.s.Job
-	if j.Kind == JobClose && j.Step == StepVerify || j.Kind == JobHandover && j.Step == StepVerify && !j.Undo {
+	if j.Kind == JobClose && j.Step == StepVerify || j.Kind == JobHandover && j.Step == StepVerify {
 		t.s.Writable = state.WritableNo
 	}
 	if j.Undo {
@@ -90,7 +88,8 @@ func (t *turn) advance() {
 			t.enter(step)
 			return
 		}
-		t.undone()
+		t.s.Role = state.RoleDemoting
+		t.begin(JobClose)
 		return
 	}
 	if step := after(j.Kind, j.Step); step != "" {
@@ -114,28 +113,26 @@ func (t *turn) failed() {
 		t.s.Degraded = append(t.s.Degraded, j.Step+": "+t.e.Why)
 		t.alarm(state.Error, "%s; the node stays active, degraded", t.why)
 		t.advance()
+	case j.Kind == JobHandover:
+		t.takeBack()
 	default:
 		t.undo()
 	}
 }
 
-// undo takes back the step that goes on and those before it.
+// takeBack ends a handover before anything was promised: the node is made active again in its term, which is still its own.
+func (t *turn) takeBack() {
+	t.alarm(state.Error, "%s; %s is made active again", t.why, t.s.Node)
+	t.s.Role, t.s.Degraded = state.RolePromoting, nil
+	t.begin(JobResume)
+}
+
+// undo takes back the step of a promotion that goes on and those before it; what is left is a standby, once that is verified.
 func (t *turn) undo() {
 	t.alarm(state.Error, "%s; what was done is taken back", t.why)
 	t.s.Jobs++
 	t.s.Job.ID, t.s.Job.Undo = t.s.Jobs, true
 	t.enter(t.s.Job.Step)
-}
-
-// undone: a handover leaves the node active, as it was; a promotion leaves a standby, once that is verified.
-func (t *turn) undone() {
-	if t.s.Job.Kind == JobHandover {
-		t.s.Role, t.s.Job, t.s.Writable = state.RoleActive, nil, state.WritableYes
-		t.do(Tell)
-		return
-	}
-	t.s.Role = state.RoleDemoting
-	t.begin(JobClose)
 }
 
 // notVerified: it does not count as demoted. Under a lease the machine is reset, else it is tried again.
@@ -171,7 +168,7 @@ func (t *turn) finished() {
 
 // handedOverTo: all that was here is in the final snapshot, which the successor has. Only now the term is given away.
 func (t *turn) handedOverTo(to string) {
-	t.s.Promise = state.Promise{Term: t.next(), To: to, Gave: t.s.Term, Handover: true}
+	t.s.Promise = state.Promise{Term: t.next(to), To: to, Gave: t.s.Term, Handover: true}
 	t.s.Role, t.s.Dirty = state.RoleStandby, false
 	t.why = "demoted and verified, for " + to
 }

@@ -1,0 +1,200 @@
+// Package history decides whether what the nodes of a group did was safe: from the facts that each of them noted, and not
+// from what they believed. Simulations and end-to-end runs are judged by it.
+//
+// It must never read a role, a beat or a log line: who is wrong about himself writes those wrongly too.
+package history
+
+import (
+	"fmt"
+	"sort"
+)
+
+// Fact is something that happened on one node. Mono is a clock that all nodes of the run share, in nanoseconds.
+type Fact struct {
+	Mono  int64  `json:"mono"`
+	Node  string `json:"node"`
+	Term  uint64 `json:"term,omitempty"`
+	Event string `json:"event"`
+
+	Peer string `json:"peer,omitempty"` // RecvBegin, RecvEnd: who sends
+	// Of Promote: its proofs by peer (P1 to P4), those peers of which a person's word was false, and whether what it lacks
+	// was known and within its bounds, or accepted.
+	Proofs   map[string]string `json:"proofs,omitempty"`
+	False    []string          `json:"false,omitempty"`
+	LagKnown bool              `json:"lagKnown,omitempty"`
+	Approved bool              `json:"approved,omitempty"` // also of Destroy
+}
+
+// The events.
+const (
+	RWOn      = "rw_on" // a dataset of the group can be written
+	RWOff     = "rw_off"
+	VIPOn     = "vip_on"
+	VIPOff    = "vip_off"
+	Promote   = "promote"    // the term is persisted as the node's own
+	Promise   = "promise"    // of Term, to Peer: persisted, before it is said
+	Term      = "term"       // the highest term that the node knows is persisted
+	RecvBegin = "recv_begin" // a stream was let in
+	RecvEnd   = "recv_end"   // what it brought is there
+	Destroy   = "destroy"    // of what another node lacks
+	Alone     = "alone"      // it started without its peers (ha.startAlone)
+	Restored  = "restored"   // an older database was put in the place of its own
+	Found     = "found"      // an event of the highest severity tells of two that write
+	Healed    = "healed"     // from here on every node runs and hears every other one
+)
+
+// checker goes through the facts once.
+type checker struct {
+	nodes   []string
+	open    map[string]map[string]bool // what is writable, by node: rw, vip
+	known   map[string]uint64
+	holder  map[uint64]string
+	highest uint64
+	used    map[uint64]bool // terms that were promoted or promised
+	excused map[string]bool // nodes that a false word or startAlone lets write beside another one, until they stop
+	ever    map[string]bool // they, and those whose database was restored: what terms say of them proves nothing any more
+	healed  bool
+	pending bool // two write after Healed, and it was not found yet
+	wrong   []string
+}
+
+// Check returns what was against the invariants, "" being none. nodes are all of the group.
+func Check(nodes []string, facts []Fact) []string {
+	c := &checker{nodes: nodes, open: map[string]map[string]bool{}, known: map[string]uint64{}, holder: map[uint64]string{},
+		used: map[uint64]bool{1: true}, excused: map[string]bool{}, ever: map[string]bool{}}
+	for _, n := range nodes {
+		c.open[n] = map[string]bool{}
+	}
+	sorted := append([]Fact(nil), facts...)
+	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].Mono < sorted[j].Mono })
+	for _, f := range sorted {
+		c.take(f)
+	}
+	if c.pending {
+		c.fail(Fact{}, "I1", "two nodes could write after all was well again, and nobody said so")
+	}
+	return c.wrong
+}
+
+func (c *checker) fail(f Fact, rule, format string, args ...any) {
+	c.wrong = append(c.wrong, fmt.Sprintf("%s: %s %s: %s (at %.3fs, term %d)", rule, f.Node, f.Event, fmt.Sprintf(format, args...), float64(f.Mono)/1e9, f.Term))
+}
+
+func (c *checker) take(f Fact) {
+	switch f.Event {
+	case RWOn, VIPOn:
+		c.open[f.Node][f.Event[:2]] = true
+		c.writers(f)
+	case RWOff, VIPOff:
+		delete(c.open[f.Node], f.Event[:2])
+		if len(c.open[f.Node]) == 0 {
+			delete(c.excused, f.Node)
+		}
+		if c.writing() < 2 {
+			c.pending = false
+		}
+	case Promote:
+		c.promote(f)
+	case Promise:
+		c.used[f.Term] = true
+	case Term:
+		c.known[f.Node] = max(c.known[f.Node], f.Term)
+	case RecvBegin, RecvEnd:
+		c.received(f)
+	case Destroy:
+		if !f.Approved {
+			c.fail(f, "I8", "what another node lacks went without approval")
+		}
+	case Alone:
+		c.excused[f.Node], c.ever[f.Node] = true, true
+	case Restored:
+		c.ever[f.Node], c.known[f.Node] = true, 0
+	case Found:
+		c.pending = false
+	case Healed:
+		c.healed, c.pending = true, c.writing() > 1
+	}
+}
+
+func (c *checker) writing() int {
+	n := 0
+	for _, is := range c.open {
+		if len(is) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// writers holds I1.
+func (c *checker) writers(f Fact) {
+	for _, other := range c.nodes {
+		if other == f.Node || len(c.open[other]) == 0 {
+			continue
+		}
+		if !c.excused[f.Node] && !c.excused[other] {
+			c.fail(f, "I1", "%s can write too", other)
+		}
+		c.pending = c.healed
+	}
+	if h := c.holder[c.highest]; f.Term < c.highest && !c.ever[f.Node] && !c.ever[h] {
+		c.fail(f, "I6", "it writes in a term that is over: %s has term %d", h, c.highest)
+	}
+}
+
+// promote holds I2, I5 and I6.
+func (c *checker) promote(f Fact) {
+	lied := map[string]bool{}
+	for _, p := range f.False {
+		lied[p] = true
+	}
+	for _, peer := range c.nodes {
+		if peer == f.Node {
+			continue
+		}
+		switch kind := f.Proofs[peer]; {
+		case kind != "P1" && kind != "P2" && kind != "P3" && kind != "P4":
+			c.fail(f, "I2", "there is no proof of %s", peer)
+		case kind == "P4" && lied[peer]:
+			c.excused[f.Node], c.ever[f.Node] = true, true
+		case len(c.open[peer]) > 0:
+			c.fail(f, "I2", "%s can write, though %s says that it can't", peer, kind)
+		}
+	}
+	if !f.LagKnown && !f.Approved {
+		c.fail(f, "I5", "what it lacks was unknown or too much, and nobody accepted that")
+	}
+	if f.Term > 1 && !c.used[f.Term-1] && len(c.ever) == 0 {
+		c.fail(f, "I6", "term %d was never promoted nor promised", f.Term-1)
+	}
+	c.used[f.Term] = true
+	c.sameTerm(f)
+	c.holder[f.Term], c.highest = f.Node, max(c.highest, f.Term)
+	c.known[f.Node] = max(c.known[f.Node], f.Term)
+}
+
+// sameTerm: no promotion takes a term that is not above every other one, unless it could not know: who took that one said
+// nothing, since it was off.
+func (c *checker) sameTerm(f Fact) {
+	other := c.holder[c.highest]
+	if f.Term > c.highest || other == f.Node {
+		return
+	}
+	if f.Proofs[other] == "P1" && !c.ever[f.Node] && !c.ever[other] {
+		c.fail(f, "I6", "%s has term %d, and gave its promise", other, c.highest)
+	}
+	c.ever[f.Node], c.ever[other] = true, true
+}
+
+// received holds I7.
+func (c *checker) received(f Fact) {
+	if len(c.open[f.Node]) > 0 {
+		c.fail(f, "I7", "a stream of %s comes into what can be written", f.Peer)
+	}
+	if f.Term < c.known[f.Node] {
+		c.fail(f, "I7", "a stream of %s, though term %d is known there", f.Peer, c.known[f.Node])
+	}
+	if h := c.holder[f.Term]; h != "" && h != f.Peer && !c.ever[h] && !c.ever[f.Peer] {
+		c.fail(f, "I7", "a stream of %s in the term of %s", f.Peer, h)
+	}
+}
