@@ -9,6 +9,9 @@ import (
 // nothing after a restart nor on another node. All durations are nanoseconds in JSON. Wall clocks are for people, and for
 // lag and skew.
 
+// TermProperty is set on the group's topmost datasets by whoever is promoted: the term. It is not sent.
+const TermProperty = "dplane:term"
+
 // Role is what a node is in its HA group (HA.md section 2).
 type Role string
 

@@ -51,7 +51,7 @@ func Measure(datasets []string, published map[string]state.Published, own map[st
 	if len(datasets) == 0 {
 		return Lag{}
 	}
-	newest := completeSet(datasets, own)
+	newest := CompleteSet(datasets, own)
 	for _, d := range datasets {
 		pub, said := published[d]
 		held := own[d]
@@ -75,8 +75,8 @@ func Measure(datasets []string, published map[string]state.Published, own map[st
 	return l
 }
 
-// completeSet is the newest snapshot of the first dataset whose name every other one has too.
-func completeSet(datasets []string, own map[string][]state.Point) *state.Point {
+// CompleteSet is the newest snapshot of the first dataset whose name every other one has too; nil: there is none.
+func CompleteSet(datasets []string, own map[string][]state.Point) *state.Point {
 	first := own[datasets[0]]
 	for i := len(first) - 1; i >= 0; i-- {
 		all := true

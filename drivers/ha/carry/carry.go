@@ -1,0 +1,210 @@
+// Package carry does on this node what the role machine has decided: the steps of promotions and demotions, with the group's
+// datasets, its hooks and its address. A step can be done again, also where it was done in part; it says what it could not
+// do, to which object, and what a person can type.
+//
+// A demotion is believed by three ways, not by one: the property and its source, the kernel's mounts, and a write that has
+// to fail (openzfs #231 and #3351: readonly may be temporary; #18557: a mount option overrode it).
+//
+// It must never decide whether a step is done, touch a dataset that is not of the group, roll anything back, destroy
+// anything but what a broken receive left in part, or force an unmount.
+package carry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dplaneos/dplane/drivers/ha"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// Node is this node's part of a group.
+type Node struct {
+	Runner host.Runner
+	HA     *spec.HA
+	Now    func() time.Time
+	Sleep  func(context.Context, time.Duration) error // between two looks at what takes a while
+	// Send sends the final increment of a switchover, and comes back when the other node has it.
+	Send func(ctx context.Context, to string) error
+}
+
+// Promote does a step of a promotion to a term.
+func (n *Node) Promote(ctx context.Context, step string, term uint64) error {
+	switch step {
+	case ha.StepGate:
+		return n.endReceives(ctx)
+	case ha.StepSet:
+		return n.chooseSet(ctx)
+	case ha.StepKeys:
+		return n.loadKeys(ctx)
+	case ha.StepAhead:
+		return n.ahead(ctx)
+	case ha.StepReadonly:
+		return n.open(ctx, term)
+	case ha.StepMount:
+		return n.mount(ctx)
+	case ha.StepHooks:
+		return n.startHooks(ctx)
+	case ha.StepAddress:
+		return n.takeAddress(ctx)
+	case ha.StepSchedule, ha.StepPublish: // the loop and the beats go by the role
+		return nil
+	}
+	return fmt.Errorf("there is no step %q in a promotion", step)
+}
+
+// UndoPromote takes a step of a promotion back.
+func (n *Node) UndoPromote(ctx context.Context, step string) error {
+	switch step {
+	case ha.StepAddress:
+		return n.dropAddress(ctx)
+	case ha.StepHooks:
+		return n.stopHooks(ctx)
+	case ha.StepMount:
+		return n.unmount(ctx)
+	case ha.StepReadonly:
+		return n.close(ctx)
+	}
+	return nil // the rest harms nobody: keys that are loaded, a set that is held
+}
+
+// Demote does a step of a demotion in favour of a node, "" where nobody is known; term is the one that it was active in.
+func (n *Node) Demote(ctx context.Context, step, to string, term uint64) error {
+	switch step {
+	case ha.StepAddress:
+		return n.dropAddress(ctx)
+	case ha.StepHooks:
+		return n.stopHooks(ctx)
+	case ha.StepReadonly:
+		return n.close(ctx)
+	case ha.StepUnmount:
+		return n.unmount(ctx)
+	case ha.StepSnapshot:
+		return n.snapshot(ctx, term)
+	case ha.StepSend:
+		if n.Send == nil {
+			return errors.New("no replication to the standby is declared: nothing sends the final increment")
+		}
+		return n.Send(ctx, to)
+	case ha.StepVerify:
+		return n.Verify(ctx)
+	case ha.StepRelease: // there is no lease in manual mode
+		return nil
+	}
+	return fmt.Errorf("there is no step %q in a demotion", step)
+}
+
+// UndoDemote takes a step of a demotion back: the node stays active.
+func (n *Node) UndoDemote(ctx context.Context, step string, term uint64) error {
+	switch step {
+	case ha.StepUnmount:
+		return n.mount(ctx)
+	case ha.StepReadonly:
+		return n.open(ctx, term)
+	case ha.StepHooks:
+		return n.startHooks(ctx)
+	case ha.StepAddress:
+		return n.takeAddress(ctx)
+	}
+	return nil
+}
+
+// Look tells whether the group can be written here (yes, no or unknown), and the highest term that its datasets name.
+func (n *Node) Look(ctx context.Context) (writable string, term uint64, err error) {
+	list, err := n.list(ctx)
+	if err != nil {
+		return state.WritableUnknown, 0, err
+	}
+	for _, d := range list {
+		term = max(term, termOf(d))
+		if d.Properties["readonly"].Value != "on" {
+			writable = state.WritableYes
+		}
+	}
+	if writable == "" {
+		if why, err := n.writableMounts(ctx, list); err != nil {
+			return state.WritableUnknown, term, err
+		} else if len(why) > 0 {
+			writable = state.WritableYes
+		}
+	}
+	held, err := n.hasAddress(ctx)
+	switch {
+	case err != nil:
+		return state.WritableUnknown, term, err
+	case held:
+		writable = state.WritableYes
+	case writable == "":
+		writable = state.WritableNo
+	}
+	return writable, term, nil
+}
+
+// list are the group's datasets here with all below them, those above first. One that the files name and that is not here
+// is an error: a node without it can't be active.
+func (n *Node) list(ctx context.Context) (all []*state.Dataset, err error) {
+	pools := map[string][]string{}
+	for _, d := range n.HA.Datasets {
+		pools[string(d.Pool())] = append(pools[string(d.Pool())], string(d))
+	}
+	for _, pool := range sortedKeys(pools) {
+		res, err := n.Runner.Run(ctx, zfs.GetGroup(pools[pool]))
+		if err != nil {
+			return nil, fmt.Errorf("look at the group's datasets in %s: %w", pool, err)
+		}
+		some, err := zfs.ParseDatasets(pool, res.Stdout)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	all = slices.DeleteFunc(all, func(d *state.Dataset) bool { return spec.DatasetName(d.Name).InTrash() })
+	slices.SortFunc(all, func(a, b *state.Dataset) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// each does something to each dataset and goes on where it fails.
+func each(all []*state.Dataset, do func(*state.Dataset) error) error {
+	var errs []error
+	for _, d := range all {
+		if err := do(d); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", d.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (n *Node) run(ctx context.Context, c host.Command) error {
+	_, err := n.Runner.Run(ctx, c)
+	return err
+}
+
+// until looks again and again, for as long as that.
+func (n *Node) until(ctx context.Context, long time.Duration, is func() (bool, error)) (bool, error) {
+	for end := n.Now().Add(long); ; {
+		if ok, err := is(); ok || err != nil {
+			return ok, err
+		}
+		if !n.Now().Before(end) {
+			return false, nil
+		}
+		if err := n.Sleep(ctx, 200*time.Millisecond); err != nil {
+			return false, err
+		}
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
