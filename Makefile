@@ -127,8 +127,8 @@ bench-zfs: bench-replication ## ticks of a schedule on a real OpenZFS, beside sa
 	@$(e2e)/on-zfs --timeout 1800 bin/e2e "RUN=TestScheduleBench DPLANE_E2E_DATASETS=100 DPLANE_E2E_SNAPSHOTS=30 ./suite"
 
 .PHONY: sim
-sim: ## 100,000 schedules of two and three nodes, with faults and orders at random, judged by their history
-	$(GO) test -timeout 55m ./drivers/ha -run '^TestSimulation$$' -v -schedules 100000
+sim: ## 100,000 schedules of two and three nodes, with faults and orders at random, judged by their history; and every interleaving of two, within budgets
+	$(GO) test -timeout 55m ./drivers/ha -run '^(TestSimulation|TestProduct)$$' -v -schedules 100000 -deep
 
 .PHONY: laws
 laws: ## the property tests of the decisions, with many more cases than `make check` has

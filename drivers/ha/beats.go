@@ -34,8 +34,9 @@ func (t *turn) every(ok func(*state.Beat) bool) bool {
 	return !slices.ContainsFunc(t.c.Peers, func(n string) bool { return !t.m.answers(t.s.Peers[n], t.c.Limits, t.e.Now, ok) })
 }
 
-// outrun: the term that is tried is no longer the next one.
-func (t *turn) outrun() bool { return t.s.Term >= t.s.Job.Term }
+// outrun: somebody was promoted since the attempt began, or before and it was not known: what would be lost was not judged by
+// that, whatever the term that is tried.
+func (t *turn) outrun() bool { return t.raised || t.s.Term >= t.s.Job.Term }
 
 func (t *turn) falseWord() bool {
 	_, said := t.s.Job.Words[t.e.Beat.Node]

@@ -57,7 +57,7 @@ var table = []row{
 	{active, Heard, (*turn).rival, (*turn).split, "two nodes are active"},
 	{split, Heard, (*turn).allQuiet, (*turn).heal, "the other node stopped writing"},
 	{active, Heard, (*turn).settled, (*turn).unfreeze, "every peer is a standby again"},
-	{trying, Heard, (*turn).outrun, (*turn).giveUp, "a peer knows a term as high as the one that is tried"},
+	{trying, Heard, (*turn).outrun, (*turn).giveUp, "a promotion came to light that was not known when this one was ordered"},
 	{trying, Heard, (*turn).falseWord, (*turn).giveUp, "a peer that is said to be off answers, and is active"},
 	{trying, Heard, nil, (*turn).muster, "a peer answered"},
 	{standby, Heard, (*turn).handedOver, (*turn).takeOver, "the active node demoted itself for this one"},

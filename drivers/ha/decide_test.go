@@ -166,7 +166,8 @@ func TestDecide(t *testing.T) {
 			x.do(Event{Kind: Looked, Seen: state.WritableUnknown}).order(word)
 		}, "standby 1", "", "not verified"},
 		{"failover on the active node", state.RoleActive, func(x *one) { x.order(word) }, "active 1", "", "not possible while this node is active"},
-		{"a peer promoted itself meanwhile", state.RoleStandby, func(x *one) { x.hear(standbyOf).order(allowed).hear(higherB) }, "standby 2", "alarm:warn", "as high as"},
+		{"a peer promoted itself meanwhile", state.RoleStandby, func(x *one) { x.hear(standbyOf).order(allowed).hear(higherB) }, "standby 2", "alarm:warn", "came to light"},
+		{"a lower promotion comes to light", state.RoleStandby, func(x *one) { x.s.Promise.Term = 2; x.hear(standbyOf).order(allowed).hear(higherB) }, "standby 2", "alarm:warn", "came to light"},
 
 		// Promises.
 		{"a candidate asks", state.RoleStandby, func(x *one) {

@@ -10,14 +10,16 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// mutants are faults that must be caught: by the history of the simulation, and so that the rule it breaks is named. A
-// checker that lets one live is worth nothing.
-var mutants = []struct {
+type mutant struct {
 	name  string
 	rules string // one of these has to be named
 	from  int64  // a seed before one that is known to catch it; the search goes on to 4000 more
 	plant func() rules
-}{
+}
+
+// mutants are faults that must be caught: by the history of the simulation, and so that the rule it breaks is named. A
+// checker that lets one live is worth nothing.
+var mutants = []mutant{
 	{"no proof", "I1 I2", 1, func() rules {
 		return replaced(func(r *row) bool {
 			return r.on == Commanded && slices.Contains(r.in, state.RoleDiverged) && r.why == "" && len(r.in) == 3
@@ -87,6 +89,9 @@ var mutants = []struct {
 		m := sound()
 		m.stale = func(state.PeerHealth, *state.Beat, state.Heard) string { return "" }
 		return rules{m.decide, Admit}
+	}},
+	{"two that write are not found", "I1", 3940, func() rules {
+		return replaced(func(r *row) bool { return r.on == Heard && r.why == "two nodes are active" }, func(*turn) {})
 	}},
 	{"a restart is a licence", "I1 I6", 1, func() rules {
 		m := sound()
