@@ -157,7 +157,10 @@ func (b *batch) judge(p state.Pair) {
 		b.take(p, b.rest(p, f, refused), f, "it goes on where it broke off")
 		return
 	}
-	j := judge(&p.Source, p.Target, b.wanted, f.raw)
+	j, target := judge(&p.Source, p.Target, b.wanted, f.raw), ""
+	if p.Target != nil {
+		target = p.Target.GUID
+	}
 	if other := b.other(p); other != "" && j.Diverged == nil {
 		b.notices = append(b.notices, other+fmt.Sprintf(", and has @%s of %s all the same: it is sent to from now on", j.Basis.Name, p.Source.Name))
 	}
@@ -182,7 +185,7 @@ func (b *batch) judge(p state.Pair) {
 		if o, ok := b.moved(p); ok && b.renames(p, o) {
 			b.apart = append(b.apart, b.rename(p, o))
 		}
-	case len(j.Legs) > 0 || !anchor(b.want.Name, p, j.Basis, nil, needed(b.seen.Remembered, b.place(), p.Source.GUID)).none():
+	case len(j.Legs) > 0 || !anchor(b.want.Name, p, j.Basis, nil, needed(b.seen.Remembered, b.place(), p.Source.GUID, target)).none():
 		b.take(p, j, f, "")
 	}
 }

@@ -205,19 +205,30 @@ func owed(want *spec.Spec, known map[string]*state.Replicated, name string) bool
 	return false
 }
 
-// needed are the snapshots, by guid, that other targets of a source have than the one of this place: the way back to them begins there.
-func needed(r *state.Replicated, here, source string) map[string]bool {
+// needed are the snapshots, by guid, that other targets of a source have than the one of this place: the way back to them begins
+// there. target is the guid of that one: it may have been renamed, and the files with it.
+func needed(r *state.Replicated, here, source, target string) map[string]bool {
 	need := map[string]bool{}
 	if r == nil {
 		return need
 	}
-	if c := r.Common[source]; c.Place != "" && c.Place != here {
+	other := func(place string, c state.Common) bool { return place != "" && place != here && c.Target != target }
+	if c, ok := r.Common[source]; ok && other(c.Place, c) {
 		need[c.GUID] = true
 	}
 	for was, e := range r.Elsewhere {
-		if c, ok := e.Common[source]; ok && was != here {
+		if c, ok := e.Common[source]; ok && other(was, c) {
 			need[c.GUID] = true
 		}
 	}
 	return need
+}
+
+// neededBy are those of a source whose target is not looked at: it is the one that was sent to last.
+func neededBy(r *state.Replicated, here, source string) map[string]bool {
+	target := ""
+	if c := r.Common[source]; c.Place == here {
+		target = c.Target
+	}
+	return needed(r, here, source, target)
 }

@@ -186,7 +186,7 @@ func (l leaving) bookmarks(list []state.End) (names []string) {
 	for _, e := range list {
 		there := map[string]bool{}
 		if l.inUse(l.way.From, e.Name) {
-			there = needed(l.known, place(l.now.Target.Remote, string(l.now.Target.Dataset)), e.GUID)
+			there = neededBy(l.known, place(l.now.Target.Remote, string(l.now.Target.Dataset)), e.GUID)
 		}
 		for _, m := range e.Bookmarks {
 			if m.Name == bookmarkOf(l.name, m.GUID) && nameable(e.Name+"#"+m.Name) && (there[m.GUID] || !l.inUse(l.way.From, e.Name)) {

@@ -293,7 +293,7 @@ func (t *transfer) anchor(ctx context.Context) error {
 		if b == nil {
 			continue
 		}
-		a := anchor(t.Replication, p, b, underWay(p), needed(known, place(t.To, t.Target), p.Source.GUID))
+		a := anchor(t.Replication, p, b, underWay(p), needed(known, place(t.To, t.Target), p.Source.GUID, p.Target.GUID))
 		if err := t.bookmark(ctx, a); err != nil { // then the hold stays, and the older bookmark
 			errs = append(errs, err)
 			continue

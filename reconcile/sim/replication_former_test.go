@@ -162,6 +162,30 @@ func TestReplicationRepointed(t *testing.T) {
 	}
 }
 
+// A target that is named otherwise, and the files with it, is the one that it was: nobody goes back.
+func TestReplicationTargetRenamed(t *testing.T) {
+	x := newSending(t)
+	x.snap("one")
+	x.tick()
+	x.do("zfs rename usb/a usb/z")
+	x.want = policyOf(t, strings.Replace(replicated, "target: usb/a", "target: usb/z", 1))
+	x.at("2026-11-24T08:00:00Z")
+	x.tick()
+	x.snap("two")
+	for _, at := range []string{"08:01", "10:00", "10:01"} {
+		x.at("2026-11-24T" + at + ":00Z")
+		if step := x.tick(); strings.Contains(strings.Join(step.Plan.Notices, "\n"), "way back") && at != "08:01" {
+			t.Errorf("at %s: %v", at, step.Plan.Notices)
+		}
+	}
+	if got := x.there("usb/z"); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("usb/z has %v", got)
+	}
+	if out := x.do("zfs list -H -d 1 -t bookmark -o name tank/a"); strings.Count(out, "\n") != 1 {
+		t.Errorf("bookmarks: %s", out)
+	}
+}
+
 // What was seen of a way that it goes no more is not believed once it went it again: one process sees all of it within the hour.
 func TestReplicationLeftAgain(t *testing.T) {
 	there, none := strings.Replace(replicated, "target: usb/a", "target: usb/z", 1), replicated[:strings.Index(replicated, "replications:")]
