@@ -59,29 +59,36 @@ func (l *loader) peer(name string, c cursor) *Peer {
 	if a := c.get("address"); a.there() && !validURL(p.Address) {
 		a.bad("%s is no URL with a host and a port", quote(p.Address)).Example = "https://10.0.0.1:9443"
 	}
-	if id := c.get("identity"); id.there() && !validHash(strings.TrimPrefix(p.Identity, "sha256/")) {
-		id.doubt("%s is no hash of a key: this peer is never recognised", quote(p.Identity)).
-			want("sha256/ and 44 characters of base64: `dplane ha id` on that node prints it", "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
+	if id := c.get("identity"); id.there() {
+		if _, ok := decodeHash(p.Identity); !ok {
+			id.doubt("%s is no hash of a key: this peer is never recognised", quote(p.Identity)).want(wantIdentity, "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
+		}
 	}
 	return p
 }
+
+const wantIdentity = "sha256/ and 44 characters of base64: `dplane ha id` on that node prints it"
 
 func validURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Hostname() != "" && validPort(u.Port()) && u.User == nil
 }
 
-// validHash takes the 32 bytes of SHA-256 in base64, with or without its padding, or in hex.
-func validHash(s string) bool {
+// decodeHash takes the 32 bytes of SHA-256 in base64, with or without its padding, or in hex.
+func decodeHash(identity string) (hash []byte, ok bool) {
+	s, ok := strings.CutPrefix(identity, "sha256/")
+	if !ok {
+		return nil, false
+	}
 	for _, decode := range []func(string) ([]byte, error){
 		base64.StdEncoding.DecodeString, base64.RawStdEncoding.DecodeString,
 		base64.URLEncoding.DecodeString, base64.RawURLEncoding.DecodeString, hex.DecodeString,
 	} {
 		if b, err := decode(s); err == nil && len(b) == 32 {
-			return true
+			return b, true
 		}
 	}
-	return false
+	return nil, false
 }
 
 func (c cursor) fencing() map[string][]FenceLevel {

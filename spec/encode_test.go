@@ -178,7 +178,7 @@ func TestDefaults(t *testing.T) {
 		"schedules":    "schedules: {s: {keep: {daily: 1}, %s}}\n",
 		"remotes":      "remotes: {r: {host: a, user: u, identityFile: /k, hostKey: \"" + testKey + "\", %s}}\n",
 		"replications": "pools: {tank: {}, usb: {}}\nreplications: {r: {source: tank/a, target: usb/a, %s}}\n",
-		"ha":           "pools: {tank: {}}\nha: {active: nas-a, datasets: [tank/a], peers: {nas-a: " + testPeer + ", nas-b: " + testPeer + "}, %s}\n",
+		"ha":           testGroup + "ha: {active: nas-a, datasets: [tank/a], " + testPeers + ", %s}\n",
 	}
 	// what must stand beside a nested setting
 	beside := map[string]string{
@@ -237,6 +237,11 @@ func arms(v cue.Value) []cue.Value {
 const (
 	testKey  = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 	testPeer = `{address: "https://10.0.0.1:9443", identity: "sha256/AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}`
+
+	// a group whose dataset is sent, and its peers
+	testGroup = "pools: {tank: {}}\nremotes: {nas-b: {host: b, user: u, identityFile: /k, hostKey: \"" + testKey + "\"}}\n" +
+		"replications: {pair: {source: tank/a, recursive: true, target: standby}}\n"
+	testPeers = "peers: {nas-a: " + testPeer + `, nas-b: {address: "https://10.0.0.2:9443", identity: "sha256/AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=", remote: nas-b}}`
 )
 
 func checkDefault(t *testing.T, full string, beside map[string]string, path []string, def string) {

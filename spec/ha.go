@@ -1,5 +1,7 @@
 package spec
 
+import "strings"
+
 // HA is the group of datasets that is active on one of several nodes (HA.md). It is equal on all nodes.
 type HA struct {
 	Pos Pos
@@ -38,9 +40,36 @@ type Lag struct {
 type Peer struct {
 	Name     string
 	Pos      Pos
-	Address  string // https URL
-	Identity string // sha256/...: the pinned public key
+	Address  string // URL with a port; http: for monitoring alone
+	Identity string // sha256/...: the pinned public key; "": it is monitored alone
 	Remote   string
+}
+
+// Pin is the SHA-256 of the peer's public key (its SubjectPublicKeyInfo). Without one nothing that it says can be believed,
+// and over plain HTTP there is no key.
+func (p *Peer) Pin() (pin [32]byte, ok bool) {
+	b, ok := decodeHash(p.Identity)
+	copy(pin[:], b)
+	return pin, ok && p.TLS()
+}
+
+// TLS tells whether the peer is spoken to over TLS.
+func (p *Peer) TLS() bool { return strings.HasPrefix(p.Address, "https:") }
+
+// Host is where the peer listens: host:port.
+func (p *Peer) Host() string {
+	_, host, _ := strings.Cut(p.Address, "://")
+	return host
+}
+
+// Unpinned are the peers whose key is not pinned, sorted: such a group is monitored, and nothing in it has a role.
+func (h *HA) Unpinned() (names []string) {
+	for _, name := range sortedKeys(h.Peers) {
+		if _, ok := h.Peers[name].Pin(); !ok {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Heartbeat is how peers watch each other.

@@ -31,6 +31,9 @@ func (l *loader) haRules() {
 	}
 	l.ownNode(peers, isPeer, known)
 	l.groupRules(ha.get("datasets"))
+	if l.identityRules(ha, names, values) && len(names) > 1 {
+		l.coverRules(ha.get("datasets"))
+	}
 	if h.Failover.Mode == "automatic" {
 		l.automaticRules(ha, names)
 	}
@@ -47,11 +50,18 @@ func (l *loader) samePeer(before []cursor, c cursor) {
 	for _, key := range []string{"address", "identity"} {
 		v := c.get(key)
 		for _, other := range before {
-			if o := other.get(key); v.there() && o.there() && o.text() == v.text() {
+			if o := other.get(key); v.there() && o.there() && sameKey(o.text(), v.text()) {
 				v.doubt("the %s is that of another peer too (%s)", key, o.n.pos)
 			}
 		}
 	}
+}
+
+// sameKey compares identities by the key, however its hash is written.
+func sameKey(a, b string) bool {
+	x, ok := decodeHash(a)
+	y, both := decodeHash(b)
+	return a == b || ok && both && string(x) == string(y)
 }
 
 // peerRemotes: a node reaches each other one by its remote. The files of a node whose name is its host's are checked on

@@ -37,7 +37,15 @@ func TestDoubts(t *testing.T) {
 			"a.yaml:2:46: datasets.tank/r/x: is received only, from the replication r (a.yaml:3:16): its properties are not set"},
 		"targets within targets": {"datasets: {tank: {snapshots: s}}\nschedules: {s: {keep: {daily: 1}}}\nreplications: {a: {source: tank/a, target: tank/r, recursive: true, exclude: [tank/a/x]}, b: {source: tank/b, target: tank/r/x/y}}", ""},
 		"targets beside targets": {"datasets: {tank: {snapshots: s}}\nschedules: {s: {keep: {daily: 1}}}\nreplications: {a: {source: tank/a, target: tank/r}, b: {source: tank/b, target: tank/r/x}}", ""},
-		"one address for two": {"ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: " + testPeer + ", nas-b: " + testPeer + "}}",
+		"one key for two, written otherwise": {`ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: {address: "https://a:1", identity: sha256/AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE}, nas-b: {address: "http://b:1", identity: sha256/AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=}}}`,
+			"ha.peers.nas-b.identity: the identity is that of another peer too"},
+		"plain HTTP": {`ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: {address: "https://a:1"}, nas-b: {address: "http://b:1"}}}`,
+			`a.yaml:2:99: ha.peers.nas-b.address: plain HTTP is for monitoring alone: nas-b has no beats, counts in no quorum and can have no role`},
+		"no identity": {`ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: {address: "https://a:1"}, nas-b: {address: "http://b:1"}}}`,
+			`a.yaml:2:49: ha.peers.nas-a: has no pinned identity: it is monitored alone`},
+		"a group that is not sent whole": {strings.TrimPrefix(strings.ReplaceAll(testGroup, "recursive: true, ", ""), "pools: {tank: {}}\n") + "ha: {active: nas-a, datasets: [tank/a], " + testPeers + "}",
+			"replications.pair: is not recursive: what is made below tank/a is in the group, and not sent"},
+		"one address for two": {"ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: {address: \"https://10.0.0.1:9443\"}, nas-b: " + testPeer + "}}",
 			"ha.peers.nas-b.address: the address is that of another peer too (a.yaml:2:"},
 	} {
 		got := warned(t, pool+c.text+"\n")
@@ -52,7 +60,7 @@ const pairHere = `pools: {tank: {}}
 datasets: {tank/a: {snapshots: s}}
 schedules: {s: {keep: {hourly: 1}}}
 remotes: {nas-b: {host: b, user: u, identityFile: /k, hostKey: "` + testKey + `"}}
-replications: {r: {source: tank/a, target: standby}}
+replications: {r: {source: tank/a, recursive: true, target: standby}}
 ha: {active: nas-a, datasets: [tank/a], peers: {nas-a: {address: "https://a:1", identity: sha256/AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=OWN},
   nas-b: {address: "https://b:1", identity: sha256/AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=, remote: nas-b}}}
 `
