@@ -6,7 +6,7 @@ import "time"
 type Event struct {
 	ID         int64     `json:"id"`
 	At         time.Time `json:"at"`
-	Type       string    `json:"type"`  // action, configuration, daemon, zfs, drift, approval, memory
+	Type       string    `json:"type"`  // action, configuration, daemon, zfs, drift, approval, memory, ha
 	Level      string    `json:"level"` // info, warn or error; "" is info
 	Generation string    `json:"generation,omitempty"`
 	Message    string    `json:"message"`
@@ -81,5 +81,6 @@ type Record struct {
 	Errors     []string      `json:"errors,omitempty"`   // configuration, ZFS, failed actions
 	Invalid    string        `json:"invalid,omitempty"`  // why the newest files are not in force
 	Lost       []string      `json:"lost,omitempty"`     // what became of the memory from before, as the journal tells; read, never written
+	HA         *HARecord     `json:"ha,omitempty"`       // what is known of the HA group; read, never written with it
 	Ended      []string      `json:"-"`                  // guids of datasets that were destroyed on purpose: they are not missed
 }

@@ -239,3 +239,27 @@ type Decision struct {
 	Refused bool            `json:"refused,omitempty"`
 	Inputs  json.RawMessage `json:"inputs"` // drivers/ha reads it
 }
+
+// HARecord is what a node recorded of its group: what status reads, and what a restart begins from.
+type HARecord struct {
+	At     time.Time     `json:"at"`
+	Every  time.Duration `json:"every"` // between two beats
+	Misses int           `json:"misses"`
+	// Off: the files in force declare no group, or this node is none of its peers. What is remembered of it stays.
+	Off bool `json:"off,omitempty"`
+
+	Identity string   `json:"identity,omitempty"` // of this node's own key
+	Listen   string   `json:"listen,omitempty"`
+	Trouble  []string `json:"trouble,omitempty"` // why this node can't be watched
+	Peers    []HAPeer `json:"peers,omitempty"`   // as the files have them, sorted
+	HA       HA       `json:"ha"`
+}
+
+// HAPeer is what is known of a peer beside its health.
+type HAPeer struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	// Monitored: no beats are exchanged with it, since one of the two can't prove who it is.
+	Monitored bool   `json:"monitored,omitempty"`
+	Trouble   string `json:"trouble,omitempty"` // why it could not be reached the last time; it may reach us
+}

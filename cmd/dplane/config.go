@@ -47,16 +47,21 @@ func hintOf(err error, general string) string {
 	return general
 }
 
-// journal opens the database of the configuration for reading. An invalid configuration is no reason
-// not to tell what was recorded, so only the one key that is needed is read then.
+// journal opens the database of the configuration for reading.
 func (a *app) journal() (*sqlite.Store, error) {
-	path := defaultDatabase
-	if s, err := spec.LoadDir(a.config, spec.LoadOptions{Hostname: hostname()}); err == nil {
-		path = s.Daemon.Database
-	} else if p := databaseKey(a.config); p != "" {
-		path = p
-	}
+	path, _ := a.databasePath()
 	return sqlite.OpenReadOnly(path)
+}
+
+// databasePath is where the database is, with the configuration where that is valid. An invalid one is no reason not to
+// tell what was recorded, so only the one key that is needed is read then.
+func (a *app) databasePath() (string, *spec.Spec) {
+	if s, err := spec.LoadDir(a.config, spec.LoadOptions{Hostname: hostname()}); err == nil {
+		return s.Daemon.Database, s
+	} else if p := databaseKey(a.config); p != "" {
+		return p, nil
+	}
+	return defaultDatabase, nil
 }
 
 const defaultDatabase = "/var/lib/dplaneos/dplaneos.db"

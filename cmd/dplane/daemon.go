@@ -60,6 +60,8 @@ type daemon struct {
 	loop  *reconcile.Loop
 	log   *slog.Logger
 	web   *endpoint
+	pulse *pulse
+	group *group          // nil: not yet begun
 	lanes reconcile.Lanes // where long work goes on, whichever loop began it
 	cache *spec.Cache
 
@@ -95,6 +97,8 @@ func (a *app) runDaemon(ctx context.Context) error {
 	files, done := watch.Dir(ctx, a.config, d.log)
 	defer func() { cancel(); <-done }()
 	defer func() { d.web.stop() }()
+	defer func() { d.group.stop() }()
+	d.followGroup(ctx) // before the first look, which may take its time
 	defer d.supervised(ctx)()
 	poke := d.pokes(ctx, files)
 	defer func() { cancel(); d.lanes.Wait() }() // what is sent ends, and goes on with the next start
@@ -238,6 +242,7 @@ func (d *daemon) pass(ctx context.Context) {
 	}
 	d.reload(ctx)
 	d.web.serve(d.want)
+	d.followGroup(ctx)
 	if d.want != nil {
 		if err := d.step(ctx); err != nil && ctx.Err() == nil {
 			d.log.Error("reconcile", "err", err, "hint", sqlite.Hint(err))
@@ -349,6 +354,7 @@ func (d *daemon) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.group.looked(d.want, s.Observed)
 	d.left = fmt.Sprintf("%d to do", s.Remaining.Pending())
 	for _, fight := range d.patience.Learn(s, d.loop.Clock.Now()) {
 		d.log.Warn("somebody else keeps changing it", "fight", fight)

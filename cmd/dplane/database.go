@@ -50,7 +50,10 @@ func (d *daemon) use(path string) error {
 		db.Close()
 		return failf("start the daemon again", "look at the database: %w", err)
 	}
-	d.db, d.file, d.loop, d.web = db, database{path: path, info: info}, d.app.loop(db, true), newEndpoint(db, d.log)
+	if d.pulse == nil {
+		d.pulse = &pulse{}
+	}
+	d.db, d.file, d.loop, d.web = db, database{path: path, info: info}, d.app.loop(db, true), newEndpoint(db, d.log, d.pulse)
 	return nil
 }
 

@@ -20,6 +20,11 @@ type endpoint struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
+	*pulse
+}
+
+// pulse is when the loop moved.
+type pulse struct {
 	mu       sync.Mutex
 	last     time.Time // when the last pass that was on time began
 	interval time.Duration
@@ -28,8 +33,8 @@ type endpoint struct {
 // defaultListen is where the endpoint answers while no configuration says otherwise.
 const defaultListen = "127.0.0.1:9000"
 
-func newEndpoint(db *sqlite.Store, log *slog.Logger) *endpoint {
-	return &endpoint{db: db, log: log}
+func newEndpoint(db *sqlite.Store, log *slog.Logger, p *pulse) *endpoint {
+	return &endpoint{db: db, log: log, pulse: p}
 }
 
 // serve listens where the configuration says; a listener that is there already stays.
@@ -73,15 +78,15 @@ func (e *endpoint) stop() {
 }
 
 // alive notes that a pass ended.
-func (e *endpoint) alive(at time.Time, interval time.Duration) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.last, e.interval = at, interval
+func (p *pulse) alive(at time.Time, interval time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last, p.interval = at, interval
 }
 
 // loop tells the endpoint when the last pass was, and how often there should be one.
-func (e *endpoint) loop() (time.Time, time.Duration) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.last, e.interval
+func (p *pulse) loop() (time.Time, time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last, p.interval
 }

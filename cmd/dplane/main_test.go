@@ -3,10 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -42,7 +45,7 @@ func TestScripts(t *testing.T) {
 			daemon := fmt.Sprintf("daemon: {interval: 2s, listen: \"127.0.0.1:0\", runtime: %s/run, database: %[1]s/dplane.db}\n", e.WorkDir)
 			return os.WriteFile(filepath.Join(e.WorkDir, "etc", "daemon.yaml"), []byte(daemon), 0o644)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "until": until},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "until": until, "keep": keep, "expand": expand, "ports": ports, "hold": hold},
 	})
 }
 
@@ -65,6 +68,55 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("exit status %d, want %d", got, want)
 	}
 }
+
+// keep makes what the last program printed the value of a variable: keep ID.
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: keep VARIABLE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// expand puts the values of variables into files: expand FILE...
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: expand FILE...")
+	}
+	for _, name := range args {
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(os.Expand(ts.ReadFile(name), ts.Getenv)), 0o644))
+	}
+}
+
+// ports finds addresses on the loopback that nobody listens at: ports VARIABLE...
+func ports(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: ports VARIABLE...")
+	}
+	for _, name := range args {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close() // after all were found
+		ts.Setenv(name, l.Addr().String())
+	}
+}
+
+// hold listens at an address and answers nobody, until the script ends: hold ADDRESS. ! hold ends it before.
+func hold(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: [!] hold ADDRESS")
+	}
+	if neg {
+		held, _ := holds.LoadAndDelete(args[0])
+		ts.Check(held.(net.Listener).Close())
+		return
+	}
+	l, err := net.Listen("tcp", args[0])
+	ts.Check(err)
+	holds.Store(args[0], l)
+	ts.Defer(func() { _ = l.Close() })
+}
+
+var holds sync.Map
 
 // until repeats a program until it exits with a status, within a minute: what a daemon does is waited for.
 func until(ts *testscript.TestScript, neg bool, args []string) {

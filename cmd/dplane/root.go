@@ -78,7 +78,7 @@ plan, and carries it out. Undeclared is unmanaged: what the files do not name is
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
 	root.AddCommand(a.validate(), a.plan(), a.apply(), a.confirm(), a.observe(), a.daemon(), a.status(), a.events(), a.history(),
-		a.restore(), a.adopt(), a.forget(), a.snapshots(), a.replication(), a.receive(), a.version())
+		a.restore(), a.adopt(), a.forget(), a.snapshots(), a.replication(), a.receive(), a.ha(), a.version())
 	return root
 }
 

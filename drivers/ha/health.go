@@ -72,17 +72,26 @@ func health(stale func(state.PeerHealth, *state.Beat, state.Heard) string, prev 
 	}
 	next.Stale, next.Misses, next.Last = false, 0, &b
 	next.LastAt, next.Mono = see.Wall, now
-	if why := ails(&b, see, lim); why != "" {
+	again := prev.Last != nil && now-prev.Mono < lim.Every/2
+	return recovering(prev, next, ails(&b, see, lim), again, see.Wall)
+}
+
+// recovering judges a peer that answered: why ails it, "" where nothing does. The way back takes several good answers, of
+// which one that came close upon the last (again: the peer's own beat, and its answer to ours) is none.
+func recovering(prev, next state.PeerHealth, why string, again bool, wall time.Time) state.PeerHealth {
+	if why != "" {
 		next.Good = 0
-		return judged(next, state.PeerDegraded, why, see.Wall)
+		return judged(next, state.PeerDegraded, why, wall)
 	}
-	next.Good = min(next.Good+1, goodBeats)
+	if !again || next.Good == 0 {
+		next.Good = min(next.Good+1, goodBeats)
+	}
 	first := prev.State == "" || prev.State == state.PeerUnknown
 	if first || prev.State == state.PeerHealthy || next.Good >= goodBeats {
 		next.Good = goodBeats
-		return judged(next, state.PeerHealthy, "", see.Wall)
+		return judged(next, state.PeerHealthy, "", wall)
 	}
-	return judged(next, state.PeerDegraded, fmt.Sprintf("answers again: %d of %d good beats", next.Good, goodBeats), see.Wall)
+	return judged(next, state.PeerDegraded, fmt.Sprintf("answers again: %d of %d good beats", next.Good, goodBeats), wall)
 }
 
 // unpromised: what a run of the peer promised, the next one has to say again. It may have lost its memory.

@@ -99,6 +99,20 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// Both ways, and still the way back takes its time.
+func TestGoodBeatsAreApart(t *testing.T) {
+	p, own := beats("+--"), state.Heard{Boot: "own"}
+	good := func(at time.Duration, counter uint64) string {
+		own.Counter++
+		b := &state.Beat{Version: 1, Node: "b", Boot: "b1", Counter: counter, Heard: state.Heard{Boot: "own", Counter: 9}, At: noon, Shared: "h"}
+		p = Health(p, Sighting{Beat: b, Wall: noon, Shared: "h", Own: own}, limits, at)
+		return p.State
+	}
+	if a, b, c := good(time.Minute, 10), good(time.Minute+time.Second, 11), good(time.Minute+9*time.Second, 12); a != "degraded" || b != "degraded" || c != "healthy" {
+		t.Error("a beat and the answer to ours, at once, are one:", a, b, c)
+	}
+}
+
 // A node that stood still counted no misses: what it knew before is old all the same.
 func TestHealthAfterAPause(t *testing.T) {
 	p := beats("+++")

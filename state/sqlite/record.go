@@ -140,6 +140,9 @@ func (s *Store) record(ctx context.Context) (*state.Record, error) {
 	if err := readLost(ctx, tx, &rec); err != nil {
 		return nil, err
 	}
+	if rec.HA, err = readHA(ctx, tx); err != nil {
+		rec.Errors = append(rec.Errors, err.Error())
+	}
 	if !seen.Valid {
 		return &rec, nil
 	}

@@ -44,7 +44,7 @@ type Status struct {
 	Datasets     []DatasetStatus     `json:"datasets"`
 	Schedules    []ScheduleStatus    `json:"schedules"`
 	Replications []ReplicationStatus `json:"replications"`
-	Peers        []struct{}          `json:"peers"`
+	Peers        []PeerStatus        `json:"peers"`
 	Drift        int                 `json:"drift"`   // creates and updates that are yet to be made
 	Held         int                 `json:"held"`    // actions that wait for a person, blocked ones included
 	Notices      []string            `json:"notices"` // of the plan: what changed nothing and an operator should know
@@ -98,7 +98,7 @@ const defaultInterval = time.Minute
 func NewStatus(rec *state.Record, now time.Time) *Status {
 	s := &Status{
 		Version: 1, State: OK, Reasons: []string{}, Pools: []PoolStatus{}, Datasets: []DatasetStatus{}, Schedules: []ScheduleStatus{},
-		Replications: []ReplicationStatus{}, Peers: []struct{}{}, Notices: []string{}, Errors: []StatusError{},
+		Replications: []ReplicationStatus{}, Peers: []PeerStatus{}, Notices: []string{}, Errors: []StatusError{},
 	}
 	if rec == nil {
 		s.worsen(Unknown, "nothing was recorded yet: the daemon never ran, and neither did an apply")
@@ -113,6 +113,7 @@ func NewStatus(rec *state.Record, now time.Time) *Status {
 		s.ObservedAt, s.Host = &at, rec.Observed.Host
 		s.machine(rec, p)
 	}
+	s.group(rec.HA, now)
 	s.errors(rec)
 	switch interval := intervalOf(rec); {
 	case now.Sub(rec.At) > staleAfter*interval:

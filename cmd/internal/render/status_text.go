@@ -31,7 +31,7 @@ func lowered(vdevs []state.Vdev) []state.Vdev {
 
 var stateColor = map[string]string{
 	OK: green, "ready": green, Degraded: yellow, "drift": yellow, "held": yellow, "missing": red, Critical: red, Unknown: magenta,
-	"receivedOnly": dim, "away": dim,
+	"receivedOnly": dim, "away": dim, state.PeerHealthy: green, state.PeerUnreachable: red,
 }
 
 // shownDatasets is the number of datasets that are listed though all is well with them.
@@ -55,6 +55,7 @@ func StatusText(w io.Writer, s *Status, opt TextOptions) error {
 	t.statusDatasets(s.Datasets)
 	t.statusSchedules(s.Schedules)
 	t.statusReplications(s.Replications)
+	t.statusPeers(s.Peers)
 	for i, n := range s.Notices {
 		if i == 0 {
 			t.printf("\nTo know\n")

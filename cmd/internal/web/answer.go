@@ -39,7 +39,3 @@ func answer(w http.ResponseWriter, code int, doc map[string]any) {
 	w.WriteHeader(code)
 	_, _ = w.Write(append(b, '\n'))
 }
-
-func fixed(doc map[string]any) func(http.ResponseWriter, *http.Request) {
-	return func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, doc) }
-}

@@ -22,6 +22,12 @@ func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusInternalServerError, err.Error(), "look at the daemon's log")
 		return
 	}
+	rec, err := h.store.HA(r.Context())
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error(), "look at the daemon's log")
+		return
+	}
+	group := render.NewHAStatus(rec, h.clock.Now())
 	_, up := h.healthy()
 	st := h.readStatus(r.Context())
 	m := &exposition{}
@@ -33,6 +39,7 @@ func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
 	m.pools(st.Pools)
 	m.schedules(st.Schedules)
 	m.replications(st.Replications)
+	m.group(group)
 	m.outcomes(outcomes)
 	metrics.WriteProcessMetrics(m)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")

@@ -22,6 +22,7 @@ type Reader interface {
 	Record(ctx context.Context) (*state.Record, error)
 	Events(ctx context.Context, search string, limit int) ([]state.Event, error)
 	Outcomes(ctx context.Context) (map[string]int64, error)
+	HA(ctx context.Context) (*state.HARecord, error)
 }
 
 // Handler answers the requests.
@@ -54,7 +55,7 @@ func newAt(store Reader, loop func() (time.Time, time.Duration), clock reconcile
 		"/api/plan":        h.plan,
 		"/api/events":      h.events,
 		"/api/replication": h.replication,
-		"/api/ha/status":   fixed(map[string]any{"version": 1, "peers": []any{}}),
+		"/api/ha/status":   h.group,
 		"/metrics":         h.metrics,
 	}
 	return h
@@ -134,6 +135,17 @@ func (h *Handler) replication(w http.ResponseWriter, r *http.Request) {
 		obs = rec.Observed
 	}
 	b, err := render.ReplicationsJSON(obs)
+	send(w, b, err)
+}
+
+// group is what `dplane ha status` shows.
+func (h *Handler) group(w http.ResponseWriter, r *http.Request) {
+	rec, err := h.store.HA(r.Context())
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error(), "look at the daemon's log")
+		return
+	}
+	b, err := render.HAStatusJSON(render.NewHAStatus(rec, h.clock.Now()))
 	send(w, b, err)
 }
 

@@ -73,6 +73,12 @@ func machine(t *testing.T) *sqlite.Store {
 	if err := s.SaveRecord(ctx, rec); err != nil {
 		t.Fatal(err)
 	}
+	group := &state.HARecord{At: t0, Every: time.Minute, Misses: 2, Peers: []state.HAPeer{{Name: "nas-b", Address: evil, Trouble: evil}, {Name: evil}},
+		HA: state.HA{Node: "nas-a", Role: state.RoleStandby, Term: 3, Quorum: state.Quorum{Nodes: 3, Fresh: 2, Possible: true}, Peers: map[string]state.PeerHealth{
+			"nas-b": {Node: "nas-b", State: state.PeerDegraded, Reason: evil, LastAt: t0, Last: &state.Beat{Role: state.Role(evil), At: t0.Add(-2 * time.Second)}}}}}
+	if err := s.SaveHA(ctx, group); err != nil {
+		t.Fatal(err)
+	}
 	id, err := s.Begin(ctx, state.Event{At: t0, Type: "action", Message: evil, Action: &state.Action{Kind: "dataset", Name: "tank/home", Verb: "update", Started: t0}})
 	if err == nil {
 		err = s.Finish(ctx, id, state.Done, "", t0)
@@ -127,7 +133,16 @@ func TestAnswers(t *testing.T) {
 		"/api/replication":                      `"lag": 7200`,
 		"/api/replication?datasets":             `"source": "tank/home/x"`,
 		"/api/replication?runs":                 `"rate": 500`,
-		"/api/ha/status":                        `{"peers":[],"version":1}`,
+		"/api/ha/status":                        `"name": "nas-b"`,
+		"/api/ha/status?term":                   `"term": 3`,
+		"/?q=peers":                             `<h2>Peers</h2>`,
+		"/metrics?peer":                         `dplane_peer_state{peer="nas-b",state="degraded"} 1`,
+		"/metrics?healthy":                      `dplane_peer_healthy{peer="nas-b"} 0`,
+		"/metrics?skew":                         `dplane_peer_clock_skew_seconds{peer="nas-b"} -2`,
+		"/metrics?role":                         `dplane_ha_role{role="standby"} 1`,
+		"/metrics?term":                         `dplane_ha_term 3`,
+		"/metrics?quorum":                       `dplane_ha_quorum 1`,
+		"/metrics?fresh":                        `dplane_ha_fresh_nodes 2`,
 		"/?q=schedule":                          `<h2>Schedules</h2>`,
 		"/?q=replication":                       `<h2>Replications</h2>`,
 		"/metrics":                              `dplane_pool_size_bytes{pool="tank"} 1000`,
@@ -233,6 +248,10 @@ func (broken) Events(context.Context, string, int) ([]state.Event, error) {
 	return nil, errors.New("disk I/O error")
 }
 func (broken) Outcomes(context.Context) (map[string]int64, error) {
+	return nil, errors.New("disk I/O error")
+}
+
+func (broken) HA(context.Context) (*state.HARecord, error) {
 	return nil, errors.New("disk I/O error")
 }
 

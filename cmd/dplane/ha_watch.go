@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/dplaneos/dplane/cmd/internal/web"
+	"github.com/dplaneos/dplane/drivers/ha"
+	"github.com/dplaneos/dplane/drivers/ha/beat"
+	"github.com/dplaneos/dplane/reconcile"
+	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
+)
+
+// group is this node's part in its HA group: the watch has goroutines of its own, so that the loop, which waits for zfs,
+// never costs a beat.
+type group struct {
+	watch *beat.Watch
+	seen  atomic.Pointer[sight]
+	ready bool // its memory was read
+	began time.Time
+}
+
+// sight is the last look at the machine, and the files it was for.
+type sight struct {
+	want *spec.Spec
+	obs  *state.Observed
+}
+
+func (d *daemon) newGroup() *group {
+	g := &group{began: reconcile.Wall{}.Now()}
+	g.watch = &beat.Watch{
+		Line: beat.Net{}, Clock: reconcile.Wall{}, Log: d.log, Local: g.local,
+		Health: web.New(nil, d.pulse.loop), // only /health is asked of it, which reads nothing
+	}
+	return g
+}
+
+// local is what this node says of itself to its peers.
+func (g *group) local(now time.Time) ha.Local {
+	s := g.seen.Load()
+	if s == nil {
+		return ha.Local{}
+	}
+	obs, fresh := s.obs, lookedFor*s.want.Daemon.Interval.Std()
+	if obs == nil && now.Sub(g.began) > fresh {
+		obs = &state.Observed{} // it should have looked by now
+	}
+	return ha.LocalOf(s.want, obs, now, fresh)
+}
+
+// lookedFor is how many intervals a look tells something.
+const lookedFor = 3
+
+// follow puts the files in force, or another database, to the group. Without its memory this node takes no part: it might
+// forget a term.
+func (d *daemon) followGroup(ctx context.Context) {
+	if d.group == nil {
+		d.group = d.newGroup()
+	}
+	g := d.group
+	g.watch.Use(d.db)
+	if !g.ready {
+		if err := g.watch.Load(ctx); err != nil {
+			d.log.Error("this node takes no part in its HA group", "err", err)
+			return
+		}
+		g.ready = true
+	}
+	if d.want == nil {
+		return
+	}
+	s := &sight{want: d.want}
+	if old := g.seen.Load(); old != nil {
+		s.obs = old.obs
+	}
+	g.seen.Store(s)
+	var key *beat.Key
+	var keyErr error
+	if d.want.HA != nil {
+		key, keyErr = beat.LoadKey(beat.KeyFile(d.file.path))
+	}
+	g.watch.Follow(beat.ConfigOf(d.want, key, keyErr))
+}
+
+// looked tells the group what was seen of this machine.
+func (g *group) looked(want *spec.Spec, obs *state.Observed) {
+	if g != nil {
+		g.seen.Store(&sight{want, obs})
+	}
+}
+
+func (g *group) stop() {
+	if g != nil && g.ready {
+		g.watch.Stop()
+	}
+}
