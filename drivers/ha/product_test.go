@@ -436,8 +436,6 @@ func TestProduct(t *testing.T) {
 			{orders: 2, crashes: 1},
 			{orders: 2, cuts: 1},
 			{orders: 1, crashes: 1, cuts: 1},
-			{orders: 1, cuts: 1, losses: 1, sends: 1},
-			{orders: 3},
 		}
 	}
 	for _, b := range budgets {

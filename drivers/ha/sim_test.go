@@ -14,6 +14,7 @@ import (
 
 var (
 	schedules = flag.Int("schedules", 400, "how many schedules TestSimulation goes through")
+	first     = flag.Int64("first", 1, "the seed of the first of them")
 	seed      = flag.Int64("seed", 0, "the one schedule that TestSimulation goes through, told step by step")
 )
 
@@ -26,7 +27,7 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
-	for i := int64(1); i <= int64(*schedules); i++ {
+	for i := *first; i < *first+int64(*schedules); i++ {
 		if wrong := simulate(i, soundRules(), nil); len(wrong) > 0 {
 			t.Fatalf("seed %d (go test ./drivers/ha -run TestSimulation -v -seed %d):\n%s", i, i, strings.Join(wrong, "\n"))
 		}

@@ -50,9 +50,9 @@ type checker struct {
 	known   map[string]uint64
 	holder  map[uint64]string
 	highest uint64
-	used    map[uint64]bool // terms that were promoted or promised
-	excused map[string]bool // nodes that a false word or startAlone lets write beside another one, until they stop
-	ever    map[string]bool // they, and those whose database was restored: what terms say of them proves nothing any more
+	used    map[uint64]bool            // terms that were promoted or promised
+	excused map[string]map[string]bool // by a false word or startAlone a node may write beside another, until that one stops
+	ever    map[string]bool            // they, and those whose database was restored: what terms say of them proves nothing any more
 	healed  bool
 	pending bool // two write after Healed, and it was not found yet
 	wrong   []string
@@ -61,9 +61,9 @@ type checker struct {
 // Check returns what was against the invariants, "" being none. nodes are all of the group.
 func Check(nodes []string, facts []Fact) []string {
 	c := &checker{nodes: nodes, open: map[string]map[string]bool{}, known: map[string]uint64{}, holder: map[uint64]string{},
-		used: map[uint64]bool{1: true}, excused: map[string]bool{}, ever: map[string]bool{}}
+		used: map[uint64]bool{1: true}, excused: map[string]map[string]bool{}, ever: map[string]bool{}}
 	for _, n := range nodes {
-		c.open[n] = map[string]bool{}
+		c.open[n], c.excused[n] = map[string]bool{}, map[string]bool{}
 	}
 	sorted := append([]Fact(nil), facts...)
 	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].Mono < sorted[j].Mono })
@@ -88,7 +88,9 @@ func (c *checker) take(f Fact) {
 	case RWOff, VIPOff:
 		delete(c.open[f.Node], f.Event[:2])
 		if len(c.open[f.Node]) == 0 {
-			delete(c.excused, f.Node)
+			for _, n := range c.nodes {
+				delete(c.excused[n], f.Node)
+			}
 		}
 		if c.writing() < 2 {
 			c.pending = false
@@ -106,7 +108,10 @@ func (c *checker) take(f Fact) {
 			c.fail(f, "I8", "what another node lacks went without approval")
 		}
 	case Alone:
-		c.excused[f.Node], c.ever[f.Node] = true, true
+		c.ever[f.Node] = true
+		for _, n := range c.nodes {
+			c.excused[f.Node][n] = true
+		}
 	case Restored:
 		c.ever[f.Node], c.known[f.Node] = true, 0
 	case Found:
@@ -132,7 +137,7 @@ func (c *checker) writers(f Fact) {
 		if other == f.Node || len(c.open[other]) == 0 {
 			continue
 		}
-		if !c.excused[f.Node] && !c.excused[other] {
+		if !c.excused[f.Node][other] && !c.excused[other][f.Node] {
 			c.fail(f, "I1", "%s can write too", other)
 		}
 		c.pending = c.healed
@@ -156,7 +161,7 @@ func (c *checker) promote(f Fact) {
 		case kind != "P1" && kind != "P2" && kind != "P3" && kind != "P4":
 			c.fail(f, "I2", "there is no proof of %s", peer)
 		case kind == "P4" && lied[peer]:
-			c.excused[f.Node], c.ever[f.Node] = true, true
+			c.excused[f.Node][peer], c.ever[f.Node] = true, true
 		case len(c.open[peer]) > 0:
 			c.fail(f, "I2", "%s can write, though %s says that it can't", peer, kind)
 		}

@@ -30,6 +30,8 @@ func TestCheck(t *testing.T) {
 		{"a false word, and nobody finds it", []Fact{on("a"), lie, on("b"), healed}, "I1"},
 		{"a false word, and it is found", []Fact{on("a"), lie, on("b"), healed, {Node: "b", Event: Found}}, ""},
 		{"a false word, and it ends", []Fact{on("a"), lie, on("b"), healed, off("a")}, ""},
+		{"a false word, which still is one after the other stopped for a while", []Fact{on("a"), lie, on("b"), off("b"), on("b")}, ""},
+		{"a false word, and the one it was said of begins again", []Fact{on("a"), lie, on("b"), off("a"), on("a")}, "I1"},
 		{"started alone", []Fact{on("a"), {Node: "b", Event: Alone}, on("b")}, ""},
 		{"in a term that is over", []Fact{promoted(same), {Node: "a", Event: RWOn, Term: 1}}, "I6"},
 		{"no proof", []Fact{promoted(func(f *Fact) { f.Proofs = nil })}, "I2"},
