@@ -290,22 +290,25 @@ func (p *pairOf) tick() (c cost) {
 	for range 6 { // what changed last has to have settled
 		next()
 	}
-	const passes = 5
-	began := own()
-	all := accounted(t, p.path("records"), func() {
-		for range passes {
-			next()
-		}
-	})
+	const window = time.Minute // in which nobody asks the daemon anything
+	began, passes := own(), 0
+	all := accounted(t, p.path("records"), func() { time.Sleep(window) })
 	c.cpu = own() - began
 	c.wall = c.cpu
 	for _, x := range all {
-		c.cpu, c.wall = c.cpu+x.cpu, c.wall+x.elapsed
-		if !x.forked {
+		switch x.program {
+		case "cat": // once in each pass
+			passes++
+			fallthrough
+		case "zfs", "zpool":
+			c.cpu, c.wall = c.cpu+x.cpu, c.wall+x.elapsed
 			c.programs++
 		}
 	}
+	if passes == 0 {
+		t.Fatal("no pass in a minute")
+	}
 	d.stop()
-	c.cpu, c.wall, c.programs = c.cpu/passes, c.wall/passes, (c.programs+passes-1)/passes
+	c.cpu, c.wall, c.programs = c.cpu/time.Duration(passes), c.wall/time.Duration(passes), (c.programs+passes-1)/passes
 	return c
 }
