@@ -191,7 +191,9 @@ func (d *Driver) see(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 		if err := d.keep(ctx, want, r, obs, seen); err != nil {
 			return err
 		}
-		if !g.glanced {
+		if g.glanced {
+			delete(d.checked, r.Name) // what goes was looked at, and not both ends: a prune looks again
+		} else {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			if d.looked == nil {
