@@ -212,7 +212,9 @@ func needed(r *state.Replicated, here, source, target string) map[string]bool {
 	if r == nil {
 		return need
 	}
-	other := func(place string, c state.Common) bool { return place != "" && place != here && (c.Target == "" || c.Target != target) }
+	other := func(place string, c state.Common) bool {
+		return place != "" && place != here && (c.Target == "" || c.Target != target)
+	}
 	if c, ok := r.Common[source]; ok && other(c.Place, c) {
 		need[c.GUID] = true
 	}
