@@ -50,6 +50,12 @@ func (m *memory) Log(_ context.Context, e state.Event) error {
 	return nil
 }
 
+func (m *memory) saved() *state.HARecord {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rec
+}
+
 func (m *memory) told() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -208,7 +214,7 @@ func TestOneWayIsCut(t *testing.T) {
 		if q := a.quorum(); q.Fresh != 2 {
 			t.Errorf("%+v", q)
 		}
-		if p := store.rec.Peers[0]; p.Trouble != "no answer in time" {
+		if p := store.saved().Peers[0]; p.Trouble != "no answer in time" {
 			t.Errorf("nothing is said of the way that is cut: %+v", p)
 		}
 		if n := strings.Count(store.told(), "unreachable"); n > 1 {
@@ -257,10 +263,10 @@ func TestARestartRemembers(t *testing.T) {
 		b.mu.Unlock()
 		time.Sleep(2 * every)
 		m.end("a", "b")
-		if r := store.rec; r.HA.Term != 4 || r.HA.Holder != "b" || r.HA.Peers["b"].State != state.PeerHealthy {
+		if r := store.saved(); r.HA.Term != 4 || r.HA.Holder != "b" || r.HA.Peers["b"].State != state.PeerHealthy {
 			t.Fatalf("%+v", r)
 		}
-		store.rec.HA.Role = state.RoleActive // of a later release
+		store.saved().HA.Role = state.RoleActive // of a later release
 		a := m.node("a", store, ha.Local{}, "b")
 		if p := a.of("b"); !p.Stale || p.State != state.PeerHealthy {
 			t.Errorf("%+v", p)
@@ -437,8 +443,8 @@ func TestFollow(t *testing.T) {
 		w.Follow(nil)
 		time.Sleep(every)
 		w.Stop()
-		if !store.rec.Off || store.rec.HA.Term != 3 {
-			t.Errorf("%+v", store.rec)
+		if !store.saved().Off || store.saved().HA.Term != 3 {
+			t.Errorf("%+v", store.saved())
 		}
 	})
 }
