@@ -10,6 +10,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/pool"
 	"github.com/dplaneos/dplane/drivers/replication"
 	"github.com/dplaneos/dplane/drivers/schedule"
+	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/reconcile"
 )
 
@@ -138,4 +139,54 @@ func TestReplicationGlanceNoMarks(t *testing.T) {
 	if g.arrived(); asked != 2 {
 		t.Errorf("marks were asked for %d times, of two ends", asked)
 	}
+}
+
+// What goes by a list that was believed is looked at again before it is destroyed: here the replication that judged it first
+// could not know yet what the next one of a chain needs.
+func TestReplicationGlancePrunes(t *testing.T) {
+	g := newGlancing(t)
+	far := zfsfake.New()
+	far.AddFile("/pool/c", 1<<30)
+	doOn(t, far, "zpool create backup /pool/c")
+	g.want = policyOf(t, `
+pools: {tank: {}, usb: {}}
+remotes:
+  far: {host: far.lan, user: repl, identityFile: /root/key, hostKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}
+replications:
+  off: {source: tank/a, target: usb/a, keep: {hourly: 2}}
+  onward: {source: usb/a, target: {remote: far, dataset: backup/a}}
+`)
+	hour := func(name string) {
+		g.Clock.Move(time.Hour)
+		g.ZFS.SetClock(g.Clock.Now())
+		g.snap(name)
+		for range 8 {
+			g.pass()
+		}
+	}
+	hour("h1") // what is needed for the way onward can't be seen
+	hour("h2")
+	hour("h3")
+	hour("h4")
+	if n := len(g.guidsOf("usb/a")); n != 4 {
+		t.Fatalf("%d of 4 are on the target while it is not known what is needed", n)
+	}
+	g.ZFS.Remotes = map[string]*zfsfake.Fake{"far": far}
+	for range 12 {
+		g.pass()
+		looked := 0
+		for _, c := range g.Watch.All {
+			line := strings.Join(c.Argv, " ")
+			if strings.Contains(line, "filesystem,volume,snapshot,bookmark") && strings.HasSuffix(line, " tank/a") {
+				looked++ // nobody else lists the source
+			}
+			if strings.HasPrefix(line, "zfs destroy usb/a@") {
+				if looked == 0 {
+					t.Errorf("%s, and nobody looked at the source before", line)
+				}
+				return
+			}
+		}
+	}
+	t.Error("nothing is pruned")
 }
