@@ -197,7 +197,8 @@ func (n *Node) ahead(ctx context.Context) error {
 	})
 }
 
-// open lets the group be written here. What was received not to be mounted by itself may be.
+// open lets the group be written here. canmount stays noauto, as it was received: with on, a boot would mount it for
+// writing before anything has decided that this node may.
 func (n *Node) open(ctx context.Context, term uint64) error {
 	list, err := n.list(ctx)
 	if err != nil {
@@ -210,9 +211,6 @@ func (n *Node) open(ctx context.Context, term uint64) error {
 		}
 		if d.Properties["readonly"].Value != "off" {
 			set["readonly"] = "off"
-		}
-		if d.Type == "filesystem" && d.Properties["canmount"].Value == "noauto" {
-			set["canmount"] = "on"
 		}
 		if len(set) == 0 {
 			return nil
@@ -244,7 +242,7 @@ func (n *Node) close(ctx context.Context) error {
 
 // mounts tells whether a dataset is one that is to be mounted.
 func mounts(d *state.Dataset) bool {
-	return d.Type == "filesystem" && d.Properties["canmount"].Value == "on" && path.IsAbs(d.Properties["mountpoint"].Value)
+	return d.Type == "filesystem" && d.Properties["canmount"].Value != "off" && path.IsAbs(d.Properties["mountpoint"].Value)
 }
 
 // mount mounts those above before those below, and believes what it sees then.
