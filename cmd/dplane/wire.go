@@ -24,7 +24,7 @@ func kinds(r host.Runner, memory memories, clock reconcile.Clock, mayWrite bool)
 	return []drivers.Driver{
 		&pool.Driver{Runner: r}, &pool.Disks{Runner: r}, &dataset.Driver{Runner: r},
 		&schedule.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite},
-		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite, Room: make(chan struct{}, moreStreams)},
+		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now, After: clock.After, Learns: mayWrite, Room: make(chan struct{}, moreStreams)},
 	}
 }
 

@@ -36,10 +36,11 @@ type Memory interface {
 // Driver sends what a target has not yet. It is safe for concurrent use: a transfer goes on while the loop looks.
 type Driver struct {
 	Runner host.Runner
-	Memory Memory           // nil: a driver that only plans
-	Now    func() time.Time // nil with it
-	Learns bool             // what a look tells is remembered
-	Tell   func(Progress)   // hears about once a second how far a stream is; may be nil
+	Memory Memory                               // nil: a driver that only plans
+	Now    func() time.Time                     // nil with it
+	After  func(time.Duration) <-chan time.Time // nil with it
+	Learns bool                                 // what a look tells is remembered
+	Tell   func(Progress)                       // hears about once a second how far a stream is; may be nil
 	// Room is for streams beside the one that each replication always has: as many as it holds, of all together. nil: one
 	// dataset is sent after the other.
 	Room chan struct{}

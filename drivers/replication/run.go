@@ -124,7 +124,11 @@ func (t *transfer) pair(ctx context.Context, plan drivers.SendingPair, pairs []s
 	}
 	if p.Target != nil && (p.Target.Token != "" || p.Target.Partial) {
 		whole := p.Target.Partial
-		if err := t.goOn(ctx, plan, p); err != nil {
+		err := t.goOn(ctx, plan, p)
+		if is(zfs.ErrPartial)(err) && t.To != "" {
+			err = t.takeOver(ctx, plan, p)
+		}
+		if err != nil {
 			return err
 		}
 		if p, err = t.again(ctx, plan); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
@@ -106,6 +107,61 @@ func resume(m *machine, at string) {
 		m.t.Errorf("%+v", e)
 	}
 	tokensGone(m, from, to, src)
+}
+
+// leftWaiting: while something receives, the token is told and of no use, and nothing gives up what came. Once it is ended by its
+// words, and nothing else is, it can be gone on with.
+func leftWaiting(m *machine, at string) {
+	from := at + "/from"
+	m.do(zfs.CreateFilesystem(at, map[string]string{"compression": "off"}))
+	m.source(from, 3*mega)
+	full, next := zfs.Stream{Snapshot: from + "@1"}, zfs.Stream{Snapshot: from + "@2", From: "@1"}
+	set := map[string]string{"readonly": "on", "org.example:note": "a b"}
+	wait := func(what string, until func() bool) {
+		m.t.Helper()
+		for range 300 {
+			if until() {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		m.t.Fatalf("not %s after long", what)
+	}
+	token := func(name string) string {
+		if m.endsOrNone(name) == 0 {
+			return ""
+		}
+		return m.end(name).Token
+	}
+	ended := func(name string) bool {
+		res, _ := m.Run(context.Background(), zfs.EndReceive(name))
+		return res.Code == 1
+	}
+	for _, s := range []zfs.Stream{full, next} {
+		to := at + "/to.1" // of which the point is one in a pattern
+		m.hang(s.Send(), zfs.Receive(to, set, []string{"mountpoint"}), 2*mega)
+		wait("told", func() bool { return token(to) != "" })
+		if err := zfs.Classify(m.resumed(s, token(to), to)); !errors.Is(err, zfs.ErrPartial) {
+			m.t.Errorf("resumed while it is received: %v", err)
+		}
+		m.refused(1, zfs.ErrBusy, zfs.DiscardPartial(to))
+		for _, other := range []string{at + "/to", at + "/to.", at + "/to.1/x", at, "to.1"} {
+			if !ended(other) {
+				m.t.Errorf("what is received into %s was taken for %s", to, other)
+			}
+		}
+		if ended(to) {
+			m.t.Error("nothing is taken for what is received")
+		}
+		wait("ended", func() bool { return ended(to) })
+		if err := m.resumed(s, token(to), to); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	if e := m.end(at + "/to.1"); points(e.Snapshots) != "1 2" || e.Token != "" {
+		m.t.Errorf("%+v", e)
+	}
+	m.do(host.Write("zfs", "destroy", "-r", at)) // the pool is small
 }
 
 // tokensGone: a token whose snapshots are gone tells so, and what it was of; what came is given up.

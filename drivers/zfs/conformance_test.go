@@ -39,6 +39,8 @@ type machine struct {
 	copied  func(snapshot, name string) error // sends it, with its properties
 	// transfer joins both ends; after so many bytes the stream breaks, 0: it does not.
 	transfer func(send, receive host.Command, after int64) error
+	// hang is transfer that stops after so many bytes, and leaves the receiver waiting for more.
+	hang func(send, receive host.Command, after int64)
 	// receiveAs is transfer with an ordinary user at the receiving end. It gives what zfs said there.
 	receiveAs func(user string, send, receive host.Command) (stderr []byte, err error)
 }
@@ -63,6 +65,10 @@ func fakeMachine(t *testing.T) *machine {
 		f.Model.Cuts = nil
 		return err
 	}
+	hang := func(send, receive host.Command, after int64) {
+		_ = transfer(send, receive, after)
+		f.Hang(receive.Argv[len(receive.Argv)-1], 0)
+	}
 	as := func(user string, send, receive host.Command) ([]byte, error) {
 		f.Model.User = user
 		defer func() { f.Model.User = "" }()
@@ -70,7 +76,7 @@ func fakeMachine(t *testing.T) *machine {
 		res, err := f.Run(context.Background(), receive)
 		return res.Stderr, err
 	}
-	return &machine{Runner: f, t: t, dir: "/pool", transfer: transfer, receiveAs: as, key: key, pool: "tank", receive: f.Receive, copied: f.Copy, write: write, use: func(name, _ string) func() {
+	return &machine{Runner: f, t: t, dir: "/pool", transfer: transfer, hang: hang, receiveAs: as, key: key, pool: "tank", receive: f.Receive, copied: f.Copy, write: write, use: func(name, _ string) func() {
 		f.SetBusy(name, true)
 		return func() { f.SetBusy(name, false) }
 	}}
@@ -107,7 +113,7 @@ func realMachine(t *testing.T) *machine {
 	}
 	m := &machine{Runner: process.New(), t: t, real: true, dir: dir, pool: fmt.Sprintf("dplane%08x", rand.Uint32())}
 	m.receive, m.use, m.key = m.sendReceive, m.openFile, m.writeKey
-	m.write, m.copied, m.transfer, m.receiveAs = m.writeFile, m.sendOne, m.shellPipe, m.pipeAs
+	m.write, m.copied, m.transfer, m.hang, m.receiveAs = m.writeFile, m.sendOne, m.shellPipe, m.hangPipe, m.pipeAs
 	z, err := zfs.ParseVersion([]byte(m.do(zfs.Version())))
 	if err != nil {
 		t.Fatal(err)
@@ -139,19 +145,34 @@ func (m *machine) writeFile(_, mountpoint string, bytes int) {
 
 // shellPipe is transfer by way of a shell, with the status of the end that fails.
 func (m *machine) shellPipe(send, receive host.Command, after int64) error {
-	words := func(c host.Command) string {
-		var line strings.Builder
-		for _, w := range c.Argv {
-			line.WriteString("'" + strings.ReplaceAll(w, "'", `'\''`) + "' ")
-		}
-		return line.String()
-	}
-	line := words(send)
+	line := shellWords(send)
 	if after > 0 {
 		line += fmt.Sprintf("| head -c %d ", after)
 	}
-	_, err := m.Run(context.Background(), host.Write("bash", "-c", "set -o pipefail; "+line+"| "+words(receive)))
+	_, err := m.Run(context.Background(), host.Write("bash", "-c", "set -o pipefail; "+line+"| "+shellWords(receive)))
 	return err
+}
+
+func shellWords(c host.Command) string {
+	var line strings.Builder
+	for _, w := range c.Argv {
+		line.WriteString("'" + strings.ReplaceAll(w, "'", `'\''`) + "' ")
+	}
+	return line.String()
+}
+
+// hangPipe is hang by way of a shell in a session of its own, which a minute ends where the test does not.
+func (m *machine) hangPipe(send, receive host.Command, after int64) {
+	m.t.Helper()
+	pid := m.file("hanging")
+	line := fmt.Sprintf("echo $$ >'%s'; (%s| head -c %d; exec sleep 60) | %s", pid, shellWords(send), after, shellWords(receive))
+	m.do(host.Write("bash", "-c", `setsid bash -c "$1" >/dev/null 2>&1 &`, "bash", line))
+	m.t.Cleanup(func() {
+		_, err := m.Run(context.Background(), host.Write("bash", "-c", `kill -- -"$(cat "$1")"`, "bash", pid))
+		if err != nil && !strings.Contains(err.Error(), "No such process") {
+			m.t.Error(err)
+		}
+	})
 }
 
 // pipeAs is receiveAs by way of pipes, as dplane joins both ends.
@@ -330,6 +351,7 @@ var cases = []struct {
 	{"receive refusals", receiveRefusals},
 	{"received by a user", receivedByUser},
 	{"resume", resume},
+	{"left waiting", leftWaiting},
 	{"bad streams", badStreams},
 	{"raw", raw},
 	{"large blocks", largeBlocks},

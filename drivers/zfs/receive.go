@@ -1,6 +1,8 @@
 package zfs
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dplaneos/dplane/drivers/host"
@@ -35,3 +37,21 @@ func Unset(stderr []byte, target string, set map[string]string) map[string]strin
 // DiscardPartial gives up what an interrupted receive left in target: with a first stream the whole of it, else only what
 // came since its newest snapshot.
 func DiscardPartial(target string) host.Command { return host.Write("zfs", "receive", "-A", target) }
+
+// EndReceive ends what Receive began into target, whatever it was to set, and nothing else: a process is known by its whole
+// line (pkill(1) -x, -f). What came so far is kept. It exits 1 where nothing receives into it.
+func EndReceive(target string) host.Command {
+	return host.Write(append(endReceive(), receivesInto+regexp.QuoteMeta(target))...)
+}
+
+func endReceive() []string { return []string{"pkill", "-TERM", "-x", "-f", "--"} }
+
+// receivesInto is the line of Receive up to the target.
+const receivesInto = `([^ ]*/)?zfs receive -s -u (-[ox] .* )?`
+
+// EndsReceive gives the target of the words of an EndReceive.
+func EndsReceive(words []string) (target string, ok bool) {
+	target, ok = strings.CutPrefix(words[len(words)-1], receivesInto)
+	target = strings.ReplaceAll(target, `\`, "")
+	return target, ok && slices.Equal(words, EndReceive(target).Argv)
+}

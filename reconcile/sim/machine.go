@@ -53,7 +53,10 @@ func (w *Watched) Run(ctx context.Context, c host.Command) (host.Result, error) 
 }
 
 // Clock stands still but for Move.
-type Clock struct{ now time.Time }
+type Clock struct {
+	now   time.Time
+	Waits func(time.Duration) // what happens while somebody waits; may be nil
+}
 
 // Now is the time that was set.
 func (c *Clock) Now() time.Time { return c.now }
@@ -62,7 +65,10 @@ func (c *Clock) Now() time.Time { return c.now }
 func (c *Clock) Move(d time.Duration) { c.now = c.now.Add(d) }
 
 // After is ready at once: nothing waits.
-func (c *Clock) After(time.Duration) <-chan time.Time {
+func (c *Clock) After(d time.Duration) <-chan time.Time {
+	if c.Waits != nil {
+		c.Waits(d)
+	}
 	ch := make(chan time.Time, 1)
 	ch <- c.now
 	return ch
@@ -74,7 +80,7 @@ func New(dir string, disks ...string) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Machine{ZFS: zfsfake.New(), Store: store, Clock: &Clock{time.Date(2026, 11, 24, 7, 3, 0, 0, time.UTC)}}
+	m := &Machine{ZFS: zfsfake.New(), Store: store, Clock: &Clock{now: time.Date(2026, 11, 24, 7, 3, 0, 0, time.UTC)}}
 	for _, d := range disks {
 		m.ZFS.AddFile(d, 1<<30)
 	}
@@ -125,7 +131,7 @@ func (m *Machine) Loop(r host.Runner) *reconcile.Loop {
 		Drivers: []drivers.Driver{
 			&pool.Driver{Runner: r}, &dataset.Driver{Runner: r},
 			&schedule.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true},
-			&replication.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true, Room: m.Room},
+			&replication.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, After: m.Clock.After, Learns: true, Room: m.Room},
 		}, Runner: r,
 		Store: m.Store, Clock: m.Clock, Log: slog.New(slog.DiscardHandler), Render: func(*reconcile.Plan) ([]byte, error) { return []byte("{}"), nil },
 	}

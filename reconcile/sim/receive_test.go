@@ -152,7 +152,7 @@ func (x *ticking) through(g *gate, at string, allow map[string]bool) reconcile.S
 			x.t.Errorf("%s: %v", o.Action.Object, o.Err)
 		}
 	}
-	d := &replication.Driver{Runner: g, Memory: x.Store, Now: x.Clock.Now}
+	d := &replication.Driver{Runner: g, Memory: x.Store, Now: x.Clock.Now, After: x.Clock.After}
 	if checks := d.Check(x.t.Context(), x.want, obs, "off", 0); len(checks) < 5 {
 		x.t.Errorf("the checks of a replication: %+v", checks)
 	}
@@ -278,7 +278,7 @@ func TestReceivePull(t *testing.T) {
 // proven fails unless a comparison through the forced command finds all datasets equal, by what they hold as well.
 func (x *ticking) proven(g *gate) {
 	x.t.Helper()
-	d := &replication.Driver{Runner: g, Memory: x.Store, Now: x.Clock.Now}
+	d := &replication.Driver{Runner: g, Memory: x.Store, Now: x.Clock.Now, After: x.Clock.After}
 	obs, err := x.Loop(g).Observe(x.t.Context(), x.want)
 	if err != nil {
 		x.t.Fatal(err)
@@ -308,7 +308,7 @@ func TestReceiveVerifyAndRestore(t *testing.T) {
 	back := func(at string) {
 		t.Helper()
 		x.at(at)
-		d := &replication.Driver{Runner: g, Memory: x.Store, Now: x.Clock.Now}
+		d := &replication.Driver{Runner: g, Memory: x.Store, Now: x.Clock.Now, After: x.Clock.After}
 		obs, err := x.Loop(g).Observe(t.Context(), x.want)
 		if err != nil {
 			t.Fatal(err)

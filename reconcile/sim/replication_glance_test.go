@@ -26,7 +26,7 @@ func newGlancing(t *testing.T) *glancing {
 	l := x.Loop(x.Watch)
 	l.Drivers = []drivers.Driver{
 		&pool.Driver{Runner: x.Watch}, &dataset.Driver{Runner: x.Watch}, &schedule.Driver{Runner: x.Watch, Memory: x.Store, Now: x.Clock.Now, Learns: true},
-		&replication.Driver{Runner: x.Watch, Memory: x.Store, Now: x.Clock.Now, Learns: true},
+		&replication.Driver{Runner: x.Watch, Memory: x.Store, Now: x.Clock.Now, After: x.Clock.After, Learns: true},
 	}
 	return &glancing{x, l}
 }

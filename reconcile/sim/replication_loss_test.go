@@ -24,7 +24,7 @@ func TestKeepOwnOfTheTargetAfterRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &replication.Driver{Runner: x.ZFS, Memory: x.Store, Now: x.Clock.Now}
+	d := &replication.Driver{Runner: x.ZFS, Memory: x.Store, Now: x.Clock.Now, After: x.Clock.After}
 	a, _, err := d.PlanRestore(t.Context(), x.want, obs, "off", replication.Wish{To: "tank/back"})
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ func (x *ticking) bringBack(to string, fault *host.Faulty) (died bool, err error
 		fault.Runner = x.ZFS
 		r = fault
 	}
-	d := &replication.Driver{Runner: r, Memory: x.Store, Now: x.Clock.Now}
+	d := &replication.Driver{Runner: r, Memory: x.Store, Now: x.Clock.Now, After: x.Clock.After}
 	var a drivers.Action
 	if a, _, err = d.PlanRestore(x.t.Context(), x.want, obs, "off", replication.Wish{To: spec.DatasetName(to)}); err != nil {
 		return false, err

@@ -47,7 +47,11 @@ type broken struct {
 	name string
 	do   func(p *pairOf, w *wire, after time.Duration) error
 	well bool
+	left bool // the far end hears of nothing, and goes on waiting
 }
+
+// longCut is longer than ssh waits for an answer, and than the kernel tries to tell that it has hung up.
+const longCut = 150 * time.Second
 
 // ways are all there are. Those that are killed here belong to the machine that sends, but for the receiver.
 func ways() []broken {
@@ -65,8 +69,13 @@ func ways() []broken {
 			})
 		}},
 		kill("dplane"), kill("zfs send"), kill("zfs receive"), kill("ssh"), kill("ssh:"), // the last is the shared connection
-		{name: "the network is away", do: func(p *pairOf, w *wire, after time.Duration) error {
-			err := p.within(after, func(*exec.Cmd) { w.cut() })
+		{name: "the network is away for long", left: true, do: func(p *pairOf, w *wire, after time.Duration) error {
+			var cut time.Time
+			err := p.within(after, func(*exec.Cmd) {
+				cut = time.Now()
+				w.cut()
+			})
+			time.Sleep(time.Until(cut.Add(longCut)))
 			w.mend()
 			return err
 		}},
@@ -104,7 +113,12 @@ func TestReplicationRandom(t *testing.T) {
 		if (err == nil) != how.well {
 			t.Fatalf("kill %d: %s after %s, and the run ended with %v", i, how.name, after, err)
 		}
-		took := p.farEnds()
+		var took time.Duration
+		if !how.left {
+			took = p.farEnds()
+		} else if run(p.t, "pgrep", "-f", receives).Code != 0 {
+			t.Errorf("kill %d: nothing was left at the far end: the network was not away for long enough", i)
+		}
 		p.between(p.from+"/home", far(p.to+"/home"), "")
 		if r := p.dplane("replication", "run", "off"); r.Code != 0 {
 			t.Fatalf("kill %d: %s after %s: then exit status %d\n%s%s", i, how.name, after, r.Code, r.Stdout, r.Stderr)
@@ -133,14 +147,16 @@ func TestReplicationRandom(t *testing.T) {
 	}
 }
 
-// farEnds waits until nothing receives any more. The far end of a network that was away hears of it when the network is
-// back and TCP tries again.
+// receives is what sends and receives, of either side.
+const receives = "^([^ ]*/)?zfs (send|receive) "
+
+// farEnds waits until nothing receives any more.
 func (p *pairOf) farEnds() time.Duration {
 	p.t.Helper()
 	start := time.Now()
-	for run(p.t, "pgrep", "-f", "^([^ ]*/)?zfs (send|receive) ").Code == 0 {
+	for run(p.t, "pgrep", "-f", receives).Code == 0 {
 		if time.Since(start) > 4*time.Minute {
-			p.t.Fatal("left running: " + run(p.t, "pgrep", "-af", "^([^ ]*/)?zfs (send|receive) ").Stdout)
+			p.t.Fatal("left running: " + run(p.t, "pgrep", "-af", receives).Stdout)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

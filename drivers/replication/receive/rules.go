@@ -62,6 +62,12 @@ func (r *Rules) judge(w []string) (*Request, error) {
 	if r.harmless(w) {
 		return &Request{Argv: w}, nil
 	}
+	if target, ok := zfs.EndsReceive(w); ok { // what came is kept, and goes on
+		if err := dataset(target, r.targets()...); err != nil {
+			return nil, err
+		}
+		return &Request{Argv: w}, nil
+	}
 	if w[0] != "zfs" || len(w) < 3 {
 		return nil, fmt.Errorf("this key runs zfs alone")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/host/process"
+	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/drivers/zfs/stream"
 	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/spec"
@@ -25,6 +26,8 @@ var both = Rules{
 
 // plainKey is one that setup gives for a push.
 var plainKey = Rules{Targets: []Target{{Dataset: "backup/home"}}}
+
+const ending = "pkill -TERM -x -f -- '([^ ]*/)?zfs receive -s -u (-[ox] .* )?"
 
 const receiving = "zfs receive -s -u -o 'canmount=noauto' -o 'readonly=on' "
 
@@ -181,6 +184,16 @@ var hostile = []struct{ tries, line string }{
 	{"to rename a snapshot", "zfs rename backup/home@a backup/home@b"},
 	{"to rename by force", "zfs rename -f backup/home backup/home.diverged-1"},
 	{"to rename with parents", "zfs rename -p backup/home backup/home.diverged-1"},
+	{"to end what is received elsewhere", ending + "backup/other'"},
+	{"to end what is received beside it, by a pattern", ending + "backup/.*'"},
+	{"to end what is received below, by a pattern", ending + "backup/home/a.b'"},
+	{"to end all", "pkill -TERM -x -f -- '.*'"},
+	{"to end one or all", ending + "backup/home|.*'"},
+	{"to end it by force", "pkill -KILL -x -f -- '([^ ]*/)?zfs receive -s -u (-[ox] .* )?backup/home'"},
+	{"to end all of a user", "pkill -TERM -u root"},
+	{"to end by number", "kill -TERM 1"},
+	{"to end what is sent", "pkill -TERM -x -f -- '([^ ]*/)?zfs send tank/home@a'"},
+	{"to end at a source", ending + "tank/home'"},
 	{"to roll another back", "zfs rollback -r backup/other@a"},
 	{"to roll back with clones", "zfs rollback -R backup/home@a"},
 	{"to roll back by force", "zfs rollback -f backup/home@a"},
@@ -454,7 +467,7 @@ func FuzzJudge(f *testing.F) {
 		"zfs destroy backup/home@a,b", "zfs receive -A backup/home", "zfs send -P -v -w -L -c -I @a tank/home@b", "zfs send -n -P -v -i '#a' tank/home@b",
 		"zfs receive -s -u -o 'canmount=noauto' -o 'readonly=on' -x mountpoint backup/home", "zfs rollback -r backup/home@a",
 		"zfs rename -u backup/home backup/home.diverged-1", "zfs bookmark tank/home@a 'tank/home#dplane-off-1'", "zfs send -P -v -t 1-a-b-c",
-		farEnv + `zfs list -H -o name 'backup/home/it'\''s'`,
+		ending + `backup/home/a\.b'`, farEnv + `zfs list -H -o name 'backup/home/it'\''s'`,
 	} {
 		f.Add(line)
 	}
@@ -478,6 +491,9 @@ func FuzzJudge(f *testing.F) {
 func owned(t *testing.T, q *Request) {
 	options := "-Hp -H -p -d -r -t -o -s -u -x -A -n -P -v -w -L -c -e -i -I"
 	if both.harmless(q.Argv) {
+		return
+	}
+	if target, ok := zfs.EndsReceive(q.Argv); ok && spec.DatasetName(target).Under("backup/home") {
 		return
 	}
 	if q.Argv[0] != "zfs" {

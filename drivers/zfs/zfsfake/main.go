@@ -21,7 +21,7 @@ import (
 const StateVariable = "DPLANE_FAKE_STATE"
 
 // Programs are the names under which Main can be called; Control changes the machine itself.
-var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "losetup", "stat", "find", "readlink", "cat", "head", "ps", "getent", Control}
+var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "losetup", "stat", "find", "readlink", "cat", "head", "ps", "pkill", "getent", Control}
 
 // Control is a program that a script uses to say what machine this is:
 //

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -103,6 +104,10 @@ func (rc *receiving) refuse(format string, args ...any) *refusal {
 	return refuse(1, "cannot receive "+rc.kind+": "+format, args...)
 }
 
+func (rc *receiving) refusePart() *refusal {
+	return rc.refuse("destination %s contains partially-complete state from \"zfs receive -s\".", rc.target)
+}
+
 const (
 	upgraded = "kernel modules must be upgraded to receive this stream."
 	ivset    = "IV set guid mismatch. See the 'zfs receive' man page section\n discussing the limitations of raw encrypted send streams."
@@ -147,7 +152,7 @@ func (k *call) refusesNext(rc *receiving, p *Pool, d *Dataset, g *segment, name 
 		return rc.refuse("destination '%s' does not exist", rc.target)
 	}
 	if d.Partial != nil {
-		return rc.refuse("destination %s contains partially-complete state from \"zfs receive -s\".", rc.target)
+		return rc.refusePart()
 	}
 	if _, _, s := k.snapshot(name); s != nil {
 		return refuse(1, "cannot restore to %s: destination already exists", name)
@@ -176,6 +181,8 @@ func (k *call) refusesResume(rc *receiving, d *Dataset, g *segment) *refusal {
 	switch {
 	case d == nil:
 		return rc.refuse("destination '%s' does not exist", rc.target)
+	case d.Partial != nil && d.Partial.Busy:
+		return rc.refusePart()
 	case d.Partial == nil && g.FromGUID == "":
 		return rc.refuse("Resuming recv on existing destination '%s'\nmust specify -F to overwrite it", rc.target)
 	case d.Partial == nil || d.Partial.ToGUID != g.ToGUID || d.Partial.FromGUID != g.FromGUID || d.Partial.Bytes != g.Done:
@@ -233,6 +240,8 @@ func (k *call) discard(name string) int {
 		return k.fail(2, "cannot open '%s': dataset does not exist\nusage:\n\treceive -A <filesystem|volume>", name)
 	case d.Partial == nil:
 		return k.fail(1, "'%s' does not have any resumable receive state to abort", name)
+	case d.Partial.Busy:
+		return k.fail(1, "cannot destroy '%s': dataset is busy", name+strings.Repeat("/%recv", map[bool]int{false: 1}[d.Partial.Fresh]))
 	}
 	if k.write(p) {
 		if d.Partial.Fresh {
@@ -241,4 +250,28 @@ func (k *call) discard(name string) int {
 		d.Partial = nil
 	}
 	return 0
+}
+
+// pkill ends the processes that wait for the rest of a stream, by the pattern that their whole line fits.
+func (k *call) pkill() int {
+	fits, err := regexp.CompilePOSIX("^(" + k.argv[len(k.argv)-1] + ")$")
+	if err != nil || !slices.Equal(k.argv[1:len(k.argv)-1], []string{"-TERM", "-x", "-f", "--"}) {
+		return k.fail(2, "pkill: this model knows -TERM -x -f -- PATTERN alone")
+	}
+	code := 1
+	k.each(func(_ *Pool, name string, d *Dataset) {
+		if d.Partial != nil && d.Partial.Busy && fits.MatchString("zfs receive -s -u -o readonly=on "+name) {
+			d.Partial.Busy, code = false, 0
+		}
+	})
+	return code
+}
+
+// Hang leaves a process at what was received in part into a dataset, which waits for the rest, after so many bytes more.
+func (f *Fake) Hang(name string, bytes uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, d := f.Model.dataset(name)
+	d.Partial.Busy = true
+	d.Partial.Bytes += bytes
 }

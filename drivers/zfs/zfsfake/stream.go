@@ -96,6 +96,7 @@ type partial struct {
 	Bytes                                  uint64
 	Raw, Compressed, LargeBlocks, Embedded bool
 	Fresh                                  bool `json:",omitempty"` // the dataset was made by it
+	Busy                                   bool `json:"-"`          // a process still waits for the rest
 }
 
 // token is the text that resumes a partial state: VERSION-CHECKSUM-SIZE-PAYLOAD.
