@@ -56,6 +56,7 @@ func Load(fsys fs.FS, opts LoadOptions) (*Spec, error) {
 	}
 	slices.SortStableFunc(l.spec.Warnings, func(a, b Problem) int { return a.compare(&b) })
 	l.spec.Generation = l.spec.generation()
+	l.spec.reach()
 	return l.spec, nil
 }
 

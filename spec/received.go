@@ -10,7 +10,7 @@ const RoleActive = "active"
 func (s *Spec) ReceivedOnly(name DatasetName, role string) string {
 	for _, key := range sortedKeys(s.Replications) {
 		r := s.Replications[key]
-		if r.Target.Remote == "" && !r.Target.Standby && r.Target.Dataset != "" && name.Under(r.Target.Dataset) {
+		if r.Target.Remote == "" && r.Target.Dataset != "" && name.Under(r.Target.Dataset) {
 			return fmt.Sprintf("target of the replication %s", key)
 		}
 	}

@@ -18,6 +18,8 @@ type Remote struct {
 type Replication struct {
 	Name string
 	Pos  Pos
+	Pair string // to the standby, as this node sends it: its name in the files
+	Back string // of such a one: what it is called where another node sends to this one
 
 	Source    End
 	Target    End
@@ -54,7 +56,8 @@ func (r *Replication) Sends(name DatasetName) bool {
 	return s.Remote == "" && s.Dataset != "" && (name == s.Dataset || r.Recursive && name.Under(s.Dataset)) && !r.Excludes(name)
 }
 
-// End is one end of a replication: here (no remote), there, or every other HA peer (Standby).
+// End is one end of a replication: here (no remote), there, or every other HA peer (Standby). Of a spec that was loaded a
+// standby is one peer, with its remote and dataset, where this machine is one of the group.
 type End struct {
 	Remote  string
 	Dataset DatasetName

@@ -26,6 +26,7 @@ func (l *loader) replicationRules() {
 		l.oneWriter(r, path, writers)
 	}
 	l.cycles(names)
+	l.pairNames()
 }
 
 func (l *loader) endRules(e End, path string) {

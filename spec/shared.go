@@ -34,6 +34,9 @@ func (s *Spec) Shared() string {
 	}
 	standbys := map[string]*Replication{}
 	for name, r := range s.Replications {
+		if r.Pair != "" { // as the files name it, which are equal on all nodes
+			name = r.Pair
+		}
 		if r.Target.Standby {
 			standbys[name] = r
 		}

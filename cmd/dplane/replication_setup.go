@@ -72,8 +72,8 @@ func (a *app) setUp(ctx context.Context, name string) error {
 	switch {
 	case r == nil:
 		return failf("dplane replication list shows what is declared", "there is no replication %s", name)
-	case r.Target.Standby:
-		return failf("", "a replication to the standby needs high availability, which this release has not")
+	case r.Target.Standby && r.Target.Remote == "":
+		return failf("add it to ha.peers, with a remote", "this machine is none of ha.peers: %s has no peer to send to", name)
 	case remoteOf(r) == "":
 		return failf("", "both ends of %s are here: it needs no key", name)
 	}

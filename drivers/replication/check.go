@@ -80,8 +80,8 @@ func (c *checking) skip(name string, needs ...string) bool {
 // here are the checks of this machine.
 func (c *checking) here() {
 	switch {
-	case c.r.Target.Standby:
-		c.add(failed("zfs", "a replication to the standby needs high availability, which this release has not", "name a target"))
+	case unreached(c.r) != "":
+		c.add(failed("zfs", unreached(c.r), "add it to ha.peers, or name a target"))
 	case c.obs.ZFS.Error != "":
 		c.add(failed("zfs", c.obs.ZFS.Error, c.obs.ZFS.Hint))
 	case away(c.r, c.obs) != "":

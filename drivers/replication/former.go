@@ -28,7 +28,7 @@ func sameEnds(want *spec.Spec, r *spec.Replication, w state.Way) bool {
 // follow names the place of a replication as the files do now, where they call its machine otherwise. It tells whether that
 // changed anything.
 func follow(want *spec.Spec, r *spec.Replication, known *state.Replicated) (changed bool) {
-	if known == nil || r.Target.Standby {
+	if known == nil || unreached(r) != "" {
 		return false
 	}
 	here := place(r.Target.Remote, string(r.Target.Dataset))
@@ -110,7 +110,7 @@ func all(r *state.Replicated) func(yield func(guid string, k knowing) bool) {
 // counts tells whether what is known of a source was sent to where a replication sends, under whatever name.
 func counts(want *spec.Spec, r *spec.Replication, c state.Common) bool {
 	remote, dataset, ok := strings.Cut(c.Place, ":")
-	return ok && !r.Target.Standby && sameRemote(want, r.Target.Remote, remote) &&
+	return ok && r.Target.Dataset != "" && sameRemote(want, r.Target.Remote, remote) &&
 		spec.DatasetName(cmp.Or(c.To, dataset)).Under(r.Target.Dataset)
 }
 

@@ -294,7 +294,7 @@ func waitsForMark(p state.Pair) bool {
 
 // inherits tells whether a replication sends a dataset where another one sent it.
 func inherits(want *spec.Spec, r *spec.Replication, w state.Way) bool {
-	if r.Target.Standby || !sameRemote(want, r.Source.Remote, w.From) || !sameRemote(want, r.Target.Remote, w.To) {
+	if !sameRemote(want, r.Source.Remote, w.From) || !sameRemote(want, r.Target.Remote, w.To) {
 		return false
 	}
 	from, source := spec.DatasetName(w.Source), r.Source.Dataset

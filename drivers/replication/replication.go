@@ -144,8 +144,8 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, obs *state.Observed, seen *state.Replication) (err error) {
 	lane := func(l state.Lane) bool { return l.Kind == string(spec.KindReplication) && l.Name == r.Name }
 	switch {
-	case r.Target.Standby:
-		seen.Unseen = "a replication to the standby needs high availability, which this release has not"
+	case unreached(r) != "":
+		seen.Unseen = unreached(r)
 	case r.Source.Remote == "" && passive(want, obs, r.Source.Dataset):
 		seen.Unseen, seen.Away, seen.Elsewhere = "its source is in the HA group, whose role here is "+obs.Role, true, true
 	case slices.ContainsFunc(obs.Running, lane):
@@ -211,6 +211,14 @@ func (d *Driver) see(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 	}
 }
 
+// unreached says why there is no peer to send to, "" where there is, or it is no replication to the standby.
+func unreached(r *spec.Replication) string {
+	if r.Target.Standby && r.Target.Dataset == "" {
+		return "this machine is none of ha.peers, so that it has no peer to send to"
+	}
+	return ""
+}
+
 // passive tells whether a dataset is one of the HA group, and this node not the active one: that one sends it.
 func passive(want *spec.Spec, obs *state.Observed, name spec.DatasetName) bool {
 	return want.HA != nil && obs.Role != spec.RoleActive && slices.ContainsFunc(want.HA.Datasets, name.Under)
@@ -260,7 +268,7 @@ func way(r *spec.Replication) *drivers.Sending {
 	s := &drivers.Sending{
 		Replication: r.Name, From: r.Source.Remote, To: r.Target.Remote, Source: string(r.Source.Dataset), Target: string(r.Target.Dataset),
 		Recursive: r.Recursive, Exclude: r.Exclude, Snapshots: r.Snapshots, Rate: int64(r.RateLimit), Compressed: r.Send.Compressed, LargeBlocks: r.Send.LargeBlocks,
-		Set: map[string]string{"readonly": "on", "canmount": "noauto"}, Without: r.Receive.Exclude,
+		Set: map[string]string{"readonly": "on", "canmount": "noauto"}, Without: r.Receive.Exclude, Back: r.Back,
 	}
 	for name, p := range r.Receive.Set {
 		s.Set[name] = p.Value

@@ -80,8 +80,8 @@ func restoring(replication string, to spec.DatasetName) string {
 
 // back is the way of a replication, the other way round. What comes back is neither read-only nor mounted.
 func back(r *spec.Replication, wish Wish) (*drivers.Sending, error) {
-	if r.Target.Standby {
-		return nil, because("", "a replication to the standby needs high availability, which this release has not")
+	if why := unreached(r); why != "" {
+		return nil, because("", "%s", why)
 	}
 	w := way(r)
 	w.Restore, w.From, w.To, w.Exclude, w.Snapshots, w.Without = true, r.Target.Remote, "", nil, nil, nil

@@ -312,7 +312,7 @@ func (t *transfer) anchor(ctx context.Context) error {
 	if err == nil { // else the older hold stays
 		err = t.tag(ctx, t.To, Tag(t.Replication), targets, all.Let, false)
 	}
-	errs = append(errs, err, t.tag(ctx, t.From, sourceTag(t.Replication), sources, all.Release, false))
+	errs = append(errs, err, t.tag(ctx, t.From, sourceTag(t.Replication), sources, all.Release, false), t.letTurned(ctx, pairs))
 	for _, name := range all.Drop {
 		dataset, bookmark, _ := strings.Cut(name, "#")
 		errs = append(errs, t.each(ctx, t.From, []host.Command{zfs.DestroyBookmark(dataset, bookmark)}, is(zfs.ErrNotExist)))

@@ -90,7 +90,7 @@ func sentAll(in drivers.Input, pool spec.PoolName, planned []drivers.Action) (en
 
 // into tells whether a replication sends to a pool here.
 func into(r *spec.Replication, pool spec.PoolName) bool {
-	return !r.Target.Standby && r.Target.Remote == "" && r.Target.Dataset.Pool() == pool
+	return r.Target.Remote == "" && r.Target.Dataset.Pool() == pool
 }
 
 // ahead tells whether the source has what a removable pool lacks that is here and not imported, as far as is remembered. One that

@@ -24,8 +24,8 @@ type Proof struct {
 func (d *Driver) Verify(ctx context.Context, want *spec.Spec, obs *state.Observed, name string, proof Proof) ([]state.Verified, error) {
 	r := want.Replications[name]
 	switch {
-	case r.Target.Standby:
-		return nil, because("", "a replication to the standby needs high availability, which this release has not")
+	case unreached(r) != "":
+		return nil, because("", "%s", unreached(r))
 	case obs.ZFS.Error != "":
 		return nil, because(obs.ZFS.Hint, "nothing can be compared: %s", obs.ZFS.Error)
 	case away(r, obs) != "":
