@@ -25,6 +25,7 @@ type Loop struct {
 	Progress func(Outcome)               // told of each action that ended; may be nil
 	Lanes    *Lanes                      // where long work goes on; nil: it is done where it stands
 	Invalid  string                      // why newer files are not in force; recorded for status
+	Role     func() string               // of this node in its HA group, as it is now; nil: standby, which only receives
 }
 
 // Step is the result of one pass.
@@ -40,7 +41,10 @@ type Step struct {
 func (l *Loop) Observe(ctx context.Context, want *spec.Spec) (*state.Observed, error) {
 	obs := state.NewObserved(l.Clock.Now(), want.Node.Name)
 	if want.HA != nil {
-		obs.Role = "standby" // nothing has promoted this node: it receives
+		obs.Role = spec.RoleStandby
+		if l.Role != nil {
+			obs.Role = l.Role()
+		}
 	}
 	if c, ok := l.Clock.(interface{ Synchronised() string }); ok {
 		obs.Clock = c.Synchronised()

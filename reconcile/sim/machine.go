@@ -5,6 +5,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Machine struct {
 	Hurry time.Duration // of real time, for each read of a pass; 0: its own deadline
 	Watch *Watched      // sees every command; may be nil
 	Room  chan struct{} // for streams at once; nil: one after the other
+	Role  string        // in the HA group; "": standby
 }
 
 // Watched keeps every command that passes, and those that outlived their deadline.
@@ -128,6 +130,7 @@ func (m *Machine) Pass(want *spec.Spec, consent reconcile.Consent, fault *host.F
 // Loop is one of this machine, whose commands go through r.
 func (m *Machine) Loop(r host.Runner) *reconcile.Loop {
 	return &reconcile.Loop{
+		Role: func() string { return cmp.Or(m.Role, spec.RoleStandby) },
 		Drivers: []drivers.Driver{
 			&pool.Driver{Runner: r}, &dataset.Driver{Runner: r},
 			&schedule.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true},
