@@ -1,6 +1,9 @@
 package spec
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // RoleActive is the role in which a node may write the datasets of its HA group; any other receives.
 const RoleActive = "active"
@@ -22,7 +25,7 @@ func (s *Spec) ReceivedOnly(name DatasetName, role string) string {
 	}
 	for _, d := range s.HA.Datasets {
 		if name.Under(d) {
-			return "in the HA group, whose role here is standby"
+			return "in the HA group, whose role here is " + cmp.Or(role, RoleStandby)
 		}
 	}
 	return ""

@@ -16,7 +16,7 @@ func (d *Driver) Diff(in drivers.Input) (r drivers.Result) {
 	for _, name := range slices.Sorted(maps.Keys(in.Want.Replications)) {
 		want, seen := in.Want.Replications[name], in.Have.Replications[name]
 		switch {
-		case seen == nil:
+		case seen == nil, seen.Elsewhere && want.Target.Standby: // this is the standby
 		case seen.Running:
 			r.Notices = append(r.Notices, fmt.Sprintf("replication %s: it is under way", name))
 		case seen.Unseen != "":

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,7 +148,7 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 	case unreached(r) != "":
 		seen.Unseen = unreached(r)
 	case r.Source.Remote == "" && passive(want, obs, r.Source.Dataset):
-		seen.Unseen, seen.Away, seen.Elsewhere = "its source is in the HA group, whose role here is "+obs.Role, true, true
+		seen.Unseen, seen.Away, seen.Elsewhere = "its source is in the HA group, whose role here is "+cmp.Or(obs.Role, spec.RoleStandby), true, true
 	case slices.ContainsFunc(obs.Running, lane):
 		seen.Running = true
 	case away(r, obs) != "":
