@@ -360,6 +360,7 @@ func TestReplicationKilled(t *testing.T) {
 		if p.clean(snap); t.Failed() {
 			t.Fatalf("killed %s write %d of %d", how, at, writes)
 		}
+		p.prune(i + 1)
 	}
 	p.same(fmt.Sprint("s", kills+1))
 	if guids() != had {
