@@ -268,6 +268,9 @@ func (n *sim) speak(to string, answer bool) {
 		p.event(Event{Kind: Heard, Peer: n.name, Beat: &b})
 		if p.mem.Peers[n.name].LastAt != last {
 			p.heard[n.name] = true
+			if b.Role.Writes() {
+				n.w.fact(history.Fact{Node: p.name, Event: history.Hears, Term: b.Term, Peer: n.name})
+			}
 		}
 		if answer && p.running {
 			p.speak(n.name, false)

@@ -6,6 +6,7 @@ package history
 
 import (
 	"fmt"
+	"math"
 	"sort"
 )
 
@@ -34,6 +35,7 @@ const (
 	Promote   = "promote"    // the term is persisted as the node's own
 	Promise   = "promise"    // of Term, to Peer: persisted, before it is said
 	Term      = "term"       // the highest term that the node knows is persisted
+	Hears     = "hears"      // it takes in that Peer is active in Term
 	RecvBegin = "recv_begin" // a stream was let in
 	RecvEnd   = "recv_end"   // what it brought is there
 	Destroy   = "destroy"    // of what another node lacks
@@ -50,20 +52,31 @@ type checker struct {
 	known   map[string]uint64
 	holder  map[uint64]string
 	highest uint64
-	used    map[uint64]bool            // terms that were promoted or promised
-	excused map[string]map[string]bool // by a false word or startAlone a node may write beside another, until that one stops
-	ever    map[string]bool            // they, and those whose database was restored: what terms say of them proves nothing any more
+	used    map[uint64]bool               // terms that were promoted or promised
+	excused map[string]map[string]*excuse // by a false word or startAlone a node may write beside another
+	ever    map[string]bool               // they, and those whose database was restored: what terms say of them proves nothing any more
 	healed  bool
 	pending bool // two write after Healed, and it was not found yet
 	wrong   []string
 }
 
+// excuse is why a node may write beside another: until that one has heard of it, and stopped. Who has not heard may stop
+// and go on in its own term as often as it likes (a switchover that fails does).
+type excuse struct {
+	term  uint64
+	heard bool
+	at    int64 // when it heard
+}
+
+// onItsWay is how long a step that was begun before its node heard may take to come to its end.
+const onItsWay = int64(2e9)
+
 // Check returns what was against the invariants, "" being none. nodes are all of the group.
 func Check(nodes []string, facts []Fact) []string {
 	c := &checker{nodes: nodes, open: map[string]map[string]bool{}, known: map[string]uint64{}, holder: map[uint64]string{},
-		used: map[uint64]bool{1: true}, excused: map[string]map[string]bool{}, ever: map[string]bool{}}
+		used: map[uint64]bool{1: true}, excused: map[string]map[string]*excuse{}, ever: map[string]bool{}}
 	for _, n := range nodes {
-		c.open[n], c.excused[n] = map[string]bool{}, map[string]bool{}
+		c.open[n], c.excused[n] = map[string]bool{}, map[string]*excuse{}
 	}
 	sorted := append([]Fact(nil), facts...)
 	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].Mono < sorted[j].Mono })
@@ -83,15 +96,12 @@ func (c *checker) fail(f Fact, rule, format string, args ...any) {
 func (c *checker) take(f Fact) {
 	switch f.Event {
 	case RWOn, VIPOn:
+		c.expire(f.Node, func(x *excuse) bool { return f.Mono-x.at > onItsWay })
 		c.open[f.Node][f.Event[:2]] = true
 		c.writers(f)
 	case RWOff, VIPOff:
 		delete(c.open[f.Node], f.Event[:2])
-		if len(c.open[f.Node]) == 0 {
-			for _, n := range c.nodes {
-				delete(c.excused[n], f.Node)
-			}
-		}
+		c.expire(f.Node, func(*excuse) bool { return true })
 		if c.writing() < 2 {
 			c.pending = false
 		}
@@ -101,6 +111,9 @@ func (c *checker) take(f Fact) {
 		c.used[f.Term] = true
 	case Term:
 		c.known[f.Node] = max(c.known[f.Node], f.Term)
+		c.hears(f)
+	case Hears:
+		c.hears(f)
 	case RecvBegin, RecvEnd:
 		c.received(f)
 	case Destroy:
@@ -110,7 +123,7 @@ func (c *checker) take(f Fact) {
 	case Alone:
 		c.ever[f.Node] = true
 		for _, n := range c.nodes {
-			c.excused[f.Node][n] = true
+			c.excused[f.Node][n] = &excuse{heard: true, at: math.MaxInt64} // whenever that one begins
 		}
 	case Restored:
 		c.ever[f.Node], c.known[f.Node] = true, 0
@@ -118,6 +131,27 @@ func (c *checker) take(f Fact) {
 		c.pending = false
 	case Healed:
 		c.healed, c.pending = true, c.writing() > 1
+	}
+}
+
+// hears: of a term that was promoted beside the node, whoever told it (Term), or of the very node (Hears).
+func (c *checker) hears(f Fact) {
+	for _, n := range c.nodes {
+		if x := c.excused[n][f.Node]; x != nil && !x.heard && f.Term >= x.term && (f.Peer == "" || f.Peer == n) {
+			x.heard, x.at = true, f.Mono
+		}
+	}
+}
+
+// expire ends what excused others of writing beside a node that has heard of it, if that one does not write.
+func (c *checker) expire(node string, over func(*excuse) bool) {
+	if len(c.open[node]) > 0 {
+		return
+	}
+	for _, n := range c.nodes {
+		if x := c.excused[n][node]; x != nil && x.heard && over(x) {
+			delete(c.excused[n], node)
+		}
 	}
 }
 
@@ -137,7 +171,7 @@ func (c *checker) writers(f Fact) {
 		if other == f.Node || len(c.open[other]) == 0 {
 			continue
 		}
-		if !c.excused[f.Node][other] && !c.excused[other][f.Node] {
+		if c.excused[f.Node][other] == nil && c.excused[other][f.Node] == nil {
 			c.fail(f, "I1", "%s can write too", other)
 		}
 		c.pending = c.healed
@@ -161,7 +195,7 @@ func (c *checker) promote(f Fact) {
 		case kind != "P1" && kind != "P2" && kind != "P3" && kind != "P4":
 			c.fail(f, "I2", "there is no proof of %s", peer)
 		case kind == "P4" && lied[peer]:
-			c.excused[f.Node][peer], c.ever[f.Node] = true, true
+			c.excused[f.Node][peer], c.ever[f.Node] = &excuse{term: f.Term}, true
 		case len(c.open[peer]) > 0:
 			c.fail(f, "I2", "%s can write, though %s says that it can't", peer, kind)
 		}

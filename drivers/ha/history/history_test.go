@@ -8,6 +8,7 @@ import (
 func TestCheck(t *testing.T) {
 	on := func(node string) Fact { return Fact{Node: node, Event: RWOn, Term: 2} }
 	off := func(node string) Fact { return Fact{Node: node, Event: RWOff} }
+	told := func(node string, at int64) Fact { return Fact{Mono: at, Node: node, Event: Term, Term: 2} }
 	promoted := func(change func(*Fact)) Fact {
 		f := Fact{Node: "b", Event: Promote, Term: 2, Proofs: map[string]string{"a": "P1"}, LagKnown: true}
 		change(&f)
@@ -31,7 +32,12 @@ func TestCheck(t *testing.T) {
 		{"a false word, and it is found", []Fact{on("a"), lie, on("b"), healed, {Node: "b", Event: Found}}, ""},
 		{"a false word, and it ends", []Fact{on("a"), lie, on("b"), healed, off("a")}, ""},
 		{"a false word, which still is one after the other stopped for a while", []Fact{on("a"), lie, on("b"), off("b"), on("b")}, ""},
-		{"a false word, and the one it was said of begins again", []Fact{on("a"), lie, on("b"), off("a"), on("a")}, "I1"},
+		{"a false word, and the one it was said of goes on without having heard", []Fact{on("a"), lie, on("b"), off("a"), on("a")}, ""},
+		{"a false word, and the one it was said of heard, stopped, and begins again", []Fact{on("a"), lie, on("b"), told("a", 0), off("a"), on("a")}, "I1"},
+		{"a false word, and the one it was said of stopped, heard, and begins again", []Fact{on("a"), lie, on("b"), off("a"), told("a", 0), {Mono: 3e9, Node: "a", Event: RWOn, Term: 2}}, "I1"},
+		{"a false word, and it was heard as a step was on its way", []Fact{on("a"), lie, on("b"), off("a"), told("a", 0), {Mono: 1e9, Node: "a", Event: RWOn, Term: 2}}, ""},
+		{"a false word, in a term that is known already", []Fact{on("a"), lie, on("b"), {Node: "a", Event: Hears, Term: 2, Peer: "b"}, off("a"), on("a")}, "I1"},
+		{"a false word, and another one was heard", []Fact{on("a"), lie, on("b"), {Node: "a", Event: Hears, Term: 2, Peer: "c"}, off("a"), on("a")}, ""},
 		{"started alone", []Fact{on("a"), {Node: "b", Event: Alone}, on("b")}, ""},
 		{"in a term that is over", []Fact{promoted(same), {Node: "a", Event: RWOn, Term: 1}}, "I6"},
 		{"no proof", []Fact{promoted(func(f *Fact) { f.Proofs = nil })}, "I2"},
