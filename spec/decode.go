@@ -53,7 +53,7 @@ func (l *loader) daemon(c cursor) Daemon {
 		},
 		Trash:    c.get("trash").duration(defaultTrash, Duration(time.Hour)),
 		Listen:   c.get("listen").textOr(defaultListen),
-		Runtime:  c.get("runtime").textOr(defaultRuntime),
+		Runtime:  c.get("runtime").textOr(DefaultRuntime),
 		Database: c.get("database").textOr(defaultDatabase),
 	}
 	if apply := c.get("apply"); apply.there() {

@@ -2,6 +2,9 @@ package spec
 
 import "time"
 
+// DefaultRuntime is where the daemon's socket and locks are where the files say nothing.
+const DefaultRuntime = "/run/dplaneos"
+
 // What holds where the files are silent (PRODUCT.md section 2). The schema names the same values for
 // people and editors, as @dplane(default=...); TestDefaults compares.
 const (
@@ -11,7 +14,6 @@ const (
 	defaultChanges   = 50
 	defaultTrash     = Duration(7 * 24 * time.Hour)
 	defaultListen    = "127.0.0.1:9000"
-	defaultRuntime   = "/run/dplaneos"
 	defaultDatabase  = "/var/lib/dplaneos/dplaneos.db"
 	defaultWarn      = 80
 	defaultCritical  = 90

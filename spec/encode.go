@@ -43,7 +43,7 @@ func (d *Daemon) encode() block {
 	b.block("limits", limits)
 	return b.opt("trash", d.Trash, defaultTrash).
 		opt("listen", d.Listen, defaultListen).
-		opt("runtime", d.Runtime, defaultRuntime).
+		opt("runtime", d.Runtime, DefaultRuntime).
 		opt("database", d.Database, defaultDatabase)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dplaneos/dplane/drivers/ha/gate"
 	"github.com/dplaneos/dplane/drivers/host/process"
 	"github.com/dplaneos/dplane/drivers/replication/receive"
 )
@@ -31,8 +32,11 @@ reads any of it. A dataset is never destroyed, and nothing is forced. What is re
 takes no mountpoint and no share from the stream; other properties than harmless ones are set only as --set says. What is
 encrypted is sent raw, unless --plain says otherwise.
 
---prune, --repair and --set are of the --target before them, and --plain of the --source before it; before the first one they
-are of all.
+--prune, --repair, --peer and --set are of the --target before them, and --plain of the --source before it; before the first
+one they are of all.
+
+--peer is for a dataset of the HA group: the key is that node's. What it sends is received, and what it asks for done, only while
+this node is a standby, in the term that is known here, and where that node is the active one; that is looked at before and after.
 
 A request that is refused is told in one line, here and to the system's log. Exit status: that of zfs; 77 the request was
 refused and nothing was run.`,
@@ -45,7 +49,7 @@ refused and nothing was run.`,
 			if err != nil {
 				return err
 			}
-			return a.open(c.Context(), rules, os.Getenv("SSH_ORIGINAL_COMMAND"))
+			return a.open(c.Context(), rules, gate.Dir(f.runtime), os.Getenv("SSH_ORIGINAL_COMMAND"))
 		},
 	}
 	f.bind(c.Flags())
@@ -53,11 +57,25 @@ refused and nothing was run.`,
 }
 
 // open lets one request in, or not. It comes back where zfs was not begun, or was fed.
-func (a *app) open(ctx context.Context, rules receive.Rules, line string) error {
+func (a *app) open(ctx context.Context, rules receive.Rules, gateDir, line string) error {
 	run := process.New()
 	door := receive.Door{
 		Rules: rules, Runner: run, Become: run.Become,
 		Head: func(n int) ([]byte, error) { return process.Peek(a.stdin, n) },
+	}
+	door.Enter = func(peer string, term uint64) (func() error, error) {
+		pass, err := gate.Enter(gateDir, peer, term)
+		if err != nil {
+			return nil, err
+		}
+		return pass.Leave, nil
+	}
+	door.Attend = func(argv []string) error {
+		code, err := run.Attend(argv)
+		if err == nil && code != 0 { // zfs said why
+			return exit(code)
+		}
+		return err
 	}
 	door.Feed = func(argv []string, sift func(io.Reader, io.Writer) error) error {
 		code, err := run.Feed(argv, a.stdin, sift)

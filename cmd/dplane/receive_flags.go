@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,6 +18,8 @@ type received struct {
 	rules  receive.Rules
 	target receive.Target // what is said before the first --target, of all of them
 	source receive.Source // and before the first --source
+	// runtime is daemon.runtime: beside it lies what is known of this node's role.
+	runtime string
 }
 
 func (f *received) bind(flags *pflag.FlagSet) {
@@ -32,6 +35,11 @@ func (f *received) bind(flags *pflag.FlagSet) {
 	})
 	flags.BoolFunc("prune", "snapshots of the target may be destroyed, each by its name", onOff(func(on bool) { f.last().Prune = on }))
 	flags.BoolFunc("repair", "the target may be rolled back or kept aside where it diverged", onOff(func(on bool) { f.last().Repair = on }))
+	flags.Func("peer", "the `NODE` of the HA group whose key it is: the target is the group's", func(name string) error {
+		f.last().Peer = name
+		return nil
+	})
+	flags.StringVar(&f.runtime, "runtime", spec.DefaultRuntime, "`daemon.runtime` of this machine, where that is another one")
 	flags.BoolFunc("plain", "the source may be sent in plain, also where it is encrypted", onOff(func(on bool) { f.lastSource().Plain = on }))
 	flags.Func("set", "`NAME=VALUE`: a property of the target that may be set to this value; may be repeated", func(text string) error {
 		name, value, ok := strings.Cut(text, "=")
@@ -78,7 +86,7 @@ func (f *received) parsed() (receive.Rules, error) {
 	}
 	for i := range f.rules.Targets {
 		t := &f.rules.Targets[i]
-		t.Prune, t.Repair = t.Prune || f.target.Prune, t.Repair || f.target.Repair
+		t.Prune, t.Repair, t.Peer = t.Prune || f.target.Prune, t.Repair || f.target.Repair, cmp.Or(t.Peer, f.target.Peer)
 		set := map[string]string{}
 		for _, m := range []map[string]string{f.target.Set, t.Set} {
 			for name, value := range m {

@@ -30,3 +30,14 @@ func TestNarrows(t *testing.T) {
 		}
 	}
 }
+
+// The key of a pair lets its node in by its role alone.
+func TestSetupOfPair(t *testing.T) {
+	want, err := spec.LoadDir("../../examples/pair/nas-a", spec.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := forced(want, []*spec.Replication{want.Replications["pair"]}); got != "dplane receive --target tank/shares --peer nas-a" {
+		t.Errorf("%q", got)
+	}
+}

@@ -93,7 +93,7 @@ func (a *app) setUp(ctx context.Context, name string) error {
 			}
 		}
 	}
-	command := forced(all)
+	command := forced(want, all)
 	if strings.ContainsFunc(command, unicode.IsControl) {
 		return failf("leave it out there, and set it on the other machine by hand", "a value of receive.set has a character that can't stand in a line of authorized_keys")
 	}
@@ -155,7 +155,7 @@ func keyOf(ctx context.Context, run host.Runner, path, comment string) (made boo
 
 // forced is the command that a key is bound to. All replications by one remote have one key, and each may do there what it
 // declares and no other.
-func forced(all []*spec.Replication) string {
+func forced(want *spec.Spec, all []*spec.Replication) string {
 	argv := []string{"dplane", "receive"}
 	for _, r := range all {
 		if r.Source.Remote != "" {
@@ -166,6 +166,9 @@ func forced(all []*spec.Replication) string {
 		}
 		if argv = append(argv, "--target", string(r.Target.Dataset)); r.Keep != nil {
 			argv = append(argv, "--prune")
+		}
+		if r.Target.Standby {
+			argv = append(argv, "--peer", want.Node.Name)
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.Receive.Set)) {
 			argv = append(argv, "--set", name+"="+r.Receive.Set[name].Value)

@@ -44,7 +44,7 @@ type store interface {
 // what it runs.
 func (a *app) loop(store store, mayWrite bool) *reconcile.Loop {
 	var r host.Runner = host.Prompting{
-		Runner: process.New(process.WithLanes(zfs.PoolNamed, suspended), process.WithRemotes(a.connections, a.remote)), Ask: a.askSecret,
+		Runner: process.New(process.WithLanes(zfs.PoolNamed, suspended), process.WithRemotes(a.connections, a.remote), process.WithTerm(a.term)), Ask: a.askSecret,
 	}
 	if !mayWrite {
 		r = host.ReadOnly{Runner: r}
@@ -60,7 +60,7 @@ func (a *app) loop(store store, mayWrite bool) *reconcile.Loop {
 	}
 	return &reconcile.Loop{
 		Drivers: all, Runner: r, Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
-		Render: render.PlanJSON,
+		Render: render.PlanJSON, Role: a.role,
 	}
 }
 
@@ -83,7 +83,13 @@ func (a *app) remote(name string) (m process.Remote, known bool) {
 		return m, false
 	}
 	r := s.Remotes[name]
-	return process.Remote{Host: r.Host, Port: r.Port, User: r.User, IdentityFile: r.IdentityFile, HostKey: r.HostKey}, true
+	m = process.Remote{Host: r.Host, Port: r.Port, User: r.User, IdentityFile: r.IdentityFile, HostKey: r.HostKey}
+	if s.HA != nil {
+		for _, p := range s.HA.Peers {
+			m.Peer = m.Peer || p.Remote == name
+		}
+	}
+	return m, true
 }
 
 // suspended tells whether a pool says that it is: what runs on it then will not end before its devices are back.

@@ -68,7 +68,7 @@ func (g *gate) read(c host.Command) (host.Result, error) {
 
 // admit is what runs there for a command.
 func (g *gate) admit(ctx context.Context, c host.Command, piped bool) (argv []string) {
-	line, err := process.FarLine(c.Argv)
+	line, err := process.FarLine(c.Argv, 0)
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -30,6 +30,8 @@ type Node struct {
 	HA     *spec.HA
 	Now    func() time.Time
 	Sleep  func(context.Context, time.Duration) error // between two looks at what takes a while
+	// Quiet tells whether nobody is on the way in whom the gate, which was shut before, let in; nil: nobody ever is.
+	Quiet func() (bool, error)
 	// Send sends the final increment of a switchover, and comes back when the other node has it.
 	Send func(ctx context.Context, to string) error
 }
@@ -38,7 +40,7 @@ type Node struct {
 func (n *Node) Promote(ctx context.Context, step string, term uint64) error {
 	switch step {
 	case ha.StepGate:
-		return n.endReceives(ctx)
+		return n.quiet(ctx)
 	case ha.StepSet:
 		return n.chooseSet(ctx)
 	case ha.StepKeys:

@@ -33,6 +33,20 @@ func termOf(d *state.Dataset) uint64 {
 	return term
 }
 
+// quiet ends what is being received, and then what began while that was looked for: the gate is shut, so nothing comes after it.
+func (n *Node) quiet(ctx context.Context) error {
+	if err := n.endReceives(ctx); err != nil || n.Quiet == nil {
+		return err
+	}
+	switch quiet, err := n.until(ctx, 20*time.Second, n.Quiet); {
+	case err != nil:
+		return err
+	case !quiet:
+		return errors.New("a dplane receive was let in before the gate was shut, and does not end: ps -C dplane -f, and end it")
+	}
+	return n.endReceives(ctx)
+}
+
 // endReceives ends what is being received into the group, and waits until it has ended.
 func (n *Node) endReceives(ctx context.Context) error {
 	for _, how := range []struct {

@@ -31,32 +31,50 @@ func (r *Runner) Become(argv []string) error {
 // Feed runs a command of this machine that prints where this process does, and reads what sift lets through of in. It gives
 // the exit status, and the error of sift where that has one: the command meets an early end of what it reads then, and ends.
 func (r *Runner) Feed(argv []string, in io.Reader, sift func(in io.Reader, out io.Writer) error) (code int, err error) {
-	program, err := r.look(argv[0])
+	from, to, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
-	from, to, err := os.Pipe()
+	var siftErr error
+	code, err = r.below(argv, from, func() {
+		from.Close()
+		siftErr = sift(in, to)
+		to.Close()
+	})
+	if err != nil {
+		from.Close()
+		to.Close()
+		return 0, err
+	}
+	return code, siftErr
+}
+
+// Attend runs a command of this machine that reads and prints where this process does, and gives its exit status: it is
+// Become for who has something to do after it.
+func (r *Runner) Attend(argv []string) (code int, err error) {
+	return r.below(argv, os.Stdin, func() {})
+}
+
+// below runs a command that does not outlive this process, and once it is begun what there is to do meanwhile.
+func (r *Runner) below(argv []string, stdin *os.File, meanwhile func()) (code int, err error) {
+	program, err := r.look(argv[0])
 	if err != nil {
 		return 0, err
 	}
 	runtime.LockOSThread() // it is the end of the thread that Pdeathsig takes for the end of its parent (prctl(2))
 	defer runtime.UnlockOSThread()
 	cmd := exec.Cmd{
-		Path: program, Args: argv, Env: r.env, Dir: "/", Stdin: from, Stdout: os.Stdout, Stderr: os.Stderr,
+		Path: program, Args: argv, Env: r.env, Dir: "/", Stdin: stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM},
 	}
 	if err := cmd.Start(); err != nil {
-		from.Close()
-		to.Close()
 		return 0, startError(host.Command{Argv: argv}, err)
 	}
-	from.Close()
-	siftErr := sift(in, to)
-	to.Close()
+	meanwhile()
 	if err := cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		return 0, err
 	}
-	return cmd.ProcessState.ExitCode(), siftErr
+	return cmd.ProcessState.ExitCode(), nil
 }
 
 // peekWait is how long is waited for the rest of what began to come.

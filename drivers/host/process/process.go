@@ -48,6 +48,7 @@ type Runner struct {
 
 	remotes   func(name string) (Remote, bool)
 	remoteDir func() string
+	term      func() uint64 // of the HA group
 }
 
 var _ host.Runner = (*Runner)(nil)

@@ -23,6 +23,7 @@ type Remote struct {
 	User         string
 	IdentityFile string // the private key; no other one is offered, and no agent asked
 	HostKey      string // type and base64 text of its public key; no other one is accepted
+	Peer         bool   // of the HA group: it is told the term
 }
 
 // WithRemotes gives the machines that commands may name. In dir, which is made where it is missing and belongs to
@@ -30,6 +31,10 @@ type Remote struct {
 func WithRemotes(dir func() string, named func(name string) (Remote, bool)) Option {
 	return func(r *Runner) { r.remoteDir, r.remotes = dir, named }
 }
+
+// WithTerm gives the term of the HA group that this node is the active one of, 0 where it is not: it is told with each command
+// to a peer.
+func WithTerm(term func() uint64) Option { return func(r *Runner) { r.term = term } }
 
 // argv is what is run here for a command: its own words, or ssh with them. One that names an unknown host is an
 // error: to run it here could destroy what it was to save.
@@ -41,7 +46,11 @@ func (r *Runner) argv(c host.Command) ([]string, error) {
 	if !ok {
 		return nil, fmt.Errorf("run %s: no remote %q is known", c, c.Host)
 	}
-	argv, err := remote.argv(r.remoteDir(), c)
+	var term uint64
+	if remote.Peer && r.term != nil {
+		term = r.term()
+	}
+	argv, err := remote.argv(r.remoteDir(), c, term)
 	if err != nil {
 		return nil, fmt.Errorf("run %s: remote %s: %w", c, c.Host, err)
 	}
@@ -63,9 +72,15 @@ const farEnv = "env LC_ALL=C TZ=UTC PATH=" + systemPath + " "
 // there, and behind "SSH_ORIGINAL_COMMAND=" in the environment of a forced command.
 const mostLine = 128<<10 - 64
 
-// FarLine is the line that another machine is sent for these words.
-func FarLine(words []string) (string, error) {
+// farTerm tells the other node of an HA group in which term it is asked.
+const farTerm = "DPLANE_TERM"
+
+// FarLine is the line that another machine is sent for these words. term is that of the HA group; 0: none.
+func FarLine(words []string, term uint64) (string, error) {
 	line, err := shellLine(words)
+	if term > 0 {
+		line = fmt.Sprintf("%s=%d %s", farTerm, term, line)
+	}
 	if n := len(farEnv) + len(line); err == nil && n > mostLine {
 		err = fmt.Errorf("a line of %d bytes for another machine, where %d is the most that one word may have", n, mostLine)
 	}
@@ -75,8 +90,8 @@ func FarLine(words []string) (string, error) {
 	return farEnv + line, err
 }
 
-func (m Remote) argv(dir string, c host.Command) ([]string, error) {
-	line, err := FarLine(c.Argv)
+func (m Remote) argv(dir string, c host.Command, term uint64) ([]string, error) {
+	line, err := FarLine(c.Argv, term)
 	if err != nil {
 		return nil, err
 	}

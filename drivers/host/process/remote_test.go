@@ -90,7 +90,7 @@ func TestSSHTakesTheOptions(t *testing.T) {
 	if err != nil {
 		t.Skip("no ssh here")
 	}
-	argv, err := nas(t).argv(filepath.Join(t.TempDir(), "ssh"), there("zfs", "list"))
+	argv, err := nas(t).argv(filepath.Join(t.TempDir(), "ssh"), there("zfs", "list"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

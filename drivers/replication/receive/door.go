@@ -15,6 +15,10 @@ type Door struct {
 	Runner host.Runner                 // asks what a request depends on; it only reads
 	Head   func(n int) ([]byte, error) // the first bytes of the stream, which stay in it
 	Become func(argv []string) error   // runs the command in the place of this process
+	// Enter lets in what a node of the HA group changes in its term, or says why not. leave has to be called when that has ended,
+	// and says why it must not be built upon.
+	Enter  func(peer string, term uint64) (leave func() error, err error)
+	Attend func(argv []string) error // runs the command, and comes back when it has ended
 	// Feed runs the command, and gives it of the stream what sift lets through. An error of sift's own, that is no *Refused,
 	// is for the command to tell.
 	Feed func(argv []string, sift func(in io.Reader, out io.Writer) error) error
@@ -48,8 +52,26 @@ func (d *Door) Open(ctx context.Context, line string) error {
 			return &Refused{Line: line, Why: err.Error()}
 		}
 	}
+	if q.Peer == "" {
+		return d.run(q, line, d.Become)
+	}
+	if d.Enter == nil || d.Attend == nil {
+		return &Refused{Line: line, Why: "nobody tells the role of this node"}
+	}
+	leave, err := d.Enter(q.Peer, q.Term)
+	if err != nil {
+		return &Refused{Line: line, Why: err.Error()}
+	}
+	ran := d.run(q, line, d.Attend)
+	if err := leave(); err != nil {
+		return &Refused{Line: line, Why: err.Error(), Late: true}
+	}
+	return ran
+}
+
+func (d *Door) run(q *Request, line string, whole func([]string) error) error {
 	switch {
-	case d.Become == nil, d.Feed == nil && q.Row:
+	case whole == nil, d.Feed == nil && q.Row:
 		return errors.New("nothing can be run")
 	case q.Row:
 		return d.Feed(q.Argv, func(in io.Reader, out io.Writer) error {
@@ -61,5 +83,5 @@ func (d *Door) Open(ctx context.Context, line string) error {
 			return err
 		})
 	}
-	return d.Become(q.Argv)
+	return whole(q.Argv)
 }

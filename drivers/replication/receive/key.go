@@ -16,6 +16,9 @@ type Target struct {
 	Prune   bool              // its snapshots may be destroyed, each by its name
 	Repair  bool              // it may be rolled back or kept aside
 	Set     map[string]string // properties with the one value that may be set beside harmless ones
+	// Peer is the node of the HA group whose key it is, "" where the target is of no group. What is not only asked is let through
+	// while this node is a standby, in the term that is known here, and where that node is its holder (HA.md, I7).
+	Peer string
 }
 
 // Source is a dataset that is sent, with what is below it.

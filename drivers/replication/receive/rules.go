@@ -19,6 +19,8 @@ type Request struct {
 	Token   string // a resume token that has to be of the sources; "": none
 	Plain   bool   // what it sends goes out as it is read: what is encrypted has to be of a source that may be sent so
 	Send    string // the dataset that is sent; "": none, or the token tells
+	Peer    string // the node of the HA group that asks for something to be changed; "": none
+	Term    uint64 // the term in which it does; 0: it tells none
 }
 
 // Refused is a request that is not let through.
@@ -48,7 +50,27 @@ func (r *Rules) Judge(line string) (*Request, error) {
 	if err != nil {
 		return nil, &Refused{Line: line, Why: err.Error()}
 	}
+	q.Peer = r.changedBy(w)
+	q.Term, _, _ = termOf(line) // words has read it
 	return q, nil
+}
+
+// changedBy is the node of the HA group whose key it takes to change what the words name, "" where they change nothing or
+// nothing of a group.
+func (r *Rules) changedBy(w []string) string {
+	if target, ok := zfs.EndsReceive(w); ok {
+		return r.target(target).Peer
+	}
+	if !slices.Contains([]string{"receive", "rename", "rollback", "destroy", "hold", "release"}, w[min(1, len(w)-1)]) {
+		return ""
+	}
+	for _, name := range w[2:] {
+		of, _, _ := strings.Cut(name, "@")
+		if t := r.target(of); t != nil && t.Peer != "" {
+			return t.Peer
+		}
+	}
+	return ""
 }
 
 // forms are the requests by their first words after zfs.

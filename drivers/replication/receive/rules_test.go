@@ -21,7 +21,7 @@ import (
 
 // both is a key that may all that a key may, so that what is refused is refused to every key.
 var both = Rules{
-	Targets: []Target{{"backup/home", true, true, map[string]string{"quota": "10G"}}}, Sources: []Source{{"tank/home", true}},
+	Targets: []Target{{Dataset: "backup/home", Prune: true, Repair: true, Set: map[string]string{"quota": "10G"}}}, Sources: []Source{{"tank/home", true}},
 }
 
 // plainKey is one that setup gives for a push.
@@ -257,7 +257,7 @@ func TestUndeclared(t *testing.T) {
 
 // What is declared of one target is not declared of another one, nor of one within it.
 func TestRightsAreOfATarget(t *testing.T) {
-	key := Rules{Targets: []Target{{"backup/a", true, true, map[string]string{"quota": "10G"}}, {Dataset: "backup/b"}, {Dataset: "backup/a/own"}}}
+	key := Rules{Targets: []Target{{Dataset: "backup/a", Prune: true, Repair: true, Set: map[string]string{"quota": "10G"}}, {Dataset: "backup/b"}, {Dataset: "backup/a/own"}}}
 	for _, form := range []string{"zfs destroy %s@x", "zfs rollback -r %s@x", "zfs rename -u %s %[1]s.diverged-1", "zfs receive -s -u -o 'canmount=noauto' -o 'quota=10G' -o 'readonly=on' %s"} {
 		for dataset, well := range map[string]bool{"backup/a/x": true, "backup/b": false, "backup/b/x": false, "backup/a/own": false, "backup/a/own/x": false} {
 			if _, err := key.Judge(fmt.Sprintf(form, dataset)); (err == nil) != well {
@@ -476,7 +476,7 @@ func FuzzJudge(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := process.FarLine(q.Argv)
+		again, err := process.FarLine(q.Argv, 0)
 		if err != nil {
 			t.Fatalf("%q was let through as %q: %v", line, q.Argv, err)
 		}

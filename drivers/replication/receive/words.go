@@ -3,6 +3,7 @@ package receive
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,6 +13,24 @@ import (
 // environment of here.
 const farEnv = "env LC_ALL=C TZ=UTC PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "
 
+// farTerm is how it tells the term of the HA group in which it sends.
+const farTerm = "DPLANE_TERM="
+
+// termOf takes off how a line begins, and gives the term that it tells; 0: none.
+func termOf(line string) (term uint64, rest string, err error) {
+	rest, ours := strings.CutPrefix(line, farEnv)
+	text, told := strings.CutPrefix(rest, farTerm)
+	if !ours || !told {
+		return 0, rest, nil
+	}
+	text, rest, _ = strings.Cut(text, " ")
+	term, err = strconv.ParseUint(text, 10, 64)
+	if err != nil || !digits(text) {
+		return 0, "", errors.New("its term is none")
+	}
+	return term, rest, nil
+}
+
 // words takes a line apart. It knows what drivers/host/process writes and nothing else: words of plain characters, or in
 // single quotes, with one space between. What a shell would look at in any other way is an error.
 func words(line string) (all []string, err error) {
@@ -19,7 +38,11 @@ func words(line string) (all []string, err error) {
 	if strings.ContainsFunc(line, odd) {
 		return nil, errors.New("it has characters that are not to be printed")
 	}
-	for rest := strings.TrimPrefix(line, farEnv); ; {
+	_, rest, err := termOf(line)
+	if err != nil {
+		return nil, err
+	}
+	for {
 		var w string
 		if w, rest, err = word(rest); err != nil {
 			return nil, err
