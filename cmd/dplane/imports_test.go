@@ -29,6 +29,7 @@ var rooms = []struct{ room, may, why string }{
 	{"drivers/ha/carry", "drivers/ha drivers/host drivers/zfs spec state", "what ha decides, done here"},
 	{"drivers/drivertest", "drivers state spec", "tests only: what those of several kinds share"},
 	{"drivers/retention", "state spec", "pure: what stays, for all kinds that prune"},
+	{"drivers/ha/rejoin", "drivers/ha drivers/host drivers/zfs spec state", "what a node has that the active one lacks, and the ways out"},
 	{"drivers/ha/gate", "drivers/ha state", "what other processes know of the role"},
 	{"drivers/ha/beat", "drivers/ha spec state", "an edge of ha: it says what ha makes it say, and asks no machine"},
 	{"drivers/*", "drivers drivers/host drivers/retention drivers/zfs drivers/zfs/stream state spec", "no kind imports another, a process or SQL"},

@@ -12,11 +12,14 @@ import (
 )
 
 // TakeSnapshots takes these snapshots (dataset@name) of one pool, all of them in one transaction group or none. One
-// command, but for the limit of a command line. mark is the value of state.ScheduleProperty on each.
+// command, but for the limit of a command line. mark is the value of state.ScheduleProperty on each; "": no schedule's.
 func TakeSnapshots(mark string, names []string) []host.Command {
 	var all []host.Command
 	for _, some := range perLine(names) {
-		argv := []string{"zfs", "snapshot", "-o", state.ScheduleProperty + "=" + mark}
+		argv := []string{"zfs", "snapshot"}
+		if mark != "" {
+			argv = append(argv, "-o", state.ScheduleProperty+"="+mark)
+		}
 		all = append(all, host.Write(append(argv, some...)...))
 	}
 	return all

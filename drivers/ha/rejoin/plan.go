@@ -1,0 +1,261 @@
+package rejoin
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dplaneos/dplane/drivers/ha"
+	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
+)
+
+// Plan is one way out, with what it loses.
+type Plan struct {
+	How  string `json:"how"` // keep or discard
+	Term uint64 `json:"term"`
+	// ID names all that it is of: the guids of what goes, the term, and how. Approving it approves this and nothing else.
+	ID       string         `json:"id"`
+	Datasets []Dataset      `json:"datasets"` // that are not clean
+	Loses    []string       `json:"loses"`    // snapshots and bookmarks that are destroyed, by whole name
+	Bytes    uint64         `json:"bytes"`    // that were written here and are given up
+	Aside    []string       `json:"aside"`    // where what is kept is found then
+	Anew     []string       `json:"anew"`     // what has to be sent whole, for there is nothing in common
+	Steps    []host.Command `json:"steps"`
+}
+
+// Plan compares, and says what a way out does. how is ha.Keep or ha.Discard. A plan without steps is of a node that is clean.
+func (n *Node) Plan(ctx context.Context, how string) (*Plan, error) {
+	c, err := n.Compare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return n.plan(ctx, c, how)
+}
+
+func (n *Node) plan(ctx context.Context, c *Comparison, how string) (*Plan, error) {
+	w := &weaving{Node: n, Plan: Plan{How: how, Term: n.Term, Datasets: []Dataset{}, Loses: []string{}, Aside: []string{}, Anew: []string{}}, below: map[string]string{}, there: c.aside}
+	for _, d := range c.Datasets {
+		if err := w.dataset(ctx, d, how); err != nil {
+			return nil, err
+		}
+	}
+	text, err := json.Marshal(struct {
+		How      string
+		Term     uint64
+		Datasets []Dataset
+	}{how, n.Term, w.Datasets})
+	if err != nil {
+		return nil, err
+	}
+	w.ID = fmt.Sprintf("%.6x", sha256.Sum256(text))
+	return &w.Plan, nil
+}
+
+// weaving is a plan in the making. below is where what is below a dataset stands by then, where the plan changes that.
+type weaving struct {
+	*Node
+	Plan
+	below map[string]string
+	there map[string]bool // what is put aside, or made for it
+}
+
+func (w *weaving) do(c ...host.Command) { w.Steps = append(w.Steps, c...) }
+
+// dataset says what becomes of one. Those above it were gone through before.
+func (w *weaving) dataset(ctx context.Context, d Dataset, how string) error {
+	root, err := w.root(d.Name)
+	if err != nil {
+		return err
+	}
+	aside, at := w.aside(root, d.Name), w.place(d)
+	if d.open() {
+		w.Datasets = append(w.Datasets, d)
+	}
+	switch {
+	case d.Stands == Halfway:
+		w.do(zfs.Promote(d.Name))
+		w.Plan.Aside = append(w.Plan.Aside, aside)
+	case d.Stands == Clean, d.Stands == Diverged && how == ha.Discard:
+		if at != d.Name { // it went along with what is above it
+			w.do(rename(d, at, d.Name))
+		}
+		if at != d.Name || d.At != "" { // and so does what is below it
+			w.below[d.Name] = d.Name
+		}
+		if d.Stands == Diverged {
+			return w.discard(ctx, d)
+		}
+	default:
+		if err := w.putAside(d, root, at, aside); err != nil {
+			return err
+		}
+		if d.Stands == Apart {
+			w.Anew = append(w.Anew, d.Name)
+			return nil
+		}
+		w.clone(d, aside)
+		w.do(zfs.Promote(d.Name))
+	}
+	return nil
+}
+
+// root is the group's topmost dataset of one.
+func (w *weaving) root(name string) (string, error) {
+	for _, g := range w.Group {
+		if name == string(g) || strings.HasPrefix(name, string(g)+"/") {
+			return string(g), nil
+		}
+	}
+	return "", fmt.Errorf("%s is not in the group", name)
+}
+
+// place is where a dataset stands by then: it goes along with what is above it.
+func (w *weaving) place(d Dataset) string {
+	up := strings.LastIndex(d.Name, "/")
+	if up > 0 {
+		if at, moved := w.below[d.Name[:up]]; moved {
+			return at + d.Name[up:]
+		}
+	}
+	return cmp.Or(d.At, d.Name)
+}
+
+// putAside gives a dataset the place beside the group, with all that is below it.
+func (w *weaving) putAside(d Dataset, root, at, aside string) error {
+	if !strings.Contains(root, "/") {
+		return fmt.Errorf("%s is a pool, beside which nothing can be put: rename or destroy by hand what only this node has (%s)", root, d.Name)
+	}
+	w.Plan.Aside = append(w.Plan.Aside, aside)
+	defer func() { w.there[aside] = true }()
+	if at != aside {
+		w.parents(root, aside)
+		w.do(rename(d, at, aside))
+	}
+	w.below[d.Name] = aside
+	return nil
+}
+
+// parents makes what a dataset is put below, where that is not put there itself.
+func (w *weaving) parents(root, aside string) {
+	for i := len(w.aside(root, root)); i < len(aside); i++ {
+		if up := aside[:i]; aside[i] == '/' && !w.there[up] {
+			w.do(zfs.CreateFilesystem(up, map[string]string{"canmount": "off", "mountpoint": "none"}))
+			w.there[up] = true
+		}
+	}
+}
+
+// clone makes what takes the place of a dataset, from what both have. It is read-only and stays unmounted until the role says
+// otherwise.
+func (w *weaving) clone(d Dataset, from string) {
+	set := map[string]string{}
+	for name, value := range d.local {
+		set[name] = value
+	}
+	set["readonly"] = "on"
+	if !d.volume {
+		set["canmount"] = "noauto"
+	}
+	w.do(zfs.Clone(from+"@"+d.Common, d.Name, set))
+}
+
+// discard takes a dataset back to what both have.
+func (w *weaving) discard(ctx context.Context, d Dataset) error {
+	tags, err := w.tags(ctx, d.held)
+	if err != nil {
+		return err
+	}
+	for _, tag := range sortedKeys(tags) {
+		w.do(zfs.Release(tag, tags[tag])...)
+	}
+	w.do(zfs.RollbackTo(d.Name + "@" + d.Common))
+	for _, own := range d.Own {
+		w.Loses = append(w.Loses, d.Name+own)
+	}
+	w.Bytes += d.Bytes
+	return nil
+}
+
+// tags are the holds on snapshots that go, by tag. One of somebody else is not let go of.
+func (w *weaving) tags(ctx context.Context, held []string) (map[string][]string, error) {
+	by := map[string][]string{}
+	for _, c := range zfs.ListHolds(held) {
+		res, err := w.Runner.Run(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("see who holds what goes: %w", err)
+		}
+		for snapshot, tags := range zfs.ParseHolds(res.Stdout) {
+			for _, tag := range tags {
+				if !strings.HasPrefix(tag, "dplane:") {
+					return nil, fmt.Errorf("%s is held by %q, which is not dplane's: zfs release %[2]q %[1]s, if it may go", snapshot, tag)
+				}
+				by[tag] = append(by[tag], snapshot)
+			}
+		}
+	}
+	for tag := range by {
+		slices.Sort(by[tag])
+	}
+	return by, nil
+}
+
+// Carry carries out the plan that was approved, if it still is the one.
+func (n *Node) Carry(ctx context.Context, how, approval string) error {
+	p, err := n.Plan(ctx, how)
+	switch {
+	case err != nil:
+		return err
+	case p.ID != approval:
+		return fmt.Errorf("the plan is another one than the one that was approved (%s, not %s): dplane ha rejoin --%s shows it", p.ID, approval, how)
+	}
+	for _, c := range p.Steps {
+		if _, err := n.Runner.Run(ctx, c); err != nil {
+			return fmt.Errorf("%w; what was done before it stays, and nothing is lost: dplane ha rejoin --%s goes on", err, how)
+		}
+	}
+	return nil
+}
+
+// KeepSnapshots takes a snapshot of what no snapshot holds, so that nothing more can come to it. One that is there is enough.
+func (n *Node) KeepSnapshots(ctx context.Context) error {
+	c, err := n.Compare(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	pools := map[string][]string{}
+	for _, d := range c.Datasets {
+		if d.Written > 0 && d.Stands != Halfway {
+			pool, _, _ := strings.Cut(d.Name, "/")
+			pools[pool] = append(pools[pool], fmt.Sprintf("%s@dplane_diverged_t%d", d.Name, n.Term))
+		}
+	}
+	for _, pool := range sortedKeys(pools) {
+		for _, take := range zfs.TakeSnapshots("", pools[pool]) {
+			_, err := n.Runner.Run(ctx, take)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	names := map[string]bool{}
+	for k := range m {
+		names[k] = true
+	}
+	return sorted(names)
+}
+
+func rename(d Dataset, from, to string) host.Command {
+	if d.volume {
+		return zfs.Rename(from, to)
+	}
+	return host.Write("zfs", "rename", "-u", from, to)
+}
