@@ -3,9 +3,13 @@ package spec
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
+	"unicode"
 )
 
 func (l *loader) ha(c cursor) *HA {
@@ -120,23 +124,46 @@ func (c cursor) fenceLevel() FenceLevel {
 	return level
 }
 
-// fenceDevice: the parameters go to the agent as key=value lines, so no value may hold a line break.
 func (c cursor) fenceDevice() FenceDevice {
-	d := FenceDevice{Agent: c.get("agent").text(), SecretFile: c.get("secretFile").text()}
+	d := FenceDevice{Agent: c.get("agent").text(), SecretFile: c.get("secretFile").text(), Timeout: c.get("timeout").duration(defaultFence, second)}
 	names, values := c.get("parameters").entries()
 	for i, name := range names {
 		if d.Parameters == nil {
 			d.Parameters = map[string]string{}
 		}
 		d.Parameters[name] = values[i].text()
-		if strings.ContainsAny(name, "=\n\x00") || strings.ContainsAny(values[i].text(), "\n\x00") {
-			values[i].badKey("the parameter %s has a line break, or = in its name", quote(name))
+		if err := CheckFenceParameter(name, values[i].text()); err != nil {
+			values[i].badKey("%v", err).want("a name, and a value of one line", "ip: 10.0.1.2")
 		}
-		if name == "action" {
-			values[i].badKey("the action is chosen by dplane")
+		if SecretParameter(name) {
+			values[i].doubt("a secret in the files is in git, and in dplane's history: it belongs in secretFile, as a line %s=...", name)
 		}
 	}
 	return d
+}
+
+var secretParameter = regexp.MustCompile(`(?i)passw|passphrase|secret|token|community|pwd|api_?key`)
+
+// SecretParameter tells by the name of a fence agent's parameter whether it holds a secret. A path to one, or to a program
+// that prints one, is none.
+func SecretParameter(name string) bool {
+	lower := strings.ToLower(name)
+	return secretParameter.MatchString(name) && !strings.HasSuffix(lower, "script") && !strings.HasSuffix(lower, "file")
+}
+
+// CheckFenceParameter tells why an agent would take a parameter for something else: it reads lines of key=value, and its
+// line may end where ours does not (Python takes a carriage return for the end of one).
+func CheckFenceParameter(name, value string) error {
+	strange := func(r rune) bool { return unicode.IsControl(r) && r != '\t' || r == '\u2028' || r == '\u2029' }
+	switch {
+	case name == "" || strings.ContainsAny(name, "= \t") || strings.HasPrefix(name, "#") || strings.IndexFunc(name, strange) >= 0:
+		return fmt.Errorf("%s is no name of a parameter: it is empty, or has a blank, = or # in it", quote(name))
+	case strings.IndexFunc(value, strange) >= 0:
+		return fmt.Errorf("the parameter %s has a line break or a control character", quote(name))
+	case name == "action" || name == "option":
+		return errors.New("the action is chosen by dplane")
+	}
+	return nil
 }
 
 func (c cursor) failover() Failover {

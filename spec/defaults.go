@@ -27,6 +27,7 @@ const (
 	defaultOnFailure = "skip"
 	defaultPort      = 22
 	defaultRaw       = "auto"
+	defaultFence     = Duration(60 * time.Second)
 	defaultBeat      = Duration(15 * time.Second)
 	defaultMisses    = 2
 	defaultWatchdog  = "/dev/watchdog"

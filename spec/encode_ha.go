@@ -62,7 +62,7 @@ func (d *FenceDevice) encode() block {
 		}
 		b.add("parameters", in)
 	}
-	return b.opt("secretFile", d.SecretFile, "")
+	return b.opt("secretFile", d.SecretFile, "").opt("timeout", d.Timeout, defaultFence)
 }
 
 func (f *Failover) encode() block {

@@ -184,11 +184,15 @@ func TestDefaults(t *testing.T) {
 	beside := map[string]string{
 		"volume": "size: 1G, ", "before": "run: [/a], ", "after": "run: [/a], ", "snapshots": "schedule: none, ",
 		"draid1": "devices: [/a, /b, /c], ", "draid2": "devices: [/a, /b, /c], ", "draid3": "devices: [/a, /b, /c, /d], ", "hooks": "unit: a.service, ",
+		"nas-b": "agent: fence_a, ",
 	}
 	seen := 0
 	var walk func(v cue.Value, section string, path []string)
 	walk = func(v cue.Value, section string, path []string) {
 		if each := v.LookupPath(cue.MakePath(cue.AnyString)); each.Exists() {
+			if len(path) > 0 {
+				path = append(path, "nas-b") // any name
+			}
 			walk(each, section, path)
 			return
 		}

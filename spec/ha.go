@@ -85,7 +85,8 @@ type FenceLevel []FenceDevice
 type FenceDevice struct {
 	Agent      string
 	Parameters map[string]string
-	SecretFile string
+	SecretFile string   // of key=value lines that are added
+	Timeout    Duration // for each time it is run
 }
 
 // Watchdog is the device that resets a node that can't renew its lease.

@@ -103,3 +103,20 @@ datasets: {tank/a: {properties: {"a:a": True, "a:b": 0x10, "a:c": 1_000, "a:d": 
 		t.Error("True is not true")
 	}
 }
+
+// TestSecretsInTheFiles: a password of a fence agent is warned of, and a path to one is not.
+func TestSecretsInTheFiles(t *testing.T) {
+	s := mustLoad(t, map[string]string{"a.yaml": testGroup + "ha: {active: nas-a, datasets: [tank/a], " + testPeers + `, fencing: {nas-b: [
+  {agent: fence_a, parameters: {passwd: hunter22, ip: 10.0.0.1}},
+  {agent: fence_b, parameters: {passwd_script: /x, identity_file: /y, plug: 1}, secretFile: /etc/dplaneos-keys/b}]}}
+`})
+	var found []string
+	for _, w := range s.Warnings {
+		if strings.Contains(w.Path, "fencing") {
+			found = append(found, w.Path+" "+w.Message)
+		}
+	}
+	if len(found) != 1 || !strings.Contains(found[0], "secretFile, as a line passwd=...") || strings.Contains(found[0], "hunter") {
+		t.Errorf("%q", found)
+	}
+}

@@ -137,7 +137,23 @@ const (
 	ProofWord     = "P4" // a person typed its name and a reason
 )
 
-// Whether the group's datasets can be written, or the address is held.
+// What a fence device says of the machine it is for.
+const (
+	PowerOn      = "on"
+	PowerOff     = "off"
+	PowerUnknown = "unknown"
+)
+
+// FenceDevice is what a fence device of a peer said when it was last asked how it is.
+type FenceDevice struct {
+	Level int       `json:"level"` // of the peer's fencing, from 1
+	Agent string    `json:"agent"`
+	At    time.Time `json:"at"`
+	Power string    `json:"power"`           // of the peer
+	Error string    `json:"error,omitempty"` // why it would not help; "": it is well
+}
+
+// Whether the group's datasets, or the address is held.
 const (
 	WritableYes     = "yes"
 	WritableNo      = "no"

@@ -225,7 +225,8 @@ func (r *Runner) lane(c host.Command) string {
 	return r.on(c)
 }
 
-// stop ends the process group, and waits for it no longer than twice the grace; what does not end then is left.
+// stop ends the process group, and waits for it no longer than twice the grace; what does not end then is left. A child that
+// minds no SIGTERM must not go on where its parent did end: what it does is wanted by nobody any more.
 func (r *Runner) stop(p *running) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		r.signal(p.cmd.Process.Pid, sig)
@@ -233,6 +234,7 @@ func (r *Runner) stop(p *running) {
 		select {
 		case <-p.ended:
 			timer.Stop()
+			r.signal(p.cmd.Process.Pid, syscall.SIGKILL) // the number is the group's as long as one of it lives
 			return
 		case <-timer.C:
 		}

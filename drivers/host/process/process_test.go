@@ -88,6 +88,7 @@ func TestDeadlineKillsTheGroup(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	for name, script := range map[string]string{
 		"obeys":   "sleep 100 & echo $! >" + pidFile + "; wait",
+		"child":   "sh -c 'trap \"\" TERM; echo $$ >" + pidFile + "; while :; do sleep 1; done' >/dev/null 2>&1 & trap 'exit 1' TERM; while :; do sleep 0.01; done",
 		"ignores": "trap '' TERM; sleep 100 & echo $! >" + pidFile + "; while :; do sleep 100; done",
 	} {
 		for _, effect := range []host.Effect{host.Reads, host.Writes} {
