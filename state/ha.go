@@ -278,4 +278,6 @@ type HAPeer struct {
 	// Monitored: no beats are exchanged with it, since one of the two can't prove who it is.
 	Monitored bool   `json:"monitored,omitempty"`
 	Trouble   string `json:"trouble,omitempty"` // why it could not be reached the last time; it may reach us
+	// Fence are its fence devices, as they were when they were last asked.
+	Fence []FenceDevice `json:"fence,omitempty"`
 }

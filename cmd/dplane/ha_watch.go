@@ -20,6 +20,7 @@ type group struct {
 	seen  atomic.Pointer[sight]
 	ready bool // its memory was read
 	began time.Time
+	fence *fenceWatch // nil: no fence device is declared
 }
 
 // sight is the last look at the machine, and the files it was for.
@@ -82,6 +83,7 @@ func (d *daemon) followGroup(ctx context.Context) {
 		key, keyErr = beat.LoadKey(beat.KeyFile(d.file.path))
 	}
 	g.watch.Follow(beat.ConfigOf(d.want, key, keyErr))
+	g.followFencing(d.want)
 }
 
 // looked tells the group what was seen of this machine.
@@ -93,6 +95,7 @@ func (g *group) looked(want *spec.Spec, obs *state.Observed) {
 
 func (g *group) stop() {
 	if g != nil && g.ready {
+		g.fence.stop()
 		g.watch.Stop()
 	}
 }

@@ -7,16 +7,13 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
-
-// usersTimeout is for a look at every open file of a machine with thousands of processes.
-const usersTimeout = 5 * time.Minute
 
 // observeBusy looks who uses what is declared absent and still there: open files and working directories below
 // its mountpoints, what is mounted there or by a container, and volumes that a process, a mount or a device above them
@@ -86,7 +83,7 @@ func (d *Driver) users(ctx context.Context, t *toTrash) ([]string, error) {
 		return nil, err
 	}
 	busy = append(busy, served...)
-	found, err := d.find(ctx, usersOf(places, devices))
+	found, err := d.find(ctx, zfs.FindUsers(places, devices))
 	if err != nil || found == "" {
 		return busy, err
 	}
@@ -105,55 +102,22 @@ func (d *Driver) find(ctx context.Context, c host.Command) (string, error) {
 
 // devices are the block devices of the tree's volumes and of their partitions, with the volumes' names.
 func (d *Driver) devices(ctx context.Context, t *toTrash) (map[string]string, error) {
-	argv := []string{"find", "/dev/zvol/" + string(spec.DatasetName(t.name).Pool()), "-type", "l", "("}
+	var volumes []string
 	for _, ds := range t.list {
 		if ds.Type == "volume" {
-			link := "/dev/zvol/" + ds.Name
-			argv = append(argv, "-path", link, "-o", "-path", link+"-part*", "-o")
+			volumes = append(volumes, ds.Name)
 		}
 	}
-	devices := map[string]string{}
-	if argv[len(argv)-1] == "(" {
-		return devices, nil
+	if len(volumes) == 0 {
+		return nil, nil
 	}
-	argv[len(argv)-1] = ")"
-	out, err := d.find(ctx, host.Read(append(argv, "-printf", `%p\t%l\n`)...))
-	for line := range strings.Lines(out) {
-		link, to, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		devices["/dev/"+path.Base(to)] = strings.TrimPrefix(link, "/dev/zvol/")
-	}
-	return devices, err
-}
-
-// usersOf prints the links of processes to what is at or below the places, and to the devices, and the names of
-// devices above those.
-func usersOf(places []string, devices map[string]string) host.Command {
-	argv := []string{"find", "-H", "/proc"}
-	var holders, links []string
-	for _, dev := range sortedKeys(devices) {
-		argv = append(argv, "/sys/class/block/"+path.Base(dev))
-		holders = append(holders, "-o", "-path", "/sys/class/block/"+path.Base(dev)+"/holders/*")
-		links = append(links, "-o", "-lname", dev)
-	}
-	for _, at := range places {
-		links = append(links, "-o", "-lname", literal(at), "-o", "-lname", strings.TrimSuffix(literal(at), "/")+"/*")
-	}
-	argv = append(argv, "-maxdepth", "3", "(", "-path", "/proc/[0-9]*", "(")
-	argv = append(append(argv, links[1:]...), ")")
-	argv = append(append(argv, holders...), ")", "-printf", `%p\t%l\n`)
-	c := host.Read(argv...)
-	c.Timeout = usersTimeout
-	return c
+	out, err := d.find(ctx, zfs.FindDevices(string(spec.DatasetName(t.name).Pool()), volumes))
+	return zfs.ParseDevices([]byte(out)), err
 }
 
 // expectUnused holds while nobody has a file at or below the places open.
 func expectUnused(name string, places []string) host.Expect {
-	return host.Expect{Command: usersOf(places, nil), AnyCode: true, Means: "nobody uses " + name}
-}
-
-// literal is a path as a pattern that fits nothing else.
-func literal(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+	return host.Expect{Command: zfs.FindUsers(places, nil), AnyCode: true, Means: "nobody uses " + name}
 }
 
 // mountedOn are the mounts below the places that are not the tree's, and those of the devices.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
 )
 
 // elsewhere are the mounts of the tree in other mount namespaces than dplane's: containers have them. To unmount here
@@ -39,7 +40,7 @@ func (d *Driver) elsewhere(ctx context.Context, t *toTrash) ([]string, error) {
 // findNamespaces prints the mount namespace of every process, and that of find, which is dplane's.
 func findNamespaces() host.Command {
 	c := host.Read("find", "/proc", "/proc/self/ns/mnt", "-maxdepth", "3", "(", "-path", "/proc/[0-9]*/ns/mnt", "-o", "-path", "/proc/self/ns/mnt", ")", "-printf", `%p\t%l\n`)
-	c.Timeout = usersTimeout
+	c.Timeout = zfs.UsersTimeout
 	return c
 }
 

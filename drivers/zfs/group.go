@@ -8,7 +8,7 @@ import (
 )
 
 var groupProperties = []string{"type", "mounted", "receive_resume_token", "mountpoint", "readonly", "createtxg", "canmount", "guid", "written",
-	"keylocation", "encryptionroot", "keystatus", state.TermProperty}
+	"keylocation", "encryptionroot", "keystatus", "volmode", state.TermProperty}
 
 // GetGroup asks what the steps of a promotion or demotion need to know of these datasets of one pool, and of all below
 // them. ParseDatasets reads it.
@@ -16,13 +16,4 @@ func GetGroup(roots []string) host.Command {
 	c := host.Read(append([]string{"zfs", "get", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,property,value,source", strings.Join(groupProperties, ",")}, roots...)...)
 	c.Timeout = datasetsTimeout
 	return c
-}
-
-// SnapshotAll takes a snapshot of this name of each of these datasets of one pool, all in one transaction group.
-func SnapshotAll(name string, datasets []string) host.Command {
-	argv := []string{"zfs", "snapshot"}
-	for _, d := range datasets {
-		argv = append(argv, d+"@"+name)
-	}
-	return host.Write(argv...)
 }

@@ -27,18 +27,19 @@ func TestManyNames(t *testing.T) {
 		most  int
 		far   bool // they run on other machines too
 	}{
-		"take":         {func(n []string) []host.Command { return TakeSnapshots("standard", n) }, whole, 4, false, 5, false},
-		"list":         {ListSnapshots, whole, 7, false, 40, true},
-		"list ends":    {func(n []string) []host.Command { return ListEnds(true, n...) }, datasets, 8, false, 32, true},
-		"holds":        {ListHolds, whole, 3, false, 40, true},
-		"hold":         {func(n []string) []host.Command { return Hold("dplane:off", n) }, whole, 3, false, 40, true},
-		"release":      {func(n []string) []host.Command { return Release("dplane:off", n) }, whole, 3, false, 40, true},
-		"list below":   {func(n []string) []host.Command { return ListSnapshotsBelow(n...) }, datasets, 8, false, 4, false},
-		"list covered": {ListCovered, datasets, 9, false, 4, false},
-		"list marked":  {ListMarked, datasets, 12, false, 4, false},
-		"destroy":      {func(n []string) []host.Command { return DestroySnapshots("tank/a", n) }, snaps, 2, true, 7, true},
-		"reclaim":      {func(n []string) []host.Command { return Reclaim("tank/a", n) }, snaps, 3, true, 7, false},
-		"quotas":       {func(n []string) []host.Command { return GetQuotas("tank", n) }, quotas, 8, true, 7, false},
+		"take unmarked": {func(n []string) []host.Command { return TakeSnapshots("", n) }, whole, 2, false, 5, false},
+		"take":          {func(n []string) []host.Command { return TakeSnapshots("standard", n) }, whole, 4, false, 5, false},
+		"list":          {ListSnapshots, whole, 7, false, 40, true},
+		"list ends":     {func(n []string) []host.Command { return ListEnds(true, n...) }, datasets, 8, false, 32, true},
+		"holds":         {ListHolds, whole, 3, false, 40, true},
+		"hold":          {func(n []string) []host.Command { return Hold("dplane:off", n) }, whole, 3, false, 40, true},
+		"release":       {func(n []string) []host.Command { return Release("dplane:off", n) }, whole, 3, false, 40, true},
+		"list below":    {func(n []string) []host.Command { return ListSnapshotsBelow(n...) }, datasets, 8, false, 4, false},
+		"list covered":  {ListCovered, datasets, 9, false, 4, false},
+		"list marked":   {ListMarked, datasets, 12, false, 4, false},
+		"destroy":       {func(n []string) []host.Command { return DestroySnapshots("tank/a", n) }, snaps, 2, true, 7, true},
+		"reclaim":       {func(n []string) []host.Command { return Reclaim("tank/a", n) }, snaps, 3, true, 7, false},
+		"quotas":        {func(n []string) []host.Command { return GetQuotas("tank", n) }, quotas, 8, true, 7, false},
 	} {
 		all := c.build(c.names)
 		if len(all) > c.most {

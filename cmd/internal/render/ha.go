@@ -56,6 +56,17 @@ type PeerStatus struct {
 	Term      uint64     `json:"term"`
 	Skew      float64    `json:"skew"`  // seconds that its clock was ahead at the last beat
 	Error     string     `json:"error"` // why our own beats don't reach it
+	// Fencing are its fence devices, as this node found them.
+	Fencing []FenceStatus `json:"fencing"`
+}
+
+// FenceStatus is a fence device of a peer.
+type FenceStatus struct {
+	Level int       `json:"level"` // from 1
+	Agent string    `json:"agent"`
+	Power string    `json:"power"` // of the peer: on, off, unknown
+	At    time.Time `json:"at"`    // when it was asked
+	Error string    `json:"error"` // why it would not help; "": it is well
 }
 
 // watchedFor is how many intervals a record of the group tells something.
@@ -101,6 +112,7 @@ func (s *HAStatus) peer(p state.HAPeer, h state.PeerHealth, old bool) {
 	x := PeerStatus{
 		Name: p.Name, State: cmp.Or(h.State, state.PeerUnknown), Reason: h.Reason, Address: p.Address, Stale: h.Stale || old, Monitored: p.Monitored,
 		Since: optional(h.Since), Last: optional(h.LastAt), Misses: h.Misses, Error: p.Trouble,
+		Fencing: fencing(p, h),
 	}
 	if h.Last != nil {
 		x.Role, x.Term, x.Skew = string(h.Last.Role), h.Last.Term, h.Last.At.Sub(h.LastAt).Round(time.Millisecond).Seconds()
@@ -112,6 +124,11 @@ func (s *HAStatus) peer(p state.HAPeer, h state.PeerHealth, old bool) {
 		x.Reason = "no beat yet"
 	}
 	s.Peers = append(s.Peers, x)
+	for _, d := range x.Fencing {
+		if d.Error != "" {
+			s.worsen(Degraded, fmt.Sprintf("fencing of %s, level %d: %s", x.Name, d.Level, d.Error))
+		}
+	}
 	why := x.Reason
 	switch {
 	case old: // that is said already
@@ -123,6 +140,23 @@ func (s *HAStatus) peer(p state.HAPeer, h state.PeerHealth, old bool) {
 	case x.Error != "":
 		s.worsen(Degraded, fmt.Sprintf("peer %s can't be reached from here (%s), though its own beats come", x.Name, x.Error))
 	}
+}
+
+// fencing judges the fence devices of a peer. A level that says that the peer is off, of which a beat came after that, is for
+// another machine: it would switch that off, and prove nothing.
+func fencing(p state.HAPeer, h state.PeerHealth) []FenceStatus {
+	all, on := []FenceStatus{}, map[int]bool{}
+	for _, d := range p.Fence {
+		on[d.Level] = on[d.Level] || d.Power != state.PowerOff || d.Error != ""
+	}
+	for _, d := range p.Fence {
+		f := FenceStatus{Level: d.Level, Agent: d.Agent, Power: d.Power, At: d.At.UTC(), Error: d.Error}
+		if !on[d.Level] && h.State == state.PeerHealthy && h.LastAt.After(d.At) {
+			f.Error = fmt.Sprintf("%s says that %s is off, and it answers: the device is for another machine", d.Agent, p.Name)
+		}
+		all = append(all, f)
+	}
+	return all
 }
 
 func (s *HAStatus) worsen(to, why string) {
@@ -206,4 +240,22 @@ func (t *text) statusPeers(all []PeerStatus) {
 		rows = append(rows, []string{clean(p.Name), shown, clean(role), last, clean(p.Address), clean(firstLine(cmp.Or(p.Reason, p.Error)))})
 	}
 	t.table("  ", rows, t.stateColumn)
+	t.statusFencing(all)
+}
+
+func (t *text) statusFencing(all []PeerStatus) {
+	var rows [][]string
+	for _, p := range all {
+		for _, d := range p.Fencing {
+			shown := "well"
+			if d.Error != "" {
+				shown = d.Error
+			}
+			rows = append(rows, []string{clean(p.Name), fmt.Sprintf("level %d", d.Level), clean(d.Agent), d.Power, "asked " + timeText(d.At), clean(firstLine(shown))})
+		}
+	}
+	if len(rows) > 0 {
+		t.printf("\nFencing\n")
+		t.table("  ", rows, nil)
+	}
 }

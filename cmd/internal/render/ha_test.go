@@ -41,6 +41,12 @@ func TestHAStatus(t *testing.T) {
 	frozen.HA.Frozen = "two nodes are active"
 	fresh := paired("", "")
 	fresh.HA.Peers = nil
+	fenced := func(level2 string, devices ...state.FenceDevice) *state.HARecord {
+		r := paired(state.PeerHealthy, "")
+		r.Peers[0].Fence = append(devices, state.FenceDevice{Level: 2, Agent: "fence_b", Power: state.PowerOn, At: t0, Error: level2})
+		return r
+	}
+	ago := t0.Add(-time.Minute)
 	for _, c := range []struct {
 		name  string
 		rec   *state.HARecord
@@ -57,6 +63,11 @@ func TestHAStatus(t *testing.T) {
 		{"no beat yet", fresh, 0, Degraded, "peer nas-b is unknown: no beat yet"},
 		{"one way", oneWay, 0, Degraded, "can't be reached from here (connection refused), though its own beats come"},
 		{"no key", keyless, 0, Degraded, "this node has no key yet"},
+		{"fence devices are well", fenced(""), 0, OK, "nas-b  level 2  fence_b  on  asked "},
+		{"one would not help", fenced("fence_b: status returned 1: no way"), 0, Degraded, "fencing of nas-b, level 2: fence_b: status returned 1: no way"},
+		{"one is for another machine", fenced("", state.FenceDevice{Level: 1, Agent: "fence_a", Power: state.PowerOff, At: ago}), 0, Degraded, "fence_a says that nas-b is off, and it answers"},
+		{"it was off when it was asked", fenced("", state.FenceDevice{Level: 1, Agent: "fence_a", Power: state.PowerOff, At: t0}), 0, OK, "fence_a  off"},
+		{"one of two supplies is off", fenced("", state.FenceDevice{Level: 1, Agent: "fence_a", Power: state.PowerOff, At: ago}, state.FenceDevice{Level: 1, Agent: "fence_a", Power: state.PowerOn, At: ago}), 0, OK, "fence_a  off"},
 		{"frozen", frozen, 0, Critical, "stand still: two nodes are active"},
 		{"no daemon", paired(state.PeerHealthy, ""), 46 * time.Second, Unknown, "the peers were last watched 46s ago: is the daemon running?"},
 		{"the clock was set back", paired(state.PeerHealthy, ""), -time.Hour, Unknown, "stale(healthy)"},

@@ -72,7 +72,7 @@ func (w *Watch) record() *state.HARecord {
 		r.Identity = w.cfg.Key.Pin().String()
 	}
 	for _, p := range w.cfg.Peers {
-		r.Peers = append(r.Peers, state.HAPeer{Name: p.Name, Address: p.Host, Monitored: !w.cfg.beats(p), Trouble: w.trouble[p.Name]})
+		r.Peers = append(r.Peers, state.HAPeer{Name: p.Name, Address: p.Host, Monitored: !w.cfg.beats(p), Trouble: w.trouble[p.Name], Fence: w.fence[p.Name]})
 	}
 	return r
 }

@@ -45,6 +45,7 @@ type Watch struct {
 	store   Store
 	cfg     *Config // nil: no group
 	s       state.HA
+	fence   map[string][]state.FenceDevice
 	trouble map[string]string // by peer: why it could not be reached the last time
 	listens string            // why nobody can be listened to; "": well
 	events  []state.Event     // yet to be written

@@ -36,85 +36,91 @@ type Node struct {
 	Send func(ctx context.Context, to string) error
 }
 
+// move does a step, and takes it back.
+type move struct{ do, undo func(context.Context) error }
+
+func (m move) other() move { return move{do: m.undo, undo: m.do} }
+
+// nothing is what the loop and the beats do by the role, what harms nobody where it stays (keys that are loaded, a set that
+// is held), and in manual mode the lease.
+func nothing(context.Context) error { return nil }
+
+// upward are the steps that promotions and demotions have in common, in the direction of more.
+func (n *Node) upward(term uint64) map[string]move {
+	return map[string]move{
+		ha.StepAddress:  {n.takeAddress, n.dropAddress},
+		ha.StepHooks:    {n.startHooks, n.stopHooks},
+		ha.StepMount:    {n.mount, n.unmount},
+		ha.StepReadonly: {func(ctx context.Context) error { return n.open(ctx, term) }, n.close},
+	}
+}
+
+func (n *Node) promotion(term uint64) map[string]move {
+	all := n.upward(term)
+	all[ha.StepGate] = move{n.quiet, nothing}
+	all[ha.StepSet] = move{n.chooseSet, nothing}
+	all[ha.StepKeys] = move{n.loadKeys, nothing}
+	all[ha.StepAhead] = move{n.ahead, nothing}
+	all[ha.StepSchedule] = move{nothing, nothing}
+	all[ha.StepPublish] = move{nothing, nothing}
+	return all
+}
+
+func (n *Node) demotion(to string, term uint64) map[string]move {
+	up := n.upward(term)
+	return map[string]move{
+		ha.StepAddress:  up[ha.StepAddress].other(),
+		ha.StepHooks:    up[ha.StepHooks].other(),
+		ha.StepReadonly: up[ha.StepReadonly].other(),
+		ha.StepUnmount:  up[ha.StepMount].other(),
+		ha.StepSnapshot: {func(ctx context.Context) error { return n.snapshot(ctx, term) }, nothing},
+		ha.StepSend:     {func(ctx context.Context) error { return n.send(ctx, to) }, nothing},
+		ha.StepVerify:   {n.Verify, nothing},
+		ha.StepRelease:  {nothing, nothing},
+	}
+}
+
 // Promote does a step of a promotion to a term.
 func (n *Node) Promote(ctx context.Context, step string, term uint64) error {
-	switch step {
-	case ha.StepGate:
-		return n.quiet(ctx)
-	case ha.StepSet:
-		return n.chooseSet(ctx)
-	case ha.StepKeys:
-		return n.loadKeys(ctx)
-	case ha.StepAhead:
-		return n.ahead(ctx)
-	case ha.StepReadonly:
-		return n.open(ctx, term)
-	case ha.StepMount:
-		return n.mount(ctx)
-	case ha.StepHooks:
-		return n.startHooks(ctx)
-	case ha.StepAddress:
-		return n.takeAddress(ctx)
-	case ha.StepSchedule, ha.StepPublish: // the loop and the beats go by the role
-		return nil
+	m, ok := n.promotion(term)[step]
+	if !ok {
+		return fmt.Errorf("there is no step %q in a promotion", step)
 	}
-	return fmt.Errorf("there is no step %q in a promotion", step)
+	return m.do(ctx)
 }
 
 // UndoPromote takes a step of a promotion back.
 func (n *Node) UndoPromote(ctx context.Context, step string) error {
-	switch step {
-	case ha.StepAddress:
-		return n.dropAddress(ctx)
-	case ha.StepHooks:
-		return n.stopHooks(ctx)
-	case ha.StepMount:
-		return n.unmount(ctx)
-	case ha.StepReadonly:
-		return n.close(ctx)
+	m, ok := n.promotion(0)[step]
+	if !ok {
+		return fmt.Errorf("there is no step %q in a promotion", step)
 	}
-	return nil // the rest harms nobody: keys that are loaded, a set that is held
+	return m.undo(ctx)
 }
 
 // Demote does a step of a demotion in favour of a node, "" where nobody is known; term is the one that it was active in.
 func (n *Node) Demote(ctx context.Context, step, to string, term uint64) error {
-	switch step {
-	case ha.StepAddress:
-		return n.dropAddress(ctx)
-	case ha.StepHooks:
-		return n.stopHooks(ctx)
-	case ha.StepReadonly:
-		return n.close(ctx)
-	case ha.StepUnmount:
-		return n.unmount(ctx)
-	case ha.StepSnapshot:
-		return n.snapshot(ctx, term)
-	case ha.StepSend:
-		if n.Send == nil {
-			return errors.New("no replication to the standby is declared: nothing sends the final increment")
-		}
-		return n.Send(ctx, to)
-	case ha.StepVerify:
-		return n.Verify(ctx)
-	case ha.StepRelease: // there is no lease in manual mode
-		return nil
+	m, ok := n.demotion(to, term)[step]
+	if !ok {
+		return fmt.Errorf("there is no step %q in a demotion", step)
 	}
-	return fmt.Errorf("there is no step %q in a demotion", step)
+	return m.do(ctx)
 }
 
 // UndoDemote takes a step of a demotion back: the node stays active.
 func (n *Node) UndoDemote(ctx context.Context, step string, term uint64) error {
-	switch step {
-	case ha.StepUnmount:
-		return n.mount(ctx)
-	case ha.StepReadonly:
-		return n.open(ctx, term)
-	case ha.StepHooks:
-		return n.startHooks(ctx)
-	case ha.StepAddress:
-		return n.takeAddress(ctx)
+	m, ok := n.demotion("", term)[step]
+	if !ok {
+		return fmt.Errorf("there is no step %q in a demotion", step)
 	}
-	return nil
+	return m.undo(ctx)
+}
+
+func (n *Node) send(ctx context.Context, to string) error {
+	if n.Send == nil {
+		return errors.New("no replication to the standby is declared: nothing sends the final increment")
+	}
+	return n.Send(ctx, to)
 }
 
 // Look tells whether the group can be written here (yes, no or unknown), and the highest term that its datasets name.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/drivers/host"
+	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/drivers/zfs/zfsfake"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -27,6 +28,7 @@ type node struct {
 	deaf      bool // what receives does not mind TERM
 	writable  bool // a write succeeds where it must not
 	mounts    string
+	hidden    bool   // no device of a volume is seen
 	fails     string // of what else is run, the line that fails
 	now       time.Time
 }
@@ -52,6 +54,17 @@ func newNode(t *testing.T) *node {
 	return n
 }
 
+func (n *node) volume() *zfsfake.Dataset { return n.zfs.Model.Pools["tank"].Datasets["tank/g/v"] }
+
+func (n *node) device() string {
+	res, err := n.zfs.Run(n.t.Context(), zfs.FindDevices("tank", []string{"tank/g/v"}))
+	for device := range zfs.ParseDevices(res.Stdout) {
+		return device
+	}
+	n.t.Fatal(err)
+	return ""
+}
+
 func (n *node) do(line string) string {
 	n.t.Helper()
 	out, err := n.zfs.Do(line)
@@ -69,11 +82,22 @@ func (n *node) Run(ctx context.Context, c host.Command) (host.Result, error) {
 		return host.Result{}, &host.ExitError{Command: c, Code: code, Stderr: text}
 	}
 	if n.fails != "" && strings.HasPrefix(line, n.fails) {
-		return fail(1, "it does not work")
+		return fail(3, "it does not work")
 	}
 	switch c.Argv[0] {
-	case "zfs":
+	case "find":
+		if n.hidden && strings.HasPrefix(c.Argv[1], "/dev/zvol") {
+			return fail(1, "find: '/dev/zvol/tank': No such file or directory")
+		}
 		return n.zfs.Run(ctx, c)
+	case "zfs", "grep":
+		return n.zfs.Run(ctx, c)
+	case "blockdev": // as the kernel: who opens a volume first makes the property count
+		v := n.volume()
+		if strings.Contains(n.do("zfs get -Hp -o value readonly tank/g/v"), "on") && !v.Busy && v.Served == "" {
+			return say("1\n")
+		}
+		return say("0\n")
 	case "cat":
 		if n.mounts != "" {
 			return say(n.mounts)
@@ -197,9 +221,19 @@ func TestVerifySees(t *testing.T) {
 			n.do("zfs mount tank/g")
 			n.mounts, n.writable = "tank/g /tank/g zfs ro 0 0\n", true
 		},
-		"the address":             func(n *node) { n.addresses["10.0.0.10/24"] = true },
-		"the mounts are not seen": func(n *node) { n.fails = "cat " },
-		"the addresses are not":   func(n *node) { n.fails = "ip " },
+		"a volume is open":    func(n *node) { n.volume().Busy = true },
+		"a volume is served":  func(n *node) { n.volume().Served = "/sys/kernel/config/target/core/iblock_0/disk/udev_path" },
+		"a volume is mounted": func(n *node) { n.mounts = "/dev/zvol/tank/g/v /mnt ext4 ro 0 0\n" },
+		"a volume is swapped to": func(n *node) {
+			n.mounts = n.device() + " partition 1048572 0 -2\n"
+		},
+		"a volume's device is not seen": func(n *node) { n.hidden = true },
+		"the kernel is not asked":       func(n *node) { n.fails = "blockdev " },
+		"processes are not seen":        func(n *node) { n.fails = "find -H /proc" },
+		"what is served is not seen":    func(n *node) { n.fails = "grep " },
+		"the address":                   func(n *node) { n.addresses["10.0.0.10/24"] = true },
+		"the mounts are not seen":       func(n *node) { n.fails = "cat " },
+		"the addresses are not":         func(n *node) { n.fails = "ip " },
 	} {
 		n := newNode(t)
 		if err := n.Verify(t.Context()); err != nil {
@@ -271,5 +305,24 @@ func TestFinalSnapshot(t *testing.T) {
 	}
 	if len(seen) != 1 {
 		t.Errorf("%v: %v", seen, txg)
+	}
+}
+
+// A volume that somebody holds open keeps its writer: the demotion does not go on over it, and is not believed; one that was
+// closed does.
+func TestVolumeHeldOpen(t *testing.T) {
+	n := newNode(t)
+	n.promote(5)
+	n.volume().Busy = true
+	err := n.demote()
+	if err == nil || !strings.HasPrefix(err.Error(), "unmount: ") || !strings.Contains(err.Error(), "process 4242 has tank/g/v open") {
+		t.Errorf("%v", err)
+	}
+	if err := n.Verify(t.Context()); err == nil {
+		t.Error("it is verified all the same")
+	}
+	n.volume().Busy = false
+	if err := n.demote(); err != nil {
+		t.Error(err)
 	}
 }

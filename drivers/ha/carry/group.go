@@ -214,40 +214,37 @@ func (n *Node) ahead(ctx context.Context) error {
 // open lets the group be written here. canmount stays noauto, as it was received: with on, a boot would mount it for
 // writing before anything has decided that this node may.
 func (n *Node) open(ctx context.Context, term uint64) error {
-	list, err := n.list(ctx)
-	if err != nil {
-		return err
-	}
-	return each(list, func(d *state.Dataset) error {
-		set := map[string]string{}
+	return n.change(ctx, func(d *state.Dataset, set map[string]string) {
 		if slices.Contains(n.HA.Datasets, spec.DatasetName(d.Name)) && termOf(d) != term {
 			set[state.TermProperty] = strconv.FormatUint(term, 10)
 		}
 		if d.Properties["readonly"].Value != "off" {
 			set["readonly"] = "off"
 		}
-		if len(set) == 0 {
-			return nil
-		}
-		return n.run(ctx, zfs.Set(d.Name, set))
 	})
 }
 
 // close makes each dataset read-only by a value of its own: an inherited one would go with its parent's.
 func (n *Node) close(ctx context.Context) error {
-	list, err := n.list(ctx)
-	if err != nil {
-		return err
-	}
-	return each(list, func(d *state.Dataset) error {
-		set := map[string]string{}
+	return n.change(ctx, func(d *state.Dataset, set map[string]string) {
 		if (d.Properties["readonly"] != state.Property{Value: "on", Source: "local"}) {
 			set["readonly"] = "on"
 		}
 		if d.Type == "filesystem" && d.Properties["canmount"].Value == "on" {
 			set["canmount"] = "noauto"
 		}
-		if len(set) == 0 {
+	})
+}
+
+// change sets on each of the group's datasets what it lacks.
+func (n *Node) change(ctx context.Context, lacks func(*state.Dataset, map[string]string)) error {
+	list, err := n.list(ctx)
+	if err != nil {
+		return err
+	}
+	return each(list, func(d *state.Dataset) error {
+		set := map[string]string{}
+		if lacks(d, set); len(set) == 0 {
 			return nil
 		}
 		return n.run(ctx, zfs.Set(d.Name, set))
@@ -282,14 +279,15 @@ func (n *Node) mount(ctx context.Context) error {
 	}))
 }
 
-// unmount unmounts those below before those above. What is busy stays, and says so: nobody's process is ended for it.
+// unmount unmounts those below before those above. What is busy stays, and says so: nobody's process is ended for it. A
+// volume can't be unmounted: it has to be closed already.
 func (n *Node) unmount(ctx context.Context) error {
 	list, err := n.list(ctx)
 	if err != nil {
 		return err
 	}
 	slices.Reverse(list)
-	return each(list, func(d *state.Dataset) error {
+	failed := each(list, func(d *state.Dataset) error {
 		if !d.Mounted {
 			return nil
 		}
@@ -298,6 +296,7 @@ func (n *Node) unmount(ctx context.Context) error {
 		}
 		return nil
 	})
+	return errors.Join(failed, n.closed(ctx, list))
 }
 
 // snapshot takes the last one of a demotion, of all at one moment in each pool.
@@ -306,15 +305,17 @@ func (n *Node) snapshot(ctx context.Context, term uint64) error {
 	if err != nil {
 		return err
 	}
+	name := fmt.Sprintf("dplane-ha-t%d-%s", term, n.Now().UTC().Format("20060102T150405Z"))
 	pools := map[string][]string{}
 	for _, d := range list {
 		pool := string(spec.DatasetName(d.Name).Pool())
-		pools[pool] = append(pools[pool], d.Name)
+		pools[pool] = append(pools[pool], d.Name+"@"+name)
 	}
-	name := fmt.Sprintf("dplane-ha-t%d-%s", term, n.Now().UTC().Format("20060102T150405Z"))
 	for _, pool := range sortedKeys(pools) {
-		if err := n.run(ctx, zfs.SnapshotAll(name, pools[pool])); err != nil {
-			return fmt.Errorf("the final snapshot in %s: %w", pool, err)
+		for _, c := range zfs.TakeSnapshots("", pools[pool]) {
+			if err := n.run(ctx, c); err != nil {
+				return fmt.Errorf("the final snapshot in %s: %w", pool, err)
+			}
 		}
 	}
 	return nil

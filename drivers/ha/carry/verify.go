@@ -12,7 +12,8 @@ import (
 )
 
 // Verify is nil where this node can't write the group any more, by three ways, and does not hold its address. Whatever
-// can't be seen is an error.
+// can't be seen is an error. Of a volume the ways are the property, the kernel's flag and that nobody has it open: a write
+// that is tried would be one to somebody's data.
 func (n *Node) Verify(ctx context.Context) error {
 	list, err := n.list(ctx)
 	if err != nil {
@@ -30,6 +31,7 @@ func (n *Node) Verify(ctx context.Context) error {
 		errs = append(errs, errors.New(text))
 	}
 	errs = append(errs, each(list, func(d *state.Dataset) error { return n.probe(ctx, d) }))
+	errs = append(errs, n.closed(ctx, list))
 	held, err := n.hasAddress(ctx)
 	if held {
 		err = fmt.Errorf("the address %s is on %s still: ip address del %[1]s dev %[2]s", n.HA.VirtualAddress.Address, n.HA.VirtualAddress.Interface)

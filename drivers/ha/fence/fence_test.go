@@ -1,8 +1,10 @@
 package fence
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,5 +260,29 @@ func TestDue(t *testing.T) {
 		if got := Due(c.known, now); got != c.want {
 			t.Errorf("%+v: %v", c.known, got)
 		}
+	}
+}
+
+// Devices are asked at once, hourly, and sooner where one is not well.
+func TestWatchFences(t *testing.T) {
+	m := newMachine(t)
+	f := fencer(t, spec.FenceLevel{m.device("unreachable")})
+	ctx, cancel := context.WithCancel(t.Context())
+	var at []time.Duration
+	began := f.Now()
+	f.Watch(ctx, func(peer string, found []state.FenceDevice) {
+		at = append(at, f.Now().Sub(began))
+		if peer != "nas-b" || len(found) != 1 || (found[0].Error == "") != (len(at) > 2) {
+			t.Errorf("%d: %s %+v", len(at), peer, found)
+		}
+		switch len(at) {
+		case 2: // it is mended
+			f.Levels["nas-b"][0][0].Parameters["how"] = "works"
+		case 4:
+			cancel()
+		}
+	})
+	if want := []time.Duration{0, again, 2 * again, 2*again + every}; !slices.Equal(at, want) {
+		t.Errorf("asked at %v, want %v", at, want)
 	}
 }

@@ -35,6 +35,31 @@ func Due(known []state.FenceDevice, now time.Time) bool {
 	return false
 }
 
+// look is how long it takes at most until it is seen that it is time.
+const look = time.Minute
+
+// Watch asks the devices of all peers how they are, at once and then whenever it is time, until ctx ends, and tells what they
+// said.
+func (f *Fencer) Watch(ctx context.Context, tell func(peer string, found []state.FenceDevice)) {
+	known := map[string][]state.FenceDevice{}
+	for ctx.Err() == nil {
+		for _, peer := range sortedKeys(f.Levels) {
+			if !Due(known[peer], f.Now()) {
+				continue
+			}
+			found := f.Monitor(ctx, peer)
+			if ctx.Err() != nil {
+				return // what was ended for that says nothing
+			}
+			known[peer] = found
+			tell(peer, found)
+		}
+		if f.Sleep(ctx, look) != nil {
+			return
+		}
+	}
+}
+
 // Monitor asks every device of a peer how it is, and how the peer is. It switches nothing.
 func (f *Fencer) Monitor(ctx context.Context, peer string) (all []state.FenceDevice) {
 	for i, level := range f.Levels[peer] {
