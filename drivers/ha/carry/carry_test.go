@@ -28,6 +28,7 @@ type node struct {
 	deaf      bool // what receives does not mind TERM
 	writable  bool // a write succeeds where it must not
 	mounts    string
+	lagging   bool   // the kernel lets a volume be written, whatever its property says
 	hidden    bool   // no device of a volume is seen
 	fails     string // of what else is run, the line that fails
 	now       time.Time
@@ -92,9 +93,8 @@ func (n *node) Run(ctx context.Context, c host.Command) (host.Result, error) {
 		return n.zfs.Run(ctx, c)
 	case "zfs", "grep":
 		return n.zfs.Run(ctx, c)
-	case "blockdev": // as the kernel: who opens a volume first makes the property count
-		v := n.volume()
-		if strings.Contains(n.do("zfs get -Hp -o value readonly tank/g/v"), "on") && !v.Busy && v.Served == "" {
+	case "blockdev": // OpenZFS 2.3.9: as the property, at once
+		if strings.Contains(n.do("zfs get -Hp -o value readonly tank/g/v"), "on") && !n.lagging {
 			return say("1\n")
 		}
 		return say("0\n")
@@ -221,9 +221,10 @@ func TestVerifySees(t *testing.T) {
 			n.do("zfs mount tank/g")
 			n.mounts, n.writable = "tank/g /tank/g zfs ro 0 0\n", true
 		},
-		"a volume is open":    func(n *node) { n.volume().Busy = true },
-		"a volume is served":  func(n *node) { n.volume().Served = "/sys/kernel/config/target/core/iblock_0/disk/udev_path" },
-		"a volume is mounted": func(n *node) { n.mounts = "/dev/zvol/tank/g/v /mnt ext4 ro 0 0\n" },
+		"a volume is open":                        func(n *node) { n.volume().Busy = true },
+		"the kernel does not follow the property": func(n *node) { n.lagging = true },
+		"a volume is served":                      func(n *node) { n.volume().Served = "/sys/kernel/config/target/core/iblock_0/disk/udev_path" },
+		"a volume is mounted":                     func(n *node) { n.mounts = "/dev/zvol/tank/g/v /mnt ext4 ro 0 0\n" },
 		"a volume is swapped to": func(n *node) {
 			n.mounts = n.device() + " partition 1048572 0 -2\n"
 		},

@@ -14,9 +14,9 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// closed is nil where nobody has one of the group's volumes open. Who has goes on writing, whatever readonly says (openzfs
-// #5826): the property is looked at when a volume is opened, by the first who does. A volume whose device is not seen is one
-// of which that is not known.
+// closed is nil where nobody has one of the group's volumes open. OpenZFS 2.3.9 refuses at once what is written to a volume that
+// was open when readonly=on came; older ones let its writer go on (openzfs #5826). Whoever has it open is a service that was not
+// stopped, in either case. A volume whose device is not seen is one of which that is not known.
 func (n *Node) closed(ctx context.Context, list []*state.Dataset) error {
 	pools := map[string][]string{}
 	for _, d := range list {
@@ -62,15 +62,14 @@ func deviceOf(volume string, devices map[string]string) string {
 	return ""
 }
 
-// kernelReadonly asks the kernel: to be asked, the volume is opened for reading, and where nobody had it open before, that is
-// when its property comes into force.
+// kernelReadonly asks the kernel, which may lag behind the property while somebody has the volume open.
 func (n *Node) kernelReadonly(ctx context.Context, name, device string) error {
 	res, err := n.Runner.Run(ctx, host.Read("blockdev", "--getro", device))
 	if err != nil {
 		return fmt.Errorf("%s: whether it can be written is not known: %w", name, err)
 	}
 	if said := strings.TrimSpace(string(res.Stdout)); said != "1" {
-		return fmt.Errorf("%s can be written still, for the kernel says that %s is not read-only: somebody had it open before. Close it: fuser -v %[2]s", name, device)
+		return fmt.Errorf("%s can be written still, for the kernel says that %s is not read-only: close what has it open, fuser -v %[2]s", name, device)
 	}
 	return nil
 }
