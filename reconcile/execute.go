@@ -78,6 +78,16 @@ func (l *Loop) one(ctx context.Context, a Planned, generation, by string, allowe
 	if err := ctx.Err(); err != nil {
 		return Outcome{a, state.Interrupted, fmt.Errorf("%s %s: not begun: %w", a.Verb, a.Object, err)}
 	}
+	if l.Enter != nil {
+		inside, leave, err := l.Enter(ctx, a)
+		if err != nil {
+			err = fmt.Errorf("%s %s: %w", a.Verb, a.Object, err)
+			l.note(err.Error(), generation)
+			return Outcome{a, state.Refused, err}
+		}
+		defer leave()
+		ctx = inside
+	}
 	intent := l.intent(a, generation, by, allowed)
 	id, err := l.Store.Begin(context.WithoutCancel(ctx), intent)
 	if err != nil { // nothing is done that is not written down first

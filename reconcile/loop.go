@@ -24,8 +24,10 @@ type Loop struct {
 	Render   func(*Plan) ([]byte, error) // the plan's JSON document, as the record keeps it
 	Progress func(Outcome)               // told of each action that ended; may be nil
 	Lanes    *Lanes                      // where long work goes on; nil: it is done where it stands
-	Invalid  string                      // why newer files are not in force; recorded for status
-	Role     func() string               // of this node in its HA group, as it is now; nil: standby, which only receives
+	// Enter is asked before each action, and may refuse it: what it is about may be another node's by now. leave follows. May be nil.
+	Enter   func(ctx context.Context, a Planned) (inside context.Context, leave func(), err error)
+	Invalid string        // why newer files are not in force; recorded for status
+	Role    func() string // of this node in its HA group, as it is now; nil: standby, which only receives
 }
 
 // Step is the result of one pass.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dplaneos/dplane/cmd/internal/render"
+	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/drivers/ha/beat"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
@@ -19,14 +20,15 @@ import (
 func (a *app) ha() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "ha",
-		Short:   "Show the nodes of the HA group, and make this node's key",
-		Example: "  dplane ha id\n  dplane ha status",
+		Short:   "The nodes of the HA group: who is active, who stands by, and how that changes",
+		Example: "  dplane ha status\n  dplane ha switchover --to nas-b\n  dplane ha failover --plan",
 		Args:    args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			return usagef("no command given; `dplane ha --help` lists them")
 		},
 	}
-	c.AddCommand(a.haID(), a.haStatus())
+	c.AddCommand(a.haID(), a.haStatus(), a.haSwitchover(), a.haFailover(), a.haExplain(),
+		a.haPause(ha.Pause, "Do nothing unasked on this node, until resume"), a.haPause(ha.Resume, "End the pause"))
 	return c
 }
 

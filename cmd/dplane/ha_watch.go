@@ -5,9 +5,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dplaneos/dplane/cmd/internal/control"
 	"github.com/dplaneos/dplane/cmd/internal/web"
 	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/drivers/ha/beat"
+	"github.com/dplaneos/dplane/drivers/ha/exec"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -16,11 +18,15 @@ import (
 // group is this node's part in its HA group: the watch has goroutines of its own, so that the loop, which waits for zfs,
 // never costs a beat.
 type group struct {
-	watch *beat.Watch
-	seen  atomic.Pointer[sight]
-	ready bool // its memory was read
-	began time.Time
-	fence *fenceWatch // nil: no fence device is declared
+	watch   *beat.Watch
+	exec    *exec.Exec
+	seen    atomic.Pointer[sight]
+	ready   bool // its memory was read
+	running bool // the machine takes part
+	began   time.Time
+	control *control.Server
+	at      string      // where it answers
+	fence   *fenceWatch // nil: no fence device is declared
 }
 
 // sight is the last look at the machine, and the files it was for.
@@ -30,11 +36,14 @@ type sight struct {
 }
 
 func (d *daemon) newGroup() *group {
-	g := &group{began: reconcile.Wall{}.Now()}
+	g := &group{began: reconcile.Wall{}.Now(), exec: exec.New()}
 	g.watch = &beat.Watch{
 		Line: beat.Net{}, Clock: reconcile.Wall{}, Log: d.log, Local: g.local,
 		Health: web.New(nil, d.pulse.loop), // only /health is asked of it, which reads nothing
 	}
+	g.watch.Machine = g.exec
+	g.exec.Watch, g.exec.Clock, g.exec.Log, g.exec.Show, g.exec.Drain = g.watch, reconcile.Wall{}, d.log, g.show, d.drain
+	g.exec.Fence = g.off
 	return g
 }
 
@@ -48,7 +57,9 @@ func (g *group) local(now time.Time) ha.Local {
 	if obs == nil && now.Sub(g.began) > fresh {
 		obs = &state.Observed{} // it should have looked by now
 	}
-	return ha.LocalOf(s.want, obs, now, fresh)
+	l := ha.LocalOf(s.want, obs, now, fresh)
+	l.Group = g.exec.Group()
+	return l
 }
 
 // lookedFor is how many intervals a look tells something.
@@ -77,12 +88,16 @@ func (d *daemon) followGroup(ctx context.Context) {
 		s.obs = old.obs
 	}
 	g.seen.Store(s)
-	var key *beat.Key
-	var keyErr error
-	if d.want.HA != nil {
-		key, keyErr = beat.LoadKey(beat.KeyFile(d.file.path))
+	if d.want.HA != nil && !g.running { // until it is known which role it has, it has none
+		if err := g.show(&state.HA{Node: d.want.Node.Name, Role: state.RoleBoot}); err != nil {
+			d.log.Error("this node takes no part in its HA group", "err", err)
+			return
+		}
 	}
-	g.watch.Follow(beat.ConfigOf(d.want, key, keyErr))
+	g.exec.Use(d.settings(d.want))
+	g.watch.Follow(d.groupConfig())
+	g.takePart()
+	d.answer()
 	g.followFencing(d.want)
 }
 
@@ -96,6 +111,10 @@ func (g *group) looked(want *spec.Spec, obs *state.Observed) {
 func (g *group) stop() {
 	if g != nil && g.ready {
 		g.fence.stop()
+		g.control.Stop()
+		if g.running {
+			g.exec.Stop()
+		}
 		g.watch.Stop()
 	}
 }

@@ -57,3 +57,6 @@ func beside(job, step string, by int) string {
 	}
 	return ""
 }
+
+// Steps are those of a job, in their order.
+func Steps(job string) []string { return slices.Clone(steps[job]) }

@@ -32,12 +32,13 @@ func readHA(ctx context.Context, from interface {
 	return r, nil
 }
 
+const saveHA = "INSERT INTO ha VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET term = excluded.term, body = excluded.body WHERE excluded.term >= ha.term"
+
 // SaveHA remembers it. One with a lower term than what is remembered was made before that, and writes nothing.
 func (s *Store) SaveHA(ctx context.Context, r *state.HARecord) error {
 	body, err := json.Marshal(r)
 	if err == nil {
-		_, err = s.w.ExecContext(ctx, "INSERT INTO ha VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET term = excluded.term, body = excluded.body WHERE excluded.term >= ha.term",
-			int64(r.HA.Term), string(body))
+		_, err = s.w.ExecContext(ctx, saveHA, int64(r.HA.Term), string(body))
 	}
 	if err != nil {
 		return fmt.Errorf("remember what is known of the HA group: %w", err)

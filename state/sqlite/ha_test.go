@@ -38,3 +38,27 @@ func TestHA(t *testing.T) {
 		t.Error("what can't be read is taken for nothing:", r)
 	}
 }
+
+func TestDecisions(t *testing.T) {
+	s := reopen(t, filepath.Join(t.TempDir(), "d.db"))
+	r := &state.HARecord{At: t0, HA: state.HA{Node: "a", Role: state.RoleActive, Term: 7}}
+	must(t, s.Decide(ctx, r, &state.Decision{At: t0, Event: "boot", To: state.RoleBoot, Inputs: []byte(`{}`)}))
+	must(t, s.Decide(ctx, r, nil))
+	must(t, s.Decide(ctx, r, &state.Decision{At: t0, Event: "heard", To: state.RoleActive, Inputs: []byte(`{}`)}))
+	all, err := s.Decisions(ctx, 0, 10)
+	must(t, err)
+	if len(all) != 2 || all[0].Event != "heard" || all[1].ID != 1 {
+		t.Errorf("%+v", all)
+	}
+	if one, err := s.Decisions(ctx, 1, 10); err != nil || len(one) != 1 || one[0].Event != "boot" {
+		t.Error(one, err)
+	}
+	lower := *r
+	lower.HA.Term, lower.HA.Role = 6, state.RoleStandby
+	if err := s.Decide(ctx, &lower, &state.Decision{Inputs: []byte(`{}`)}); err == nil {
+		t.Error("a term that is over was persisted")
+	}
+	if got, err := s.HA(ctx); err != nil || got.HA.Role != state.RoleActive {
+		t.Error(got, err)
+	}
+}

@@ -22,6 +22,8 @@ type HAStatus struct {
 	Term       uint64       `json:"term"`     // the highest known
 	Active     string       `json:"active"`   // who is active in it; "": nobody was promoted yet
 	Declared   string       `json:"declared"` // ha.active
+	Job        string       `json:"job"`      // the promotion or demotion that goes on; "": none
+	Step       string       `json:"step"`     // of it
 	Paused     bool         `json:"paused"`
 	Frozen     string       `json:"frozen"`
 	Identity   string       `json:"identity"` // of this node's own key; "": none
@@ -85,6 +87,9 @@ func NewHAStatus(rec *state.HARecord, now time.Time) *HAStatus {
 	s.Node, s.Role, s.Term, s.Active, s.Declared = h.Node, string(h.Shown()), h.Term, h.Holder, h.Declared
 	s.Paused, s.Frozen, s.Identity, s.Listen = h.Paused, h.Frozen, rec.Identity, rec.Listen
 	s.Quorum = QuorumStatus(h.Quorum)
+	if h.Job != nil {
+		s.Job, s.Step = h.Job.Kind, h.Job.Step
+	}
 	old := now.Sub(at).Abs() > watchedFor*rec.Every
 	if old {
 		s.worsen(Unknown, fmt.Sprintf("the peers were last watched %s ago: is the daemon running?", ageText(now.Sub(at))))
@@ -103,7 +108,7 @@ func NewHAStatus(rec *state.HARecord, now time.Time) *HAStatus {
 		s.worsen(Degraded, d)
 	}
 	if h.Role == state.RoleStandby && h.Term == 0 {
-		s.Notices = append(s.Notices, "nobody was promoted yet, and this release can't: every node receives, whatever ha.active says")
+		s.Notices = append(s.Notices, "nobody was promoted yet: every node receives, whatever ha.active says; on the node that has the data: dplane ha failover --plan")
 	}
 	return s
 }
@@ -201,6 +206,9 @@ func HAStatusText(w io.Writer, s *HAStatus, opt TextOptions) error {
 	}
 	t.printf("watched %s (%s ago)\n", timeText(*s.ObservedAt), ageText(time.Duration(s.Age)*time.Second))
 	t.printf("role %s, term %d; active %s; ha.active says %s\n", clean(s.Role), s.Term, clean(cmp.Or(s.Active, "nobody")), clean(s.Declared))
+	if s.Job != "" {
+		t.printf("it goes on: %s, step %s\n", clean(s.Job), clean(cmp.Or(s.Step, "none: it waits for proofs")))
+	}
 	t.printf("identity %s\n", clean(cmp.Or(s.Identity, "none: dplane ha id makes the key")))
 	q := fmt.Sprintf("%d of %d nodes are fresh", s.Quorum.Fresh, s.Quorum.Nodes)
 	if s.Quorum.Why != "" {

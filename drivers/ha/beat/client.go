@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -21,6 +22,9 @@ type Line interface {
 	Beat(ctx context.Context, key *Key, to Peer, b state.Beat) (state.Beat, error)
 	// Health asks a peer that no beats are exchanged with; ails is what it says is wrong with it.
 	Health(ctx context.Context, to Peer) (ails string, err error)
+	// Order and Missing are what peers ask each other beside that.
+	Order(ctx context.Context, key *Key, to Peer, c ha.Command) error
+	Missing(ctx context.Context, key *Key, to Peer, guids map[string]string) ([]string, error)
 }
 
 // Net is the network. Each beat has a connection of its own: one that died unseen would cost the next beat.

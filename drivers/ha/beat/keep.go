@@ -51,9 +51,22 @@ func (w *Watch) flush() {
 			break
 		}
 	}
-	if err := store.SaveHA(ctx, r); err != nil {
+	if err := w.keep(ctx, store, r); err != nil {
 		w.Log.Error("record the peers", "kind", "ha", "err", err)
 	}
+}
+
+// keep writes the record. What the machine persists meanwhile must not be overwritten with what was before it, so that where
+// there is one it waits.
+func (w *Watch) keep(ctx context.Context, store Store, r *state.HARecord) error {
+	if w.Machine == nil {
+		return store.SaveHA(ctx, r)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, atOnce)
+	defer cancel()
+	return store.SaveHA(ctx, w.record())
 }
 
 // record is what there is to be kept. It is called with the lock.

@@ -20,7 +20,7 @@ func (w *Watch) watch(ctx context.Context, name string) {
 		if !w.reach(ctx, cfg, name) && w.wait(ctx, began.Add(cfg.timeout())) {
 			w.missed(cfg, name)
 		}
-		if !w.wait(ctx, began.Add(cfg.Every)) {
+		if !w.rest(ctx, name, began.Add(cfg.Every)) {
 			return
 		}
 	}
@@ -36,6 +36,21 @@ func (w *Watch) wait(ctx context.Context, until time.Time) bool {
 	if left := until.Sub(w.Clock.Now()); left > 0 {
 		select {
 		case <-ctx.Done():
+		case <-w.Clock.After(left):
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// rest waits for the next round: until then, or a poke.
+func (w *Watch) rest(ctx context.Context, name string, until time.Time) bool {
+	w.mu.Lock()
+	poke := w.pokes[name]
+	w.mu.Unlock()
+	if left := until.Sub(w.Clock.Now()); left > 0 {
+		select {
+		case <-ctx.Done():
+		case <-poke:
 		case <-w.Clock.After(left):
 		}
 	}
@@ -112,6 +127,12 @@ func (w *Watch) hear(ctx context.Context, name string, b *state.Beat) (refused s
 		hello := *b
 		hello.Heard = state.Heard{} // its run is noted, or it would never learn ours
 		see.Beat = &hello
+	} else if w.takesPart() {
+		if err := w.event(ha.Event{Kind: ha.Heard, Peer: name, Beat: b}); err != nil {
+			return err.Error()
+		}
+		w.told(prev, w.s.Peers[name])
+		return ""
 	} else if b.Term > w.s.Term {
 		if err := w.raise(ctx, b); err != nil {
 			return err.Error()
@@ -172,6 +193,13 @@ func (w *Watch) missed(cfg *Config, name string) {
 	if lately {
 		return
 	}
+	if p, known := cfg.peer(name); known && cfg.beats(p) && w.takesPart() {
+		if err := w.event(ha.Event{Kind: ha.Missed, Peer: name}); err != nil {
+			w.Log.Error("a peer does not answer, and that can't be written down", "kind", "ha", "err", err)
+		}
+		w.told(prev, w.s.Peers[name])
+		return
+	}
 	w.judged(prev, ha.Health(prev, ha.Sighting{Wall: w.Clock.Now()}, cfg.limits(), w.mono()))
 }
 
@@ -179,6 +207,11 @@ func (w *Watch) missed(cfg *Config, name string) {
 func (w *Watch) judged(prev, next state.PeerHealth) {
 	w.s.Peers[next.Node] = next
 	w.count()
+	w.told(prev, next)
+}
+
+// told tells of a peer where its state changed. It is called with the lock.
+func (w *Watch) told(prev, next state.PeerHealth) {
 	if prev.State != next.State {
 		w.tell(levelOf(next.State), fmt.Sprintf("peer %s is %s%s", next.Node, next.State, because(next.Reason)))
 	}

@@ -26,8 +26,15 @@ type handler struct {
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Cache-Control", "no-store")
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
-	if r.URL.Path == "/beat" {
+	switch r.URL.Path {
+	case "/beat":
 		h.beat(rw, r)
+		return
+	case "/order":
+		h.ask(rw, r, h.order)
+		return
+	case "/missing":
+		h.ask(rw, r, h.missing)
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

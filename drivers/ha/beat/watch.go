@@ -20,7 +20,17 @@ import (
 type Store interface {
 	HA(ctx context.Context) (*state.HARecord, error)
 	SaveHA(ctx context.Context, r *state.HARecord) error
+	// Decide writes a decision down with it, and fails where a higher term is known.
+	Decide(ctx context.Context, r *state.HARecord, d *state.Decision) error
 	Log(ctx context.Context, e state.Event) error
+}
+
+// Machine decides what this node becomes by an event (package exec). It is asked with the watch's lock held, so it waits for
+// nothing but save, which persists; where that fails nothing was decided.
+type Machine interface {
+	Decide(s state.HA, e ha.Event, save func(state.HA, *state.Decision) error) (state.HA, error)
+	// Missing are those of these snapshots (guids by dataset) that this node has not.
+	Missing(ctx context.Context, guids map[string]string) ([]string, error)
 }
 
 // Clock is where time comes from.
@@ -38,6 +48,8 @@ type Watch struct {
 	Health http.Handler // answers /health
 	// Local is what this node says of itself. It must not wait for anything.
 	Local func(now time.Time) ha.Local
+	// Machine is who decides; nil: this node watches, and is a standby.
+	Machine Machine
 
 	started time.Time // the zero of this run's monotonic time
 
@@ -51,6 +63,9 @@ type Watch struct {
 	events  []state.Event     // yet to be written
 	strange time.Time         // when a stranger was last told of
 	saved   chan struct{}     // there is something to be written
+	memory  state.HA          // as it was read, until the machine took it over
+	booted  bool              // the machine knows that this run began
+	pokes   map[string]chan struct{}
 
 	peers  map[string]*runner // of Follow's goroutine, as are the next two
 	ear    *runner
@@ -90,7 +105,7 @@ func (w *Watch) Use(store Store) {
 func (w *Watch) Load(ctx context.Context) error {
 	w.started = w.Clock.Now()
 	w.s = state.HA{Boot: bootName(), Peers: map[string]state.PeerHealth{}}
-	w.trouble, w.peers, w.saved = map[string]string{}, map[string]*runner{}, make(chan struct{}, 1)
+	w.trouble, w.peers, w.saved, w.pokes = map[string]string{}, map[string]*runner{}, make(chan struct{}, 1), map[string]chan struct{}{}
 	r, err := w.store.HA(ctx)
 	if err != nil || r == nil {
 		w.s.Role = state.RoleStandby
@@ -99,6 +114,9 @@ func (w *Watch) Load(ctx context.Context) error {
 	boot := w.s.Boot
 	w.s = r.HA
 	w.s.Boot, w.s.Counter, w.s.Quorum = boot, 0, state.Quorum{}
+	if w.Machine != nil {
+		w.memory = w.s // it begins with what the machine makes of it
+	}
 	if w.s.Was == "" && w.s.Role != state.RoleStandby {
 		w.s.Was = w.s.Role
 	}
@@ -139,6 +157,9 @@ func (w *Watch) Follow(cfg *Config) {
 	}
 	for name, what := range wanted {
 		if w.peers[name] == nil {
+			w.mu.Lock()
+			w.pokes[name] = make(chan struct{}, 1)
+			w.mu.Unlock()
 			w.peers[name] = run(what, func(ctx context.Context) { w.watch(ctx, name) })
 		}
 	}
@@ -175,7 +196,10 @@ func (w *Watch) configure(cfg *Config) {
 	if cfg == nil {
 		return
 	}
-	w.s.Node, w.s.Declared = cfg.Node, cfg.Active
+	w.s.Node = cfg.Node
+	if w.Machine == nil {
+		w.s.Declared = cfg.Active
+	}
 	known := map[string]state.PeerHealth{}
 	for _, p := range cfg.Peers {
 		h, ok := w.s.Peers[p.Name]
@@ -187,6 +211,7 @@ func (w *Watch) configure(cfg *Config) {
 	w.s.Peers = known
 	maps.DeleteFunc(w.trouble, func(name, _ string) bool { _, ok := known[name]; return !ok })
 	w.count()
+	w.begin(cfg)
 }
 
 // Stop ends all of it, and writes what is yet to be written.

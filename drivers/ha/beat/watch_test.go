@@ -43,6 +43,10 @@ func (m *memory) SaveHA(_ context.Context, r *state.HARecord) error {
 	return nil
 }
 
+func (m *memory) Decide(ctx context.Context, r *state.HARecord, _ *state.Decision) error {
+	return m.SaveHA(ctx, r)
+}
+
 func (m *memory) Log(_ context.Context, e state.Event) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -107,6 +111,16 @@ func (p port) Health(ctx context.Context, to Peer) (string, error) {
 		return "", errors.New("no answer in time")
 	}
 	return "", nil
+}
+
+func (p port) Order(ctx context.Context, _ *Key, to Peer, c ha.Command) error {
+	_, err := (&handler{w: p.all[to.Name]}).order(ctx, p.from, &asked{Order: c})
+	return err
+}
+
+func (p port) Missing(ctx context.Context, _ *Key, to Peer, guids map[string]string) ([]string, error) {
+	got, err := (&handler{w: p.all[to.Name]}).missing(ctx, p.from, &asked{GUIDs: guids})
+	return got.Missing, err
 }
 
 const every = 15 * time.Second

@@ -19,7 +19,6 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/drivers/host"
-	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
@@ -34,6 +33,8 @@ type Node struct {
 	Quiet func() (bool, error)
 	// Send sends the final increment of a switchover, and comes back when the other node has it.
 	Send func(ctx context.Context, to string) error
+	// Absent: datasets that are not here, of pools that are, are passed over.
+	Absent bool
 }
 
 // move does a step, and takes it back.
@@ -125,7 +126,7 @@ func (n *Node) send(ctx context.Context, to string) error {
 
 // Look tells whether the group can be written here (yes, no or unknown), and the highest term that its datasets name.
 func (n *Node) Look(ctx context.Context) (writable string, term uint64, err error) {
-	list, err := n.list(ctx)
+	list, err := n.here().list(ctx)
 	if err != nil {
 		return state.WritableUnknown, 0, err
 	}
@@ -162,13 +163,9 @@ func (n *Node) list(ctx context.Context) (all []*state.Dataset, err error) {
 		pools[string(d.Pool())] = append(pools[string(d.Pool())], string(d))
 	}
 	for _, pool := range sortedKeys(pools) {
-		res, err := n.Runner.Run(ctx, zfs.GetGroup(pools[pool]))
+		some, err := n.get(ctx, pool, pools[pool])
 		if err != nil {
 			return nil, fmt.Errorf("look at the group's datasets in %s: %w", pool, err)
-		}
-		some, err := zfs.ParseDatasets(pool, res.Stdout)
-		if err != nil {
-			return nil, err
 		}
 		all = append(all, some...)
 	}
