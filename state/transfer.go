@@ -27,6 +27,8 @@ type Pair struct {
 	// it, so that it needs the snapshot no more.
 	Common string `json:"common,omitempty"`
 	Marked bool   `json:"marked,omitempty"`
+	// Believed: the source is as an earlier list had it. Bookmarks may be gone since.
+	Believed bool `json:"believed,omitempty"`
 }
 
 // Replicated is what is remembered of a replication.

@@ -39,8 +39,8 @@ const (
 // glance lists ends with what the last whole list of each knew of its snapshots, where they are the same still.
 type glance struct {
 	*Driver
-	whole   bool // all is listed whole
-	glanced bool // something was not
+	whole   bool            // all is listed whole
+	glanced map[listOf]bool // what was not
 }
 
 // list is a lister.
@@ -58,7 +58,7 @@ func (g *glance) list(ctx context.Context, remote string, below bool, dataset st
 		if now.marks = marksOf(changed); sameMarks(known, changed) {
 			now.since = known.since
 			if !g.whole && at.Sub(known.at) < believed && !at.Before(known.at) && known.at.Sub(known.since) >= settled {
-				g.glanced = true
+				g.glanced[key] = true
 				return known.with(changed), nil
 			}
 		}
@@ -80,14 +80,14 @@ func (g *glance) list(ctx context.Context, remote string, below bool, dataset st
 
 // changed asks for the marks of one end; none where they can't be had there at all.
 func (g *glance) changed(ctx context.Context, remote string, below bool, dataset string) (all []zfs.Changed, none bool) {
-	c := zfs.ListChanged(below, dataset)
+	c := zfs.ListChanged(remote != "", below, dataset)
 	c.Host = remote
 	res, err := g.Runner.Run(ctx, c)
 	if err != nil {
 		var exit *host.ExitError
 		return nil, errors.As(err, &exit) && (exit.Code == noSuchProperty || exit.Code == notLetIn)
 	}
-	if all, err = zfs.ParseChanged(res.Stdout, below, dataset); err != nil {
+	if all, err = zfs.ParseChanged(res.Stdout, remote != "", below, dataset); err != nil {
 		return nil, true
 	}
 	return all, false

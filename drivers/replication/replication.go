@@ -180,7 +180,7 @@ func (d *Driver) one(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 // see looks at both ends. What would lead to an action is listed whole: only that all is well is told from what was listed before.
 func (d *Driver) see(ctx context.Context, want *spec.Spec, r *spec.Replication, obs *state.Observed, seen *state.Replication) error {
 	w := way(r)
-	g := &glance{Driver: d}
+	g := &glance{Driver: d, glanced: map[listOf]bool{}}
 	for {
 		at := d.Now()
 		var err error
@@ -188,12 +188,15 @@ func (d *Driver) see(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 		if seen.Pairs, seen.Orphans, err = d.lookBy(ctx, w, g.list); err != nil {
 			return err
 		}
+		for i := range seen.Pairs {
+			seen.Pairs[i].Believed = g.glanced[listOf{w.From, w.Source, w.Recursive}]
+		}
 		d.forgetHolds(w, seen.Pairs)
 		delete(d.rests, r.Name)
 		if err := d.keep(ctx, want, r, obs, seen); err != nil {
 			return err
 		}
-		if g.glanced {
+		if len(g.glanced) > 0 {
 			delete(d.checked, r.Name) // what goes was looked at, and not both ends: a prune looks again
 		} else {
 			d.mu.Lock()
@@ -208,7 +211,7 @@ func (d *Driver) see(ctx context.Context, want *spec.Spec, r *spec.Replication, 
 		if one(drivers.Input{Want: want, Have: obs, Now: obs.At}, r, seen, &would); len(would.Actions) == 0 {
 			return nil
 		}
-		g = &glance{Driver: d, whole: true}
+		g.whole, g.glanced = true, map[listOf]bool{}
 	}
 }
 

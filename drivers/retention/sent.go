@@ -19,8 +19,8 @@ func Needed(want *spec.Spec, have *state.Observed, name, guid string) (need map[
 		if !r.Sends(spec.DatasetName(name)) {
 			continue
 		}
-		base, known := common(have.Replications[key], guid)
-		if base != "" {
+		bases, known := common(have.Replications[key], guid)
+		for _, base := range bases {
 			need[base] = fmt.Sprintf("it is the newest that the target of the replication %s has", key)
 		}
 		if !known {
@@ -30,26 +30,40 @@ func Needed(want *spec.Spec, have *state.Observed, name, guid string) (need map[
 	return need, unknown
 }
 
-// common is the snapshot of a source that its target needs, by guid; "": none. known tells whether that is sure.
-func common(seen *state.Replication, source string) (guid string, known bool) {
+// common are the snapshots of a source that its target needs, by guid. known tells whether that is sure.
+func common(seen *state.Replication, source string) (guids []string, known bool) {
 	if seen == nil {
-		return "", false
+		return nil, false
 	}
-	remembered := ""
+	var remembered []string
 	if seen.Remembered != nil {
-		remembered = seen.Remembered.Common[source].GUID
+		if c := seen.Remembered.Common[source]; c.GUID != "" {
+			remembered = []string{c.GUID}
+		}
 	}
 	if seen.Unseen != "" || seen.Running { // while it runs what it sends is held, but not what it begins with
-		return remembered, remembered != ""
+		return remembered, remembered != nil
 	}
 	for _, p := range seen.Pairs {
 		switch {
-		case p.Source.GUID != source:
+		case p.Source.GUID != source || p.Common == "":
+		case p.Believed: // the bookmark that stands for it may be gone since: then it is this one, or the newest that both have as snapshots
+			return append([]string{p.Common}, newest(p)...), true
 		case p.Marked:
-			return "", true
-		case p.Common != "":
-			return p.Common, true
+			return nil, true
+		default:
+			return []string{p.Common}, true
 		}
 	}
 	return remembered, true // it is not yet sent, or the target that had it is gone
+}
+
+// newest is the newest snapshot that both ends have as one.
+func newest(p state.Pair) []string {
+	for _, s := range slices.Backward(p.Source.Snapshots) {
+		if p.Target != nil && slices.ContainsFunc(p.Target.Snapshots, func(t state.Point) bool { return t.GUID == s.GUID }) {
+			return []string{s.GUID}
+		}
+	}
+	return nil
 }

@@ -21,7 +21,7 @@ func changed(m *machine, at string) {
 	m.second(n)
 	now := func(what string, marked ...string) bool {
 		m.t.Helper()
-		res, err := m.Run(m.t.Context(), zfs.ListChanged(true, at))
+		res, err := m.Run(m.t.Context(), zfs.ListChanged(false, true, at))
 		if m.v21 {
 			var exit *host.ExitError
 			if !errors.As(err, &exit) || exit.Code != 2 {
@@ -29,7 +29,11 @@ func changed(m *machine, at string) {
 			}
 			return false
 		}
-		all, parse := zfs.ParseChanged(res.Stdout, true, at)
+		far, err2 := m.Run(m.t.Context(), zfs.ListChanged(true, true, at))
+		if there, parse := zfs.ParseChanged(far.Stdout, true, true, at); err2 != nil || parse != nil || len(there) < 2 || strings.Contains(string(far.Stdout), "@") {
+			m.t.Errorf("%s, as it is asked of what is far: %v, %v\n%s", what, err2, parse, far.Stdout)
+		}
+		all, parse := zfs.ParseChanged(res.Stdout, false, true, at)
 		if err != nil || parse != nil || len(all) < 2 {
 			m.t.Fatalf("%s: %v, %v\n%s", what, err, parse, res.Stdout)
 		}

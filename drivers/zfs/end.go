@@ -25,48 +25,66 @@ func ListEnds(below bool, datasets ...string) []host.Command {
 	return farReads(datasets, append(argv, "-t", "filesystem,volume,snapshot,bookmark", "-o", endColumns)...)
 }
 
-// changedColumns are those of a dataset in endColumns, and then when its snapshots changed last, and what it is a clone of.
-const changedColumns = "type,guid,createtxg,creation,written,used,referenced,userrefs,readonly,inconsistent,receive_resume_token,encryptionroot,keystatus,snapshots_changed,origin,name"
+// changedColumns are those of a dataset in endColumns, and then when its snapshots changed last, and what it is a clone of. farColumns
+// are without that: it may be a dataset which the key that lists may not see.
+const (
+	farColumns     = "type,guid,createtxg,creation,written,used,referenced,userrefs,readonly,inconsistent,receive_resume_token,encryptionroot,keystatus,snapshots_changed,name"
+	changedColumns = "type,guid,createtxg,creation,written,used,referenced,userrefs,readonly,inconsistent,receive_resume_token,encryptionroot,keystatus,snapshots_changed,origin,name"
+)
 
 // ListChanged asks for the datasets that ListEnds asks for, without their snapshots and bookmarks, and when the snapshots of each
 // changed last. Of one that is not mounted zfs takes ten times as long to list the snapshots. OpenZFS 2.1 knows
-// no such time: there it is an error.
-func ListChanged(below bool, dataset string) host.Command {
-	argv := []string{"zfs", "list", "-Hp"}
+// no such time: there it is an error. What is far is not asked what it is a clone of.
+func ListChanged(far, below bool, dataset string) host.Command {
+	argv, columns := []string{"zfs", "list", "-Hp"}, changedColumns
 	if below {
 		argv = append(argv, "-r")
 	}
-	return farReads([]string{dataset}, append(argv, "-t", "filesystem,volume", "-o", changedColumns)...)[0]
+	if far {
+		columns = farColumns
+	}
+	return farReads([]string{dataset}, append(argv, "-t", "filesystem,volume", "-o", columns)...)[0]
 }
 
 // Changed is a dataset without its snapshots and bookmarks, and what tells that its snapshots are what they were.
 type Changed struct {
 	state.End
-	// Mark changes whenever a snapshot of the dataset is taken, received, renamed or destroyed, and when it is promoted; but not
-	// by a second change within the same second.
+	// Mark changes whenever a snapshot of the dataset is taken, received, renamed or destroyed, and when it is promoted, unless
+	// it is far; but not by a second change within the same second.
 	Mark string
 }
 
 // ParseChanged reads what ListChanged prints, sorted by name, with the care of ParseEnds.
-func ParseChanged(out []byte, below bool, dataset string) ([]Changed, error) {
+func ParseChanged(out []byte, far, below bool, dataset string) ([]Changed, error) {
+	columns, marks := changedColumns, 2
+	if far {
+		columns, marks = farColumns, 1
+	}
+	n := strings.Count(columns, ",") + 1
 	p := ends{below: below, asked: []string{dataset}, of: map[string]*state.End{}, seen: map[string]bool{}}
 	var list []Changed
 	for line := range strings.Lines(string(out)) {
 		text, ended := strings.CutSuffix(line, "\n")
 		f := strings.Split(text, "\t")
-		n := strings.Count(changedColumns, ",") + 1
-		if !ended || len(f) != n || f[0] != "filesystem" && f[0] != "volume" || numbers(f[n-3]) == nil || f[n-2] != "-" && !isSnapshot(f[n-2]) ||
-			!p.row(append(slices.Clone(f[:n-3]), f[n-1])) || p.of[f[n-1]] == nil {
+		if !ended || len(f) != n || f[0] != "filesystem" && f[0] != "volume" || !isMark(f[n-1-marks:n-1]) ||
+			!p.row(append(slices.Clone(f[:n-1-marks]), f[n-1])) || p.of[f[n-1]] == nil {
 			return nil, &ParseError{What: "zfs list -t filesystem,volume", Text: line}
 		}
-		list = append(list, Changed{*p.of[f[n-1]], f[n-3] + " " + f[n-2]})
+		list = append(list, Changed{*p.of[f[n-1]], strings.Join(f[n-1-marks:n-1], " ")})
 	}
 	slices.SortFunc(list, func(a, b Changed) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil
 }
 
-func isSnapshot(name string) bool {
-	_, err := spec.ParseSnapshotName(name)
+// isMark tells whether this is a time, and perhaps the snapshot that a clone was made of.
+func isMark(f []string) bool {
+	if numbers(f[0]) == nil {
+		return false
+	}
+	if len(f) == 1 || f[1] == "-" {
+		return true
+	}
+	_, err := spec.ParseSnapshotName(f[1])
 	return err == nil
 }
 

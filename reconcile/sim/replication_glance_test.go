@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -189,4 +190,44 @@ replications:
 		}
 	}
 	t.Error("nothing is pruned")
+}
+
+// A bookmark that somebody destroyed leaves no mark: while a list of before is believed, the schedule lets the last snapshot that both
+// ends have stay. Where it is there still, what the schedule no longer keeps goes all the same.
+func TestReplicationGlanceKeepsTheBase(t *testing.T) {
+	for _, destroyed := range []bool{true, false} {
+		g := newGlancing(t)
+		g.want = policyOf(t, `
+datasets: {tank: {}, tank/a: {snapshots: short}, usb: {}}
+pools: {tank: {}, usb: {}}
+schedules: {short: {keep: {hourly: 2}}}
+replications:
+  off: {source: tank/a, target: usb/a, when: {daily: "07:00"}}
+`)
+		for range 110 { // to 08:50: those of 07:00 and 08:00 are there, the first one was sent
+			g.pass()
+		}
+		for n := 0; ; n++ {
+			if whole, _ := g.pass(); whole > 0 && n < 9 {
+				continue
+			}
+			break
+		}
+		base := g.guidsOf("usb/a")
+		if have := g.guidsOf("tank/a"); len(base) != 1 || len(have) != 2 || have[0] != base[0] {
+			t.Fatalf("the source has %v, the target %v", have, base)
+		}
+		for g.Clock.Now().Minute() < 58 {
+			g.pass()
+		}
+		if destroyed {
+			g.do("zfs destroy " + strings.TrimSpace(g.do("zfs list -H -d 1 -t bookmark -o name tank/a")))
+		}
+		for range 15 {
+			g.pass()
+		}
+		if have := g.guidsOf("tank/a"); slices.Contains(have, base[0]) != destroyed || len(have) < 2 {
+			t.Errorf("its bookmark was destroyed: %t; the source has %v, and both had %v", destroyed, have, base)
+		}
+	}
 }

@@ -159,7 +159,7 @@ func (r *Rules) list(w []string) (*Request, error) {
 		return nil, err
 	}
 	return exactly(w, zfs.ListEnds(false, name)[0].Argv, zfs.ListEnds(true, name)[0].Argv,
-		zfs.ListChanged(false, name).Argv, zfs.ListChanged(true, name).Argv, zfs.ListName(name).Argv, zfs.ListPoints(name).Argv)
+		zfs.ListChanged(true, false, name).Argv, zfs.ListChanged(true, true, name).Argv, zfs.ListName(name).Argv, zfs.ListPoints(name).Argv)
 }
 
 // get tells whether an end is still the one that was seen, what a stream of it needs, and what room there is.

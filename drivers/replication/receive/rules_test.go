@@ -94,6 +94,7 @@ var hostile = []struct{ tries, line string }{
 	{"a sibling whose name begins alike", "zfs list -H -o name backup/home2"},
 	{"a way up", "zfs list -H -o name backup/home/../other"},
 	{"two names of which one is not its own", "zfs list -H -o name backup/other backup/home"},
+	{"what the target is a clone of", "zfs list -Hp -r -t 'filesystem,volume' -o type,guid,createtxg,creation,written,used,referenced,userrefs,readonly,inconsistent,receive_resume_token,encryptionroot,keystatus,snapshots_changed,origin,name backup/home"},
 	{"other columns", "zfs list -H -o all backup/home"},
 	{"the trash", "zfs list -H -o name backup/home/.dplane-trash/1"},
 	{"holds of others", "zfs holds -H backup/other@a"},
