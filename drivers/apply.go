@@ -61,6 +61,8 @@ var ErrMoot = errors.New("left out")
 type Partial struct {
 	Err   error
 	Rests bool // what is left of it rests by itself, while the rest of it goes on
+	// Nothing was done this time: all that had to be done failed, and the greater part was done before.
+	Nothing bool
 }
 
 func (p *Partial) Error() string { return p.Err.Error() }

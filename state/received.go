@@ -7,6 +7,8 @@ import "time"
 type Received struct {
 	Target string   `json:"target,omitempty"` // guid of the dataset that has them; "": it was yet to be made
 	GUIDs  []string `json:"guids"`            // sorted
+	// Elsewhere is the same of datasets that were its target before, by their guids.
+	Elsewhere map[string][]string `json:"elsewhere,omitempty"`
 }
 
 // Kept is what a replication keeps on its target: Policy as it was last seen, Before what it kept when last nothing more

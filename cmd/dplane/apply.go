@@ -343,8 +343,12 @@ func applyCode(s reconcile.Step, saved bool) int {
 	failed := s.Outcomes.Count(state.Failed, state.Interrupted) // what was skipped is told by what it waited for
 	refused := s.Outcomes.Count(state.Refused)
 	for _, o := range s.Outcomes {
-		if errors.Is(o.Err, reconcile.ErrUnderWay) {
+		var part *drivers.Partial
+		switch {
+		case errors.Is(o.Err, reconcile.ErrUnderWay):
 			refused++
+		case errors.As(o.Err, &part) && !part.Nothing:
+			done++
 		}
 	}
 	switch {

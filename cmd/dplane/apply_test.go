@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -41,6 +42,19 @@ func TestApplyCode(t *testing.T) {
 		}
 		if got := applyCode(s, c.saved); got != c.want {
 			t.Errorf("%s: exit code %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+// What failed in part is some that failed, unless nothing of it was done this time.
+func TestApplyCodeOfAPart(t *testing.T) {
+	for want, err := range map[int]error{
+		exitSome:   errors.Join(&drivers.Partial{Err: io.EOF}, nil),
+		exitFailed: &drivers.Partial{Err: io.EOF, Nothing: true},
+	} {
+		s := reconcile.Step{Remaining: &reconcile.Plan{}, Outcomes: reconcile.Outcomes{{Outcome: state.Failed, Err: err}}}
+		if got := applyCode(s, false); got != want {
+			t.Errorf("exit code %d, want %d", got, want)
 		}
 	}
 }

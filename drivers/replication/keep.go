@@ -111,7 +111,7 @@ func (k *keeping) excess(x *pruned, kept *state.Kept) []state.Snapshot {
 
 // keep tells what was received, looks at what goes by keep, and learns whether less is kept than before.
 func (d *Driver) keep(ctx context.Context, want *spec.Spec, r *spec.Replication, obs *state.Observed, seen *state.Replication) error {
-	markReceived(d.received[r.Name], seen.Pairs)
+	d.markReceived(r.Name, seen.Pairs)
 	had, err := d.Memory.Kept(ctx, r.Name)
 	if err != nil {
 		return err
@@ -234,6 +234,9 @@ func (b *batch) prune(in drivers.Input, r *drivers.Result) {
 		r.Notices = append(r.Notices, fmt.Sprintf("replication %s (%s): its target is not pruned: %s", b.want.Name, b.want.Pos.At(), b.seen.Unchecked))
 	default:
 		for _, p := range b.seen.Pairs {
+			if names := unsure(p); len(names) > 0 {
+				r.Notices = append(r.Notices, fmt.Sprintf("replication %s (%s): %s has %d snapshot(s) of its source of which nobody knows whether this replication brought them, so keep lets them stay: %s (zfs destroy of those that nobody needs ends this)", b.want.Name, b.want.Pos.At(), p.To, len(names), drivers.Some(names)))
+			}
 			if x := k.decide(p, b.seen.Kept); x != nil {
 				r.Actions = append(r.Actions, k.prunes(p, x)...)
 				if x.unknown != "" {
@@ -245,6 +248,24 @@ func (b *batch) prune(in drivers.Input, r *drivers.Result) {
 			}
 		}
 	}
+}
+
+// unsure are the snapshots of a target that its source has too, and that are not known to be received: a person brought them, or the
+// memory of it is lost.
+func unsure(p state.Pair) (names []string) {
+	if p.Target == nil {
+		return nil
+	}
+	source := map[string]bool{}
+	for _, s := range slices.Concat(p.Source.Snapshots, p.Source.Bookmarks) {
+		source[s.GUID] = true
+	}
+	for _, s := range p.Target.Snapshots {
+		if !s.Received && source[s.GUID] {
+			names = append(names, "@"+s.Name)
+		}
+	}
+	return names
 }
 
 // prunes are the actions that destroy what goes of one target: one, but where what goes only because less is to be kept
@@ -320,7 +341,7 @@ func (d *Driver) prune(ctx context.Context, a drivers.Action) error {
 	if err != nil || row == nil {
 		return err
 	}
-	left := &state.Received{Target: row.Target, GUIDs: slices.DeleteFunc(slices.Clone(row.GUIDs), func(guid string) bool { return slices.Contains(a.Destroy, guid) })}
+	left := &state.Received{Target: row.Target, Elsewhere: row.Elsewhere, GUIDs: slices.DeleteFunc(slices.Clone(row.GUIDs), func(guid string) bool { return slices.Contains(a.Destroy, guid) })}
 	return d.Memory.SaveReceived(context.WithoutCancel(ctx), a.Pruning.Replication, map[string]*state.Received{source: left})
 }
 

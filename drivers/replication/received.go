@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/dplaneos/dplane/state"
@@ -17,40 +18,46 @@ func (d *Driver) recall(ctx context.Context) error {
 	return err
 }
 
-// claim are the guids of what the replication is known to have brought to the target of a pair, sorted. Where nothing is
-// remembered of that target its hold there tells that it was at work: then that is what the source still has.
-func claim(row *state.Received, p state.Pair) (guids []string) {
-	switch {
-	case p.Target == nil:
-		return nil
-	case row != nil && (row.Target == "" || row.Target == p.Target.GUID):
-		return row.GUIDs
-	case !slices.ContainsFunc(p.Target.Snapshots, func(s state.Point) bool { return s.Ours }):
+// claim are the guids of what is known to have been brought to the target of a pair, sorted: by this replication, or by one of another
+// name, which it was called then, for nothing but the same target of the same source counts. That a snapshot is at
+// both ends, or held, is no proof: a person may have brought it there before.
+func claim(rows map[string]map[string]*state.Received, name string, p state.Pair) (guids []string) {
+	if p.Target == nil {
 		return nil
 	}
-	held := uint64(0) // what is newer came otherwise: by a restore, the other way round
-	for _, s := range p.Target.Snapshots {
-		if s.Ours {
-			held = max(held, s.TXG)
-		}
-	}
-	source := map[string]bool{}
-	for _, s := range slices.Concat(p.Source.Snapshots, p.Source.Bookmarks) {
-		source[s.GUID] = true
-	}
-	for _, s := range p.Target.Snapshots {
-		if source[s.GUID] && s.TXG <= held {
-			guids = append(guids, s.GUID)
+	for other, of := range rows {
+		switch row := of[p.Source.GUID]; {
+		case row == nil:
+		case row.Target == p.Target.GUID, row.Target == "" && other == name:
+			guids = append(guids, row.GUIDs...)
+		default:
+			guids = append(guids, row.Elsewhere[p.Target.GUID]...)
 		}
 	}
 	slices.Sort(guids)
-	return guids
+	return slices.Compact(guids)
+}
+
+// elsewhereThan is what is known of other targets of a source than this one; "": one that is yet to be made.
+func elsewhereThan(row *state.Received, target string) map[string][]string {
+	if row == nil {
+		return nil
+	}
+	all := maps.Clone(row.Elsewhere)
+	if row.Target != "" && row.Target != target {
+		if all == nil {
+			all = map[string][]string{}
+		}
+		all[row.Target] = row.GUIDs
+	}
+	delete(all, target)
+	return all
 }
 
 // markReceived tells of the snapshots of the targets which the replication brought.
-func markReceived(rows map[string]*state.Received, pairs []state.Pair) {
+func (d *Driver) markReceived(name string, pairs []state.Pair) {
 	for _, p := range pairs {
-		guids := claim(rows[p.Source.GUID], p)
+		guids := claim(d.received, name, p)
 		if p.Target == nil {
 			continue
 		}
@@ -69,12 +76,15 @@ func guidsOf(list []state.Point) []string {
 	return guids
 }
 
-// recallReceived takes up what this replication received.
+// recallReceived takes up what this replication and others received.
 func (t *transfer) recallReceived(ctx context.Context) error {
 	_, all, err := t.Memory.Received(ctx, 0)
-	t.got = map[string]*state.Received{}
-	for source, row := range all[t.Replication] {
-		t.got[source] = row
+	t.got = map[string]map[string]*state.Received{}
+	for name, rows := range all {
+		t.got[name] = maps.Clone(rows)
+	}
+	if t.got[t.Replication] == nil {
+		t.got[t.Replication] = map[string]*state.Received{}
 	}
 	return err
 }
@@ -84,18 +94,20 @@ func (t *transfer) expect(ctx context.Context, p state.Pair, guids []string) err
 	if t.Restore { // what comes back is nobody's to prune
 		return nil
 	}
-	had := claim(t.gotOf(p), p)
+	own, had := t.claim(p)
 	row := &state.Received{GUIDs: slices.Compact(slices.Sorted(slices.Values(slices.Concat(had, guids))))}
 	if p.Target != nil {
 		row.Target = p.Target.GUID
 	}
+	row.Elsewhere = elsewhereThan(own, row.Target)
 	return t.saveReceived(ctx, map[string]*state.Received{p.Source.GUID: row})
 }
 
-func (t *transfer) gotOf(p state.Pair) *state.Received {
+// claim is what is remembered of this replication and the source of a pair, and what is known to have come to its target.
+func (t *transfer) claim(p state.Pair) (own *state.Received, guids []string) {
 	t.noting.Lock()
 	defer t.noting.Unlock()
-	return t.got[p.Source.GUID]
+	return t.got[t.Replication][p.Source.GUID], claim(t.got, t.Replication, p)
 }
 
 // settleReceived forgets what its target does not have any more, but for what may still come.
@@ -105,8 +117,8 @@ func (t *transfer) settleReceived(ctx context.Context, pairs []state.Pair) error
 		if p.Target == nil || p.Target.Token != "" || p.Target.Partial {
 			continue
 		}
-		had := claim(t.gotOf(p), p)
-		row := &state.Received{Target: p.Target.GUID, GUIDs: []string{}}
+		own, had := t.claim(p)
+		row := &state.Received{Target: p.Target.GUID, GUIDs: []string{}, Elsewhere: elsewhereThan(own, p.Target.GUID)}
 		for _, s := range p.Target.Snapshots {
 			if _, ours := slices.BinarySearch(had, s.GUID); ours {
 				row.GUIDs = append(row.GUIDs, s.GUID)
@@ -123,7 +135,7 @@ func (t *transfer) saveReceived(ctx context.Context, rows map[string]*state.Rece
 	defer t.noting.Unlock()
 	changed := map[string]*state.Received{}
 	for source, row := range rows {
-		if had := t.got[source]; had == nil || had.Target != row.Target || !slices.Equal(had.GUIDs, row.GUIDs) {
+		if had := t.got[t.Replication][source]; had == nil || had.Target != row.Target || !slices.Equal(had.GUIDs, row.GUIDs) {
 			changed[source] = row
 		}
 	}
@@ -131,7 +143,7 @@ func (t *transfer) saveReceived(ctx context.Context, rows map[string]*state.Rece
 		return fmt.Errorf("write down what is received: %w", err)
 	}
 	for source, row := range changed {
-		t.got[source] = row
+		t.got[t.Replication][source] = row
 	}
 	return nil
 }

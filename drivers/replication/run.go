@@ -40,7 +40,7 @@ type transfer struct {
 	run    state.TransferRun
 	noting sync.Mutex // for run and what follows: some datasets are sent at once
 	tried
-	got   map[string]*state.Received
+	got   map[string]map[string]*state.Received
 	unset map[string]map[string]string // by target: properties that zfs did not set there, and why
 	remembering
 }
@@ -71,7 +71,7 @@ func (t *transfer) all(ctx context.Context) error {
 	t.run.Part = err != nil && anchored == nil && ctx.Err() == nil && len(t.Pairs)-done < len(pairs)
 	err = errors.Join(err, anchored)
 	if err != nil && (done > 0 || t.run.Part) {
-		return &drivers.Partial{Err: err, Rests: t.run.Part}
+		return &drivers.Partial{Err: err, Rests: t.run.Part, Nothing: done == 0}
 	}
 	return err
 }

@@ -138,32 +138,79 @@ func TestKeepSmaller(t *testing.T) {
 	x.rests("2026-11-24T14:32:00Z")
 }
 
-// With the memory lost what the source still has counts as received, and nothing else; a target that somebody else filled
-// is not the replication's.
+// With the memory lost nobody knows any more what came by the replication: what a person may have brought there stays, and what comes
+// from then on goes as keep says.
 func TestKeepForgotten(t *testing.T) {
 	x := newSending(t)
 	x.want = keepOf(t, "hourly: 4")
 	x.sentHours(7, 10)
 	x.do("zfs snapshot usb/a@own")
-	x.do("zfs destroy tank/a@h07")
 	if err := x.Store.ForgetReplication(t.Context(), "off"); err != nil {
 		t.Fatal(err)
 	}
-	x.sentHours(11, 14)
-	x.hasAll("usb/a", "h07", "own", "h11", "h12", "h13", "h14")
-
-	y := newSending(t)
-	y.ZFS.SetClock(y.Clock.now)
-	for _, s := range []string{"one", "two"} {
-		y.ZFS.Write("tank/a", 1<<20)
-		y.do("zfs snapshot tank/a@" + s)
+	x.at("2026-11-24T10:10:00Z")
+	if step := x.tick(); !strings.Contains(strings.Join(step.Plan.Notices, "\n"), "usb/a has 4 snapshot(s) of its source of which nobody knows whether this replication brought them") {
+		t.Errorf("it is not told: %v", step.Plan.Notices)
 	}
-	y.do("zfs create usb/x")
-	y.want = policyOf(t, strings.Replace(replicated, "off: {source: tank/a, target: usb/a", "seed: {source: tank/a, target: usb/a", 1))
-	y.tick()
-	y.want = keepOf(t, "hourly: 1")
-	y.sentHours(8, 9)
-	y.hasAll("usb/a", "one", "two", "h09")
+	x.sentHours(11, 16)
+	x.hasAll("usb/a", "h07", "h08", "h09", "h10", "own", "h13", "h14", "h15", "h16")
+}
+
+// What a person brought to the target before the replication went there stays, also once the memory is lost.
+func TestKeepSeededByHand(t *testing.T) {
+	for _, forget := range []bool{false, true} {
+		x := newSending(t)
+		x.ZFS.SetClock(x.Clock.now)
+		for i, s := range []string{"one", "two"} {
+			x.snap(s)
+			for _, d := range []string{"a", "a/b"} {
+				send := host.Read("zfs", "send", "tank/"+d+"@one")
+				if i > 0 {
+					send = host.Read("zfs", "send", "-i", "@one", "tank/"+d+"@two")
+				}
+				receive := host.Write("zfs", "receive", "-u", "-o", "readonly=on", "usb/"+d)
+				receive.Stdin = &send
+				if _, err := x.ZFS.Run(t.Context(), receive); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		x.want = keepOf(t, "hourly: 2")
+		x.sentHours(8, 9)
+		if forget {
+			if err := x.Store.ForgetReplication(t.Context(), "off"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.sentHours(10, 13)
+		if forget {
+			x.hasAll("usb/a", "one", "two", "h08", "h09", "h12", "h13")
+		} else {
+			x.hasAll("usb/a", "one", "two", "h12", "h13")
+		}
+	}
+}
+
+// A replication that is called otherwise since goes on with what it received, also once the one of the former name let go of all; so does
+// one that sent elsewhere for a while.
+func TestKeepRenamed(t *testing.T) {
+	x := newSending(t)
+	x.want = keepOf(t, "hourly: 4")
+	x.sentHours(7, 9)
+	x.do("zfs snapshot usb/a@own")
+	renamed := policyOf(t, strings.NewReplacer("off:", "other:", "cache]}", "cache], keep: {hourly: 4}}").Replace(replicated))
+	x.want = renamed
+	x.sentHours(10, 12)
+	x.hasAll("usb/a", "h09", "own", "h10", "h11", "h12")
+	if known, err := x.Store.Replicated(t.Context()); err != nil || known["off"] != nil {
+		t.Errorf("the former name is remembered: %v, %v", known["off"], err)
+	}
+
+	x.want = policyOf(t, strings.NewReplacer("off:", "other:", "target: usb/a", "target: usb/z", "cache]}", "cache], keep: {hourly: 4}}").Replace(replicated))
+	x.sentHours(13, 13)
+	x.want = renamed
+	x.sentHours(14, 16)
+	x.hasAll("usb/a", "own", "h13", "h14", "h15", "h16")
 }
 
 // However a pass dies, and at whatever write: what is the target's own stays, what both have stays, and the next ones leave
