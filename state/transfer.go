@@ -45,6 +45,10 @@ type Replicated struct {
 	Sent map[string]Sent `json:"sent,omitempty"`
 	// Elsewhere is the same of targets that the files declared before, by their place: they may be declared again.
 	Elsewhere map[string]*Elsewhere `json:"elsewhere,omitempty"`
+	// Loaded is the load_guid of the import of the removable pool it sends to that is dplane's own, or was there at its first run. Awaited:
+	// that pool is not imported, and dplane is about to.
+	Loaded  string `json:"loaded,omitempty"`
+	Awaited bool   `json:"awaited,omitempty"`
 	// Failed are the sources, by guid, that could not be sent in the last run that tried, while others could.
 	Failed map[string]Failure `json:"failed,omitempty"`
 }
@@ -90,6 +94,7 @@ type Common struct {
 	Target   string    `json:"target"`          // guid of the target
 	To       string    `json:"to,omitempty"`    // its name
 	Place    string    `json:"place,omitempty"` // the target that the files declared: remote:dataset
+	Was      string    `json:"was,omitempty"`   // the remote of it, by the name that the files had for it then
 	GUID     string    `json:"guid"`            // of the snapshot
 	Creation time.Time `json:"creation"`
 	At       time.Time `json:"at"`              // when that was seen

@@ -33,18 +33,25 @@ func (b *batch) anew() drivers.Action {
 	l := b.lostAll
 	fields := make([]drivers.Field, 0, len(l.sending.Pairs))
 	var notes, targets []string
+	machines := ""
 	for i, p := range l.sending.Pairs {
 		at := slices.IndexFunc(b.seen.Pairs, func(q state.Pair) bool { return q.Source.GUID == p.GUID })
 		pair := b.seen.Pairs[at]
 		size := spec.Size(b.own(pair)).String()
 		targets = append(targets, fmt.Sprintf("%s (about %s)", l.to(p.Target), size))
 		notes = append(notes, fmt.Sprintf("%s is sent up to %s", p.Source, l.fields[i].To))
+		if had := b.had(pair); had != nil && had.Was != "" && had.Was != b.want.Target.Remote {
+			machines = fmt.Sprintf("%s is taken for the machine that was called %s, which the files no longer have: if it is another one, nothing was lost, and this is what it needs", b.want.Target.Remote, had.Was)
+		}
 		if o, ok := b.moved(pair); ok && b.renames(pair, o) {
 			way := b.rename(pair, o)
 			way.Identify()
 			notes = append(notes, fmt.Sprintf("better: %s is the replica of it, under another name: dplane apply --allow %s names it %s, and it goes on from there", o.Name, way.ID, p.Target))
 		}
 		fields = append(fields, drivers.Field{Name: p.Source, To: "whole, to " + l.to(p.Target)})
+	}
+	if machines != "" {
+		notes = append(notes, machines)
 	}
 	a := l.action("the target had it once, and it is not there")
 	a.Fields, a.Notes = fields, append(a.Notes, notes...)

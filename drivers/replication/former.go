@@ -38,6 +38,7 @@ func follow(want *spec.Spec, r *spec.Replication, known *state.Replicated) (chan
 	}
 	for guid, c := range known.Common {
 		if renamed(c.Place) {
+			c.Was = calledThen(c, here)
 			c.Place, changed = here, true
 			known.Common[guid] = c
 		}
@@ -61,6 +62,15 @@ func follow(want *spec.Spec, r *spec.Replication, known *state.Replicated) (chan
 		w.From, w.To = r.Source.Remote, r.Target.Remote
 	}
 	return changed
+}
+
+// calledThen is what the machine of a place was called when something was sent there, "" where it is called so still.
+func calledThen(c state.Common, here string) string {
+	was, _, _ := strings.Cut(c.Place, ":")
+	if now, _, _ := strings.Cut(here, ":"); was == now {
+		return c.Was
+	}
+	return was
 }
 
 // follow keeps that of all.
@@ -132,6 +142,7 @@ func knows(r *state.Replicated, here, guid string) bool {
 
 // take adds what is known of a source and the target of this place, unless something newer is.
 func take(r *state.Replicated, here, guid string, k knowing) {
+	k.common.Was = calledThen(k.common, here)
 	k.common.Place = here
 	common, sent := &r.Common, &r.Sent
 	if was, ok := r.Common[guid]; ok && was.Place != "" && was.Place != here { // it is what is sent to since; this stands beside it

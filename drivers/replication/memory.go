@@ -295,6 +295,9 @@ func (t *transfer) remember(ctx context.Context, err error) error {
 	}
 	t.into(r, t.Now())
 	t.rest(r)
+	if r.Loaded == "" {
+		r.Loaded = t.run.Load
+	}
 	r.Runs = kept(slices.Insert(r.Runs, 0, t.run))
 	return t.Memory.SaveReplicated(ctx, t.Replication, r)
 }

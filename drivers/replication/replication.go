@@ -135,6 +135,9 @@ func (d *Driver) Observe(ctx context.Context, want *spec.Spec, obs *state.Observ
 		if err := d.one(ctx, want, want.Replications[name], obs, seen); err != nil {
 			return err
 		}
+		if err := d.noteLoad(ctx, want, want.Replications[name], obs, known[name], seen); err != nil {
+			return err
+		}
 		obs.Replications[name] = seen
 		obs.ReplicationHealth = append(obs.ReplicationHealth, d.health(want.Replications[name], seen, obs.At))
 	}

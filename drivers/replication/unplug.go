@@ -44,7 +44,12 @@ func exports(in drivers.Input, r *drivers.Result) {
 			continue
 		}
 		load := have.Properties[loadGUID]
-		if ended, to := sentAll(in, name, r.Actions); !ended.IsZero() && in.Now.Sub(ended) < justSent && to == load.Value && to != "" {
+		ended, to, own := sentAll(in, name, r.Actions)
+		switch {
+		case ended.IsZero() || in.Now.Sub(ended) >= justSent || to != load.Value || to == "":
+		case !own:
+			r.Notices = append(r.Notices, fmt.Sprintf("pool %s has all that is to be sent to it, and stays imported: a person imported it, or the boot, and not dplane. Once nobody needs it: zpool export %[1]s", name))
+		default:
 			r.Actions = append(r.Actions, drivers.Action{
 				Object: spec.Ref{Kind: spec.KindPool, Name: string(name)}, GUID: have.GUID, Verb: drivers.Run, Risk: spec.Safe, Scheduled: true,
 				Reason: drivers.Reason{Code: drivers.Sent, At: want.Pos.At(), Observed: "all that is to be sent to it was sent at " + moment(ended)},
@@ -58,13 +63,14 @@ func exports(in drivers.Input, r *drivers.Result) {
 	}
 }
 
-// sentAll is when the last of the replications into a pool ended, and to which import of it that one sent; zero where one of them has something to do, or did not go
-// well, or the pool is sent on from.
-func sentAll(in drivers.Input, pool spec.PoolName, planned []drivers.Action) (ended time.Time, load string) {
+// sentAll is when the last of the replications into a pool ended, to which import of it that one sent, and whether that is dplane's own;
+// zero where one of them has something to do, or did not go well, or the pool is sent on from.
+func sentAll(in drivers.Input, pool spec.PoolName, planned []drivers.Action) (ended time.Time, load string, own bool) {
+	own = true
 	for _, name := range slices.Sorted(maps.Keys(in.Want.Replications)) {
 		want, seen := in.Want.Replications[name], in.Have.Replications[name]
 		if want.Source.Remote == "" && want.Source.Dataset.Pool() == pool {
-			return time.Time{}, ""
+			return time.Time{}, "", false
 		}
 		if !into(want, pool) {
 			continue
@@ -73,19 +79,45 @@ func sentAll(in drivers.Input, pool spec.PoolName, planned []drivers.Action) (en
 			return a.Object.Kind == spec.KindReplication && (a.Object.Name == name || strings.HasPrefix(a.Object.Name, name+":"))
 		}
 		if seen == nil || seen.Running || seen.Unseen != "" || slices.ContainsFunc(planned, concerns) {
-			return time.Time{}, ""
+			return time.Time{}, "", false
 		}
 		if known := seen.Remembered; known != nil && len(known.Runs) > 0 {
 			last := known.Runs[0]
 			if last.Outcome != state.Done || last.Ended.After(in.Now) {
-				return time.Time{}, ""
+				return time.Time{}, "", false
 			}
 			if last.Ended.After(ended) {
 				ended, load = last.Ended, last.Load
 			}
+			own = own && known.Loaded == in.Have.Pools[string(pool)].Properties[loadGUID].Value
 		}
 	}
-	return ended, load
+	return ended, load, own
+}
+
+// noteLoad remembers which import of the removable pool that a replication sends to is dplane's own: the one that follows upon a look
+// from which dplane imports it.
+func (d *Driver) noteLoad(ctx context.Context, want *spec.Spec, r *spec.Replication, obs *state.Observed, own *state.Replicated, seen *state.Replication) error {
+	pool := r.Target.Dataset.Pool()
+	p := want.Pools[pool]
+	if own == nil || own.Way == nil || !d.Learns || seen.Running || p == nil || !p.Removable || !into(r, pool) || obs.UnseenPool(string(pool)) != "" {
+		return nil
+	}
+	loaded, awaited := own.Loaded, own.Awaited
+	if have := obs.Pools[string(pool)]; have == nil {
+		here := func(i state.Importable) bool { return i.Ready && i.Name == string(pool) }
+		awaited = seen.Ahead && slices.ContainsFunc(obs.Importable, here)
+	} else {
+		if loaded == "" || awaited {
+			loaded = have.Properties[loadGUID].Value
+		}
+		awaited = false
+	}
+	if loaded == own.Loaded && awaited == own.Awaited {
+		return nil
+	}
+	own.Loaded, own.Awaited = loaded, awaited
+	return d.Memory.SaveReplicated(ctx, r.Name, own)
 }
 
 // into tells whether a replication sends to a pool here.

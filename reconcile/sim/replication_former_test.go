@@ -60,6 +60,9 @@ func TestReplicationRenamedAndLost(t *testing.T) {
 			for _, a := range step.Remaining.Actions {
 				if a.Object == (spec.Ref{Kind: spec.KindReplication, Name: names[0]}) && strings.Contains(a.Held, "was replicated before") || strings.Contains(a.Held, "were replicated before") {
 					allow[a.ID] = true
+					if told := strings.Contains(strings.Join(a.Notes, "\n"), "nas is taken for the machine that was called far"); told != (names[1] == "nas") {
+						t.Errorf("%v: that it may be another machine is told: %t: %q", names, told, a.Notes)
+					}
 				}
 			}
 			x.at("2026-11-24T11:30:00Z")
