@@ -10,9 +10,8 @@ import (
 // Promote makes a clone the one that has the snapshots up to its origin; what it was cloned from is a clone of it then.
 func Promote(clone string) host.Command { return host.Write("zfs", "promote", clone) }
 
-// RollbackTo takes a dataset back to a snapshot, and destroys the snapshots and bookmarks after it. It refuses where one of
-// them is held, or something is cloned from it.
-func RollbackTo(snapshot string) host.Command { return host.Write("zfs", "rollback", "-r", snapshot) }
+// Rollback takes a dataset back to its newest snapshot. It refuses where that is another one, or a bookmark is newer.
+func Rollback(snapshot string) host.Command { return host.Write("zfs", "rollback", snapshot) }
 
 // SendHead sends what a dataset, which must not be mounted for writing, holds beyond its snapshot of this name; raw where it
 // is encrypted. Untouched reads it.

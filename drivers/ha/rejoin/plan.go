@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,6 +28,8 @@ type Plan struct {
 	Aside    []string       `json:"aside"`    // where what is kept is found then
 	Anew     []string       `json:"anew"`     // what has to be sent whole, for there is nothing in common
 	Steps    []host.Command `json:"steps"`
+
+	gives map[int]Dataset // that the step of this number begins to give up
 }
 
 // Plan compares, and says what a way out does. how is ha.Keep or ha.Discard. A plan without steps is of a node that is clean.
@@ -39,7 +42,7 @@ func (n *Node) Plan(ctx context.Context, how string) (*Plan, error) {
 }
 
 func (n *Node) plan(ctx context.Context, c *Comparison, how string) (*Plan, error) {
-	w := &weaving{Node: n, Plan: Plan{How: how, Term: n.Term, Datasets: []Dataset{}, Loses: []string{}, Aside: []string{}, Anew: []string{}}, below: map[string]string{}, there: c.aside}
+	w := &weaving{Node: n, Plan: Plan{How: how, Term: n.Term, Datasets: []Dataset{}, Loses: []string{}, Aside: []string{}, Anew: []string{}, gives: map[int]Dataset{}}, below: map[string]string{}, there: c.aside}
 	for _, d := range c.Datasets {
 		if err := w.dataset(ctx, d, how); err != nil {
 			return nil, err
@@ -84,6 +87,7 @@ func (w *weaving) dataset(ctx context.Context, d Dataset, how string) error {
 	case d.Stands == Clean, d.Stands == Diverged && how == ha.Discard:
 		if at != d.Name { // it went along with what is above it
 			w.do(rename(d, at, d.Name))
+			maps.DeleteFunc(w.there, func(up string, _ bool) bool { return up == at || strings.HasPrefix(up, at+"/") })
 		}
 		if at != d.Name || d.At != "" { // and so does what is below it
 			w.below[d.Name] = d.Name
@@ -138,6 +142,9 @@ func (w *weaving) putAside(d Dataset, root, at, aside string) error {
 		w.do(rename(d, at, aside))
 	}
 	w.below[d.Name] = aside
+	if d.canmount == "on" { // else a boot mounts it, where its mountpoint is its own over what took its place
+		w.do(zfs.Set(aside, map[string]string{"canmount": "noauto"}))
+	}
 	return nil
 }
 
@@ -165,19 +172,31 @@ func (w *weaving) clone(d Dataset, from string) {
 	w.do(zfs.Clone(from+"@"+d.Common, d.Name, set))
 }
 
-// discard takes a dataset back to what both have.
+// discard takes a dataset back to what both have. What goes is destroyed by its name: zfs rollback -r would take along what
+// came since it was looked at, and without -r it refuses then.
 func (w *weaving) discard(ctx context.Context, d Dataset) error {
+	if d.writable {
+		return fmt.Errorf("%s can be written here (readonly=off), and what is written meanwhile would be lost unseen: zfs set readonly=on %[1]s", d.Name)
+	}
 	tags, err := w.tags(ctx, d.held)
 	if err != nil {
 		return err
 	}
+	w.gives[len(w.Steps)] = d
 	for _, tag := range sortedKeys(tags) {
 		w.do(zfs.Release(tag, tags[tag])...)
 	}
-	w.do(zfs.RollbackTo(d.Name + "@" + d.Common))
+	var snapshots []string
 	for _, own := range d.Own {
 		w.Loses = append(w.Loses, d.Name+own)
+		if name, ok := strings.CutPrefix(own, "@"); ok {
+			snapshots = append(snapshots, name)
+		} else {
+			w.do(zfs.DestroyBookmark(d.Name, own[1:]))
+		}
 	}
+	w.do(zfs.DestroySnapshots(d.Name, snapshots)...)
+	w.do(zfs.Rollback(d.Name + "@" + d.Common))
 	w.Bytes += d.Bytes
 	return nil
 }
@@ -214,10 +233,31 @@ func (n *Node) Carry(ctx context.Context, how, approval string) error {
 	case p.ID != approval:
 		return fmt.Errorf("the plan is another one than the one that was approved (%s, not %s): dplane ha rejoin --%s shows it", p.ID, approval, how)
 	}
-	for _, c := range p.Steps {
+	for i, c := range p.Steps {
+		if d, gives := p.gives[i]; gives { // it may take a while until one is come to
+			if err := n.still(ctx, d); err != nil {
+				return fmt.Errorf("%w: nothing of it was given up, and what was done before stays: dplane ha rejoin --%s shows what is left", err, how)
+			}
+		}
 		if _, err := n.Runner.Run(ctx, c); err != nil {
 			return fmt.Errorf("%w; what was done before it stays, and nothing is lost: dplane ha rejoin --%s goes on", err, how)
 		}
+	}
+	return nil
+}
+
+// still fails unless a dataset is as it was looked at.
+func (n *Node) still(ctx context.Context, d Dataset) error {
+	res, err := n.Runner.Run(ctx, zfs.ListEnds(false, d.Name)[0])
+	if err != nil {
+		return fmt.Errorf("look at %s once more: %w", d.Name, err)
+	}
+	list, err := zfs.ParseEnds(res.Stdout, false, d.Name)
+	if err != nil {
+		return err
+	}
+	if len(list) != 1 || list[0].GUID != d.GUID || list[0].Written != d.head || !slices.Equal(pointsOf(list[0]), d.points) {
+		return fmt.Errorf("%s was written, or its snapshots changed, since it was looked at", d.Name)
 	}
 	return nil
 }
@@ -233,7 +273,7 @@ func (n *Node) KeepSnapshots(ctx context.Context) error {
 	for _, d := range c.Datasets {
 		if d.Written > 0 && d.Stands != Halfway {
 			pool, _, _ := strings.Cut(d.Name, "/")
-			pools[pool] = append(pools[pool], fmt.Sprintf("%s@dplane_diverged_t%d", d.Name, n.Term))
+			pools[pool] = append(pools[pool], cmp.Or(d.At, d.Name)+n.free(d))
 		}
 	}
 	for _, pool := range sortedKeys(pools) {
@@ -243,6 +283,15 @@ func (n *Node) KeepSnapshots(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// free is the name of a snapshot that a dataset has not yet: what was opened or mounted by hand since was written again.
+func (n *Node) free(d Dataset) string {
+	name := fmt.Sprintf("@dplane_diverged_t%d", n.Term)
+	for i := 2; slices.Contains(d.names, name); i++ {
+		name = fmt.Sprintf("@dplane_diverged_t%d_%d", n.Term, i)
+	}
+	return name
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -51,10 +51,17 @@ type Dataset struct {
 	Bytes   uint64   `json:"bytes"`             // that were written since the common one
 	Written uint64   `json:"written,omitempty"` // of these, that no snapshot holds
 
-	volume bool
-	local  map[string]string // properties that it has itself
-	held   []string          // of Own, snapshots that are held
-	origin string
+	volume    bool
+	encrypted bool
+	locked    bool              // its key is not loaded
+	writable  bool              // readonly is off
+	canmount  string            // of a file system
+	local     map[string]string // properties that it has itself
+	held      []string          // of Own, snapshots that are held
+	points    []string          // guids of all its snapshots and bookmarks
+	names     []string          // of its snapshots, with @
+	head      uint64            // what counts as written since the newest
+	origin    string
 }
 
 // open tells whether something is to be done about it.
@@ -102,7 +109,7 @@ func (n *Node) Compare(ctx context.Context) (*Comparison, error) {
 			return nil, err
 		}
 		for _, d := range n.compare(string(root), own, active, aside, props) {
-			if d.Stands == Diverged && len(d.Own) == 0 && n.untouched(ctx, d, own[d.Name].Encrypted) {
+			if d.Stands == Diverged && len(d.Own) == 0 && n.untouched(ctx, d) {
 				d.Stands, d.Written, d.Bytes = Clean, 0, 0
 			}
 			c.Datasets = append(c.Datasets, d)
@@ -111,10 +118,15 @@ func (n *Node) Compare(ctx context.Context) (*Comparison, error) {
 	return c, nil
 }
 
-// untouched tells whether what counts as written is nothing that could be sent. Where that can't be told it is something.
-func (n *Node) untouched(ctx context.Context, d Dataset, raw bool) bool {
+// untouched tells whether what counts as written is nothing that could be sent. Where that can't be told it is something: what a
+// crash left in the log of a file system, which no stream has, is played back when it is mounted and not before; that of a
+// volume when its key is there (zil_replay). Who wrote that was told that it is on disk.
+func (n *Node) untouched(ctx context.Context, d Dataset) bool {
+	if !d.volume || d.locked {
+		return false
+	}
 	u := &zfs.Untouched{}
-	send := zfs.SendHead(cmp.Or(d.At, d.Name), d.Common, raw)
+	send := zfs.SendHead(cmp.Or(d.At, d.Name), d.Common, d.encrypted)
 	send.Into = u
 	_, err := n.Runner.Run(ctx, send)
 	return err == nil && u.Whole()
@@ -201,14 +213,18 @@ func (n *Node) compare(root string, own, active, aside map[string]state.End, pro
 
 // stands tells how one dataset stands to the active node's. active has no name where there is none.
 func (n *Node) stands(own, active state.End, props *state.Dataset) Dataset {
-	d := Dataset{Name: own.Name, GUID: own.GUID, Written: own.Written, Bytes: own.Written, volume: own.Type == "volume", local: map[string]string{}}
+	d := Dataset{Name: own.Name, GUID: own.GUID, Written: own.Written, Bytes: own.Written, volume: own.Type == "volume", encrypted: own.Encrypted, points: pointsOf(own), head: own.Written, local: map[string]string{}}
 	if props != nil {
-		d.origin = props.Origin
+		d.origin, d.locked = props.Origin, props.KeyStatus == "unavailable"
+		d.writable, d.canmount = props.Properties["readonly"].Value != "on", props.Properties["canmount"].Value
 		for name, p := range props.Properties {
 			if p.Local() && !slices.Contains(fixed, name) {
 				d.local[name] = p.Value
 			}
 		}
+	}
+	for _, s := range own.Snapshots {
+		d.names = append(d.names, "@"+s.Name)
 	}
 	there := map[string]bool{}
 	for _, s := range slices.Concat(active.Snapshots, active.Bookmarks) { // a stream may begin with a bookmark
@@ -244,6 +260,14 @@ func (n *Node) stands(own, active state.End, props *state.Dataset) Dataset {
 		d.Stands = Clean
 	}
 	return d
+}
+
+// pointsOf are the guids of all snapshots and bookmarks of a dataset.
+func pointsOf(e state.End) (guids []string) {
+	for _, s := range slices.Concat(e.Snapshots, e.Bookmarks) {
+		guids = append(guids, s.GUID)
+	}
+	return guids
 }
 
 // fixed are properties that a clone has from its origin, or that are of one dataset alone.

@@ -1,6 +1,7 @@
 package rejoin
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -284,6 +285,100 @@ func TestApproval(t *testing.T) {
 	p.do(p.a, "zfs release kept tank/home/ben@own")
 	if err := p.node.Carry(t.Context(), ha.Discard, p.plan(ha.Discard).ID); err != nil {
 		t.Error(err)
+	}
+	p.rejoins()
+}
+
+// racing does something just before the first command of a kind.
+type racing struct {
+	host.Runner
+	before string
+	do     func()
+}
+
+func (r *racing) Run(ctx context.Context, c host.Command) (host.Result, error) {
+	if r.do != nil && strings.HasPrefix(strings.Join(c.Argv, " "), r.before) {
+		do := r.do
+		r.do = nil
+		do()
+	}
+	return r.Runner.Run(ctx, c)
+}
+
+// What comes while a plan is carried out was approved by nobody: it stays.
+func TestGivesUpNothingElse(t *testing.T) {
+	for _, before := range []string{"zfs release", "zfs destroy", "zfs rollback"} {
+		p := newPair(t, "tank/home/ben")
+		if err := p.node.KeepSnapshots(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		id := p.plan(ha.Discard).ID
+		p.node.Runner = &racing{p.a, before, func() { p.do(p.a, "zfs snapshot tank/home/ben@raced") }}
+		err := p.node.Carry(t.Context(), ha.Discard, id)
+		if _, gone := p.a.Do("zfs list -t snapshot tank/home/ben@raced"); err == nil || gone != nil {
+			t.Errorf("before %s: %v, %v", before, err, gone)
+		}
+	}
+	p := newPair(t, "tank/home/anna", "tank/home/ben") // the second one is written while the first one is given up
+	id := p.plan(ha.Discard).ID
+	p.node.Runner = &racing{p.a, "zfs rollback tank/home/anna@", func() { p.a.Write("tank/home/ben", 1<<19) }}
+	err := p.node.Carry(t.Context(), ha.Discard, id)
+	if _, gone := p.a.Do("zfs list -t snapshot tank/home/ben@own"); err == nil || !strings.Contains(err.Error(), "tank/home/ben was written") || gone != nil {
+		t.Errorf("%v, %v", err, gone)
+	}
+	p = newPair(t, "tank/home/ben")
+	p.do(p.a, "zfs set readonly=off tank/home/ben")
+	if _, err := p.node.Plan(t.Context(), ha.Discard); err == nil || !strings.Contains(err.Error(), "readonly=off") {
+		t.Errorf("what can be written: %v", err)
+	}
+}
+
+// One that was written again has its snapshot already, and keeps nobody's from being taken; one that stands aside is taken there.
+func TestKeepSnapshotsAgain(t *testing.T) {
+	p := newPair(t, "tank/home/ben")
+	for range 2 {
+		if err := p.node.KeepSnapshots(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.a.Write("tank/home/ben", 1<<18)
+		p.a.Write("tank/home/vol", 1<<18)
+	}
+	if got := p.do(p.a, "zfs list -H -r -t snapshot -o name tank/home"); !strings.Contains(got, "/ben@dplane_diverged_t5_2\n") || !strings.Contains(got, "/vol@dplane_diverged_t5\n") {
+		t.Error(got)
+	}
+	p.do(p.a, "zfs rename -u tank/home tank/home.diverged-t5")
+	if err := p.node.KeepSnapshots(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A boot mounts nothing that was put aside: where its mountpoint is its own it would stand over what took its place.
+func TestAsideIsNotMounted(t *testing.T) {
+	p := newPair(t, "tank/home/ben")
+	p.do(p.a, "zfs set mountpoint=/srv/ben tank/home/ben")
+	if err := p.node.Carry(t.Context(), ha.Keep, p.plan(ha.Keep).ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"tank/home/ben", "tank/home.diverged-t5/ben"} {
+		if got := strings.TrimSpace(p.do(p.a, "zfs get -H -o value canmount "+d)); got != "noauto" {
+			t.Errorf("%s has canmount=%s", d, got)
+		}
+	}
+}
+
+// A plan that goes on moves one back, and puts aside what is below that.
+func TestGoesOnBelow(t *testing.T) {
+	p := newPair(t, "tank/home", "tank/home/anna/mail")
+	id := p.plan(ha.Keep).ID
+	p.node.Runner = &host.Faulty{Runner: p.a, N: 2, Fault: host.FailBefore}
+	if err := p.node.Carry(t.Context(), ha.Keep, id); err == nil {
+		t.Fatal("nothing failed")
+	}
+	p.node.Runner = p.a
+	for range 2 {
+		if err := p.node.Carry(t.Context(), ha.Keep, p.plan(ha.Keep).ID); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p.rejoins()
 }
