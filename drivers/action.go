@@ -123,6 +123,8 @@ type Sending struct {
 	Load string `json:"load,omitempty"`
 	// Back is what the replication is called by which the other node of an HA group sends to this one; "": it is none of a group.
 	Back string `json:"back,omitempty"`
+	// Beside are the replications by which this node sends the same to the others of the group.
+	Beside []string `json:"beside,omitempty"`
 	// Again: it is what could not be sent the last time, and nothing else: all that is sent is due as if it had not been tried.
 	Again bool `json:"again,omitempty"`
 	// Restore is the way back: From and Source are the replica, Target is what is made here of it.

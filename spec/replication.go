@@ -20,6 +20,8 @@ type Replication struct {
 	Pos  Pos
 	Pair string // to the standby, as this node sends it: its name in the files
 	Back string // of such a one: what it is called where another node sends to this one
+	// Beside are those to the other peers, where there are more: Back is of them too.
+	Beside []string
 
 	Source    End
 	Target    End

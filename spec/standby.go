@@ -20,6 +20,11 @@ func (s *Spec) reach() {
 			x := *r
 			x.Pair, x.Name, x.Back = name, pairName(name, p.Name, len(others)), pairName(name, s.Node.Name, len(others))
 			x.Target.Remote, x.Target.Dataset = p.Remote, r.Source.Dataset
+			for _, o := range others {
+				if o != p {
+					x.Beside = append(x.Beside, pairName(name, o.Name, len(others)))
+				}
+			}
 			s.Replications[x.Name] = &x
 		}
 	}

@@ -275,7 +275,7 @@ func way(r *spec.Replication) *drivers.Sending {
 	s := &drivers.Sending{
 		Replication: r.Name, From: r.Source.Remote, To: r.Target.Remote, Source: string(r.Source.Dataset), Target: string(r.Target.Dataset),
 		Recursive: r.Recursive, Exclude: r.Exclude, Snapshots: r.Snapshots, Rate: int64(r.RateLimit), Compressed: r.Send.Compressed, LargeBlocks: r.Send.LargeBlocks,
-		Set: map[string]string{"readonly": "on", "canmount": "noauto"}, Without: r.Receive.Exclude, Back: r.Back,
+		Set: map[string]string{"readonly": "on", "canmount": "noauto"}, Without: r.Receive.Exclude, Back: r.Back, Beside: r.Beside,
 	}
 	for name, p := range r.Receive.Set {
 		s.Set[name] = p.Value

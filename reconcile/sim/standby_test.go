@@ -33,22 +33,25 @@ ha:
 // newGroup are two nodes of a group, of which none is active.
 func newGroup(t *testing.T) (a, b *ticking) {
 	t.Helper()
-	node := func(name string) *ticking {
-		dir := t.TempDir()
-		m, err := New(dir, "/pool/a")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { m.Store.Close() })
-		files := strings.NewReplacer("NODE", name, "identity: PIN", "identity: sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=").Replace(inGroup)
-		x := &ticking{t: t, Machine: m, want: policyOf(t, files), dir: dir}
-		x.do("zpool create tank /pool/a")
-		return x
-	}
-	a, b = node("nas-a"), node("nas-b")
+	a, b = newNode(t, inGroup, "nas-a"), newNode(t, inGroup, "nas-b")
 	b.ZFS.Model.Serial = 1 << 20 // no guid of one is another's
 	a.ZFS.Remotes, b.ZFS.Remotes = map[string]*zfsfake.Fake{"nas-b": b.ZFS}, map[string]*zfsfake.Fake{"nas-a": a.ZFS}
 	return a, b
+}
+
+// newNode is one of a group.
+func newNode(t *testing.T, files, name string) *ticking {
+	t.Helper()
+	dir := t.TempDir()
+	m, err := New(dir, "/pool/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Store.Close() })
+	files = strings.NewReplacer("NODE", name, "identity: PIN", "identity: sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=").Replace(files)
+	x := &ticking{t: t, Machine: m, want: policyOf(t, files), dir: dir}
+	x.do("zpool create tank /pool/a")
+	return x
 }
 
 // turn makes one the active node, as a switchover does.
@@ -143,5 +146,48 @@ func TestStandbys(t *testing.T) {
 	_, err := spec.LoadFiles(map[string][]byte{"a.yaml": []byte(strings.Replace(third, "  pair:", "  pair.nas-b: {source: tank/home, target: {remote: nas-b, dataset: tank/x}}\n  pair:", 1))}, spec.LoadOptions{})
 	if err == nil || !strings.Contains(err.Error(), "is what pair (") {
 		t.Errorf("two of one name: %v", err)
+	}
+}
+
+// What a node held as the target of another one is let go of when all others have more, and not when the first of them has: it may
+// be the last that it has in common with one that is away.
+func TestTurnedOfThree(t *testing.T) {
+	remote := strings.Replace(inGroup[strings.Index(inGroup, "  nas-b: {host"):strings.Index(inGroup, "replications:")], "nas-b: {host: b", "nas-c: {host: c", 1)
+	files := strings.Replace(inGroup, "replications:", remote+"replications:", 1) + "    nas-c: {address: \"https://10.0.0.3:9443\", identity: PIN, remote: nas-c}\n"
+	a, b, c := newNode(t, files, "nas-a"), newNode(t, files, "nas-b"), newNode(t, files, "nas-c")
+	b.ZFS.Model.Serial, c.ZFS.Model.Serial = 1<<20, 1<<21
+	a.ZFS.Remotes = map[string]*zfsfake.Fake{"nas-b": b.ZFS} // c is away
+	b.ZFS.Remotes = map[string]*zfsfake.Fake{"nas-a": a.ZFS, "nas-c": c.ZFS}
+	hour := 7
+	runs := func(x *ticking) {
+		for range 2 {
+			hour++
+			x.at(fmt.Sprintf("2026-11-%02dT%02d:00:00Z", 24+hour/24, hour%24))
+			x.tick()
+		}
+	}
+	held := func() string { return a.do("zfs holds -H tank/home@one") }
+	a.Role = spec.RoleActive
+	a.do("zfs create tank/home")
+	a.do("zfs snapshot tank/home@one")
+	runs(a)
+	turn(b, a)
+	runs(b)
+	if got := c.there("tank/home"); !slices.Equal(got, []string{"one"}) || !strings.Contains(held(), "dplane:pair.nas-a\t") {
+		t.Fatalf("the third one has %v, and held is %s", got, held())
+	}
+	turn(a, b)
+	a.ZFS.Write("tank/home", 1<<20)
+	a.do("zfs snapshot tank/home@two")
+	runs(a)
+	if got := b.there("tank/home"); !slices.Equal(got, []string{"one", "two"}) || !strings.Contains(held(), "dplane:pair.nas-a\t") {
+		t.Errorf("the second one has %v, and the last that the third one has is not held: %q", got, held())
+	}
+	a.ZFS.Remotes["nas-c"] = c.ZFS
+	a.ZFS.Write("tank/home", 1<<20)
+	a.do("zfs snapshot tank/home@three")
+	runs(a)
+	if got := c.there("tank/home"); !slices.Equal(got, []string{"one", "two", "three"}) || held() != "" {
+		t.Errorf("the third one has %v, and held is %q", got, held())
 	}
 }
