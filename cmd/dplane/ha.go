@@ -27,7 +27,7 @@ func (a *app) ha() *cobra.Command {
 			return usagef("no command given; `dplane ha --help` lists them")
 		},
 	}
-	c.AddCommand(a.haID(), a.haStatus(), a.haSwitchover(), a.haFailover(), a.haExplain(),
+	c.AddCommand(a.haID(), a.haStatus(), a.haSwitchover(), a.haFailover(), a.haRejoin(), a.haExplain(),
 		a.haPause(ha.Pause, "Do nothing unasked on this node, until resume"), a.haPause(ha.Resume, "End the pause"))
 	return c
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/ha/carry"
 	"github.com/dplaneos/dplane/drivers/ha/exec"
 	"github.com/dplaneos/dplane/drivers/ha/gate"
+	"github.com/dplaneos/dplane/drivers/ha/rejoin"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -61,7 +62,8 @@ func (d *daemon) settings(want *spec.Spec) exec.Settings {
 	n.Send = func(ctx context.Context, to string) error {
 		return d.group.final(ctx, d.app, d.app.loop(db, true), want, n, to)
 	}
-	return exec.Settings{Config: c, StartAlone: h.StartAlone.Std(), Node: n}
+	back := func(active string, term uint64) *rejoin.Node { return rejoinOf(d.loop.Runner, want, active, term) }
+	return exec.Settings{Config: c, StartAlone: h.StartAlone.Std(), Node: n, Back: back}
 }
 
 func sleep(ctx context.Context, long time.Duration) error {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/drivers/ha/carry"
+	"github.com/dplaneos/dplane/drivers/ha/rejoin"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -50,6 +51,16 @@ type Settings struct {
 	StartAlone time.Duration // 0: never
 	// Node does the steps; it is this node's part of the group.
 	Node *carry.Node
+	// Back is how this node comes back behind the active one of a term; nil, and of no result, where that one's ZFS is not reached.
+	Back func(active string, term uint64) *rejoin.Node
+}
+
+// back is how this node comes back behind the active one, nil where that one's ZFS is not reached.
+func (s Settings) back(ha *state.HA) *rejoin.Node {
+	if s.Back == nil || ha.Holder == "" || ha.Holder == ha.Node {
+		return nil
+	}
+	return s.Back(ha.Holder, ha.Term)
 }
 
 // Exec is the executor. Its fields are set before Start.

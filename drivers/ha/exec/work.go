@@ -188,7 +188,7 @@ func (x *Exec) do(ctx context.Context, a ha.Action) {
 	case ha.KeepSnapshot:
 		x.begin(ctx, x.keep)
 	case ha.Rejoin:
-		x.Watch.Alarm(state.Error, "rejoin --"+a.Step+" is not built yet in this release: nothing is changed; what this node alone has is in its snapshots named dplane_diverged_t*")
+		x.begin(ctx, func(ctx context.Context) { x.rejoin(ctx, a.Command) })
 	case ha.Alarm:
 		x.Watch.Alarm(a.Level, a.Text)
 	}
@@ -294,7 +294,7 @@ func (x *Exec) comparing(ctx context.Context) {
 	if n == nil || s.Holder == "" || s.Holder == s.Node {
 		return
 	}
-	seen, err := x.compared(ctx, s.Holder)
+	seen, err := x.compared(ctx, &s)
 	if err != nil {
 		x.Log.Warn("it can't be compared with the active node", "kind", "ha", "peer", s.Holder, "err", err)
 		return
@@ -304,7 +304,14 @@ func (x *Exec) comparing(ctx context.Context) {
 	}
 }
 
-func (x *Exec) compared(ctx context.Context, with string) (string, error) {
+func (x *Exec) compared(ctx context.Context, s *state.HA) (string, error) {
+	if back := x.now().back(s); back != nil {
+		c, err := back.Compare(ctx)
+		if err != nil {
+			return "", err
+		}
+		return c.Seen(), nil
+	}
 	own, err := x.now().Node.Published(ctx)
 	if err != nil {
 		return "", err
@@ -318,7 +325,7 @@ func (x *Exec) compared(ctx context.Context, with string) (string, error) {
 			guids[name] = p.GUID
 		}
 	}
-	lacks, err := x.Watch.Missing(ctx, with, guids)
+	lacks, err := x.Watch.Missing(ctx, s.Holder, guids)
 	switch {
 	case err != nil:
 		return "", err
@@ -332,7 +339,7 @@ func (x *Exec) compared(ctx context.Context, with string) (string, error) {
 func (x *Exec) keep(ctx context.Context) {
 	s := x.Watch.State()
 	for ctx.Err() == nil {
-		err := x.now().Node.KeepDiverged(ctx, s.Term)
+		err := x.keepOnce(ctx, &s)
 		if err == nil {
 			return
 		}
@@ -342,4 +349,25 @@ func (x *Exec) keep(ctx context.Context) {
 		case <-x.Clock.After(time.Minute):
 		}
 	}
+}
+
+func (x *Exec) keepOnce(ctx context.Context, s *state.HA) error {
+	if back := x.now().back(s); back != nil {
+		return back.KeepSnapshots(ctx)
+	}
+	return x.now().Node.KeepDiverged(ctx, s.Term)
+}
+
+// rejoin carries out what a person approved, and compares again: only that tells that it is well.
+func (x *Exec) rejoin(ctx context.Context, c *ha.Command) {
+	s := x.Watch.State()
+	back := x.now().back(&s)
+	if back == nil {
+		x.Watch.Alarm(state.Error, "rejoin --"+c.Name+": the ZFS of the active node is not reached: ha.peers."+s.Holder+".remote is not declared; nothing was done")
+		return
+	}
+	if err := back.Carry(ctx, c.Name, c.Approval); err != nil {
+		x.Watch.Alarm(state.Error, "rejoin --"+c.Name+": "+err.Error())
+	}
+	x.comparing(ctx)
 }
