@@ -62,7 +62,13 @@ func (d *daemon) settings(want *spec.Spec) exec.Settings {
 	n.Send = func(ctx context.Context, to string) error {
 		return d.group.final(ctx, d.app, d.app.loop(db, true), want, n, to)
 	}
-	back := func(active string, term uint64) *rejoin.Node { return rejoinOf(d.loop.Runner, want, active, term) }
+	back := func(active string, term uint64) *rejoin.Node {
+		b := rejoinOf(d.loop.Runner, want, active, term)
+		if b != nil {
+			b.Replaced = func(ctx context.Context, name string) error { _, err := db.Forget(ctx, name); return err }
+		}
+		return b
+	}
 	return exec.Settings{Config: c, StartAlone: h.StartAlone.Std(), Node: n, Back: back}
 }
 

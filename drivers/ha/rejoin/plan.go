@@ -233,6 +233,13 @@ func (n *Node) Carry(ctx context.Context, how, approval string) error {
 	case p.ID != approval:
 		return fmt.Errorf("the plan is another one than the one that was approved (%s, not %s): dplane ha rejoin --%s shows it", p.ID, approval, how)
 	}
+	for _, d := range p.Datasets {
+		if n.Replaced != nil && (how == ha.Keep || d.Stands != Diverged) {
+			if err := n.Replaced(ctx, d.Name); err != nil {
+				return fmt.Errorf("%s: %w; nothing was done", d.Name, err)
+			}
+		}
+	}
 	for i, c := range p.Steps {
 		if d, gives := p.gives[i]; gives { // it may take a while until one is come to
 			if err := n.still(ctx, d); err != nil {

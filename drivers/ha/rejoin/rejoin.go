@@ -27,6 +27,9 @@ type Node struct {
 	Group  []spec.DatasetName
 	Remote string // the active node, where its ZFS is reached
 	Term   uint64 // the active node's
+	// Replaced is told of each dataset of which another one is about to take the place, before anything is done: who remembers it
+	// by its guid has to know. May be nil.
+	Replaced func(ctx context.Context, name string) error
 }
 
 // How a dataset stands to the active node's.
