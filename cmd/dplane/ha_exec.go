@@ -55,7 +55,7 @@ func (d *daemon) settings(want *spec.Spec) exec.Settings {
 	}
 	slices.Sort(c.Peers)
 	n := &carry.Node{
-		Runner: d.loop.Runner, HA: h, Now: reconcile.Wall{}.Now, Sleep: sleep,
+		Runner: d.loop.Runner, HA: h, Mountpoints: mountpoints(want), Now: reconcile.Wall{}.Now, Sleep: sleep,
 		Quiet: func() (bool, error) { return gate.Quiet(gate.Dir(want.Daemon.Runtime)) },
 	}
 	db := d.db
@@ -70,6 +70,17 @@ func (d *daemon) settings(want *spec.Spec) exec.Settings {
 		return b
 	}
 	return exec.Settings{Config: c, StartAlone: h.StartAlone.Std(), Node: n, Back: back}
+}
+
+// mountpoints are those that the files declare in the group.
+func mountpoints(want *spec.Spec) map[string]string {
+	all := map[string]string{}
+	for name, d := range want.Datasets {
+		if at := d.Properties["mountpoint"].Value; at != "" && slices.ContainsFunc(want.HA.Datasets, name.Under) {
+			all[string(name)] = at
+		}
+	}
+	return all
 }
 
 func sleep(ctx context.Context, long time.Duration) error {
@@ -101,6 +112,7 @@ func (g *group) final(ctx context.Context, a *app, l *reconcile.Loop, want *spec
 		return fmt.Errorf("no replication with `target: standby` sends to %s", to)
 	}
 	l.Role, l.Enter = func() string { return spec.RoleActive }, nil // what is sent is this node's, until it is handed over
+	l.Lanes = &reconcile.Lanes{Dirs: reconcile.LaneDirs(&want.Daemon)} // or the loop would take it for what a killed process left
 	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
 	consent.Send = names
 	p, obs, err := l.Plan(ctx, want, consent)
@@ -120,7 +132,7 @@ func (g *group) final(ctx context.Context, a *app, l *reconcile.Loop, want *spec
 	if err != nil {
 		return err
 	}
-	for _, o := range s.Outcomes {
+	for _, o := range append(s.Outcomes, l.Lanes.Wait()...) {
 		if o.Err != nil {
 			return o.Err
 		}

@@ -327,3 +327,18 @@ func TestVolumeHeldOpen(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A replica has not the mountpoint that the files declare: nothing sends it. It is there before anything is mounted.
+func TestDeclaredMountpoint(t *testing.T) {
+	n := newNode(t)
+	n.do("zfs set mountpoint=none tank/g")
+	n.Mountpoints = map[string]string{"tank/g": "/srv/g", "tank/g/v": "/never"}
+	for _, step := range []string{ha.StepReadonly, ha.StepMount} {
+		if err := n.Promote(t.Context(), step, 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Fields(n.do("zfs get -Hp -o value mountpoint,mounted tank/g/a")); !slices.Equal(got, []string{"/srv/g/a", "yes"}) {
+		t.Errorf("%q", got)
+	}
+}

@@ -221,6 +221,9 @@ func (n *Node) open(ctx context.Context, term uint64) error {
 		if d.Properties["readonly"].Value != "off" {
 			set["readonly"] = "off"
 		}
+		if at := n.Mountpoints[d.Name]; at != "" && d.Type == "filesystem" && d.Properties["mountpoint"].Value != at {
+			set["mountpoint"] = at
+		}
 	})
 }
 
