@@ -111,7 +111,7 @@ func (g *group) final(ctx context.Context, a *app, l *reconcile.Loop, want *spec
 	if len(names) == 0 {
 		return fmt.Errorf("no replication with `target: standby` sends to %s", to)
 	}
-	l.Role, l.Enter = func() string { return spec.RoleActive }, nil // what is sent is this node's, until it is handed over
+	l.Role, l.Enter = func() string { return spec.RoleActive }, nil    // what is sent is this node's, until it is handed over
 	l.Lanes = &reconcile.Lanes{Dirs: reconcile.LaneDirs(&want.Daemon)} // or the loop would take it for what a killed process left
 	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
 	consent.Send = names

@@ -30,8 +30,8 @@ type Node struct {
 	// Mountpoints are those that the files declare, by dataset: where clients look for it has to be there before they are let in,
 	// and not by the next round of the loop.
 	Mountpoints map[string]string
-	Now    func() time.Time
-	Sleep  func(context.Context, time.Duration) error // between two looks at what takes a while
+	Now         func() time.Time
+	Sleep       func(context.Context, time.Duration) error // between two looks at what takes a while
 	// Quiet tells whether nobody is on the way in whom the gate, which was shut before, let in; nil: nobody ever is.
 	Quiet func() (bool, error)
 	// Send sends the final increment of a switchover, and comes back when the other node has it.
