@@ -143,8 +143,17 @@ func (a *app) switchover(ctx context.Context, f *orders) error {
 
 func (a *app) failover(ctx context.Context, f *orders) error {
 	var p failoverPlan
-	if _, err := a.askDaemon(ctx, verbPlan, nil, &p); err != nil {
-		return err
+	for began := (reconcile.Wall{}).Now(); ; { // a daemon that has just begun closes the group first
+		if _, err := a.askDaemon(ctx, verbPlan, nil, &p); err != nil {
+			return err
+		}
+		if p.Role != string(state.RoleBoot) || (reconcile.Wall{}).Now().Sub(began) > f.wait {
+			break
+		}
+		if err := sleep(ctx, 300*time.Millisecond); err != nil {
+			return err
+		}
+		p = failoverPlan{}
 	}
 	if !a.json {
 		failoverText(a.stdout, &p)
