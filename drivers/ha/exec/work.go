@@ -307,10 +307,13 @@ func (x *Exec) comparing(ctx context.Context) {
 func (x *Exec) compared(ctx context.Context, s *state.HA) (string, error) {
 	if back := x.now().back(s); back != nil {
 		c, err := back.Compare(ctx)
-		if err != nil {
+		if err == nil {
+			return c.Seen(), nil
+		}
+		if ctx.Err() != nil {
 			return "", err
 		}
-		return c.Seen(), nil
+		// Its ZFS is not reached, and it may still answer itself what it has.
 	}
 	own, err := x.now().Node.Published(ctx)
 	if err != nil {
@@ -353,7 +356,9 @@ func (x *Exec) keep(ctx context.Context) {
 
 func (x *Exec) keepOnce(ctx context.Context, s *state.HA) error {
 	if back := x.now().back(s); back != nil {
-		return back.KeepSnapshots(ctx)
+		if err := back.KeepSnapshots(ctx); err == nil || ctx.Err() != nil {
+			return err
+		}
 	}
 	return x.now().Node.KeepDiverged(ctx, s.Term)
 }
