@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dplaneos/dplane/drivers/ha"
@@ -86,6 +87,7 @@ type Exec struct {
 
 	step    *task // that goes on, of the worker's goroutine
 	compare chan struct{}
+	chosen  atomic.Int64 // ways back that a person chose: what was compared before is of a node that is not like that any more
 	all     sync.WaitGroup
 	began   time.Time
 	cancel  context.CancelFunc

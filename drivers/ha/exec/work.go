@@ -188,6 +188,7 @@ func (x *Exec) do(ctx context.Context, a ha.Action) {
 	case ha.KeepSnapshot:
 		x.begin(ctx, x.keep)
 	case ha.Rejoin:
+		x.chosen.Add(1)
 		x.begin(ctx, func(ctx context.Context) { x.rejoin(ctx, a.Command) })
 	case ha.Alarm:
 		x.Watch.Alarm(a.Level, a.Text)
@@ -294,12 +295,13 @@ func (x *Exec) comparing(ctx context.Context) {
 	if n == nil || s.Holder == "" || s.Holder == s.Node {
 		return
 	}
+	chosen := x.chosen.Load()
 	seen, err := x.compared(ctx, &s)
 	if err != nil {
 		x.Log.Warn("it can't be compared with the active node", "kind", "ha", "peer", s.Holder, "err", err)
 		return
 	}
-	if now := x.Watch.State(); now.Term == s.Term && now.Holder == s.Holder {
+	if now := x.Watch.State(); now.Term == s.Term && now.Holder == s.Holder && x.chosen.Load() == chosen {
 		x.insist(ctx, ha.Event{Kind: ha.Compared, Seen: seen})
 	}
 }
@@ -371,7 +373,14 @@ func (x *Exec) rejoin(ctx context.Context, c *ha.Command) {
 		x.Watch.Alarm(state.Error, "rejoin --"+c.Name+": the ZFS of the active node is not reached: ha.peers."+s.Holder+".remote is not declared; nothing was done")
 		return
 	}
-	if err := back.Carry(ctx, c.Name, c.Approval); err != nil {
+	select {
+	case x.compare <- struct{}{}: // nothing is compared meanwhile
+	case <-ctx.Done():
+		return
+	}
+	err := back.Carry(ctx, c.Name, c.Approval)
+	<-x.compare
+	if err != nil {
 		x.Watch.Alarm(state.Error, "rejoin --"+c.Name+": "+err.Error())
 	}
 	x.comparing(ctx)
