@@ -113,6 +113,10 @@ test-replication: e2e-binaries ## a replication broken off a hundred times: at i
 test-across: e2e-binaries ## replication between OpenZFS 2.1 and 2.3, 2.3 and 2.1, 2.3 and 2.4: two guests, a real SSH
 	@for pair in "bookworm trixie" "trixie bookworm" "trixie trixie-backports"; do $(e2e)/across bin/e2e $$pair || exit 1; done
 
+.PHONY: test-pair
+test-pair: e2e-binaries ## two nodes become a pair: a failover, switchovers, the old active one back with more, one without power
+	@RUN='^TestPair$$' $(e2e)/across bin/e2e trixie trixie
+
 .PHONY: test-reboot
 test-reboot: e2e-binaries ## a machine booted three times: what is in the trash stays there, and comes back whole
 	@$(e2e)/reboot bin/e2e
@@ -135,7 +139,7 @@ laws: ## the property tests of the decisions, with many more cases than `make ch
 	$(GO) test -timeout 50m ./drivers/dataset ./drivers/pool ./drivers/retention ./drivers/schedule ./spec -run 'Law|Prop|Ticks|Clock|Retain|Simulate|Recurrence' -rapid.checks=3000
 
 .PHONY: test-full
-test-full: test laws sim fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot test-replication test-across bench-zfs ## everything that is too long for CI, in sections of less than an hour
+test-full: test laws sim fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot test-replication test-across test-pair bench-zfs ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/
