@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,20 +182,21 @@ func (p *pair) timed(what string, do func()) {
 	p.measure[what] = time.Since(began)
 }
 
-// arrives waits until the other node has the newest snapshot of all.
+// arrives waits until the other node has what is the newest snapshot of all now. here: this node is the active one.
 func (p *pair) arrives(here bool) {
 	p.t.Helper()
-	newest := `zfs list -Hp -d 1 -t snapshot -o guid -s createtxg "$1" | tail -n 1`
-	p.until("all has arrived", func() bool {
-		for _, d := range []string{p.home, p.home + "/anna"} {
-			own := run(p.t, "sh", "-c", newest, "sh", d)
-			other := p.there("sh", "-c", newest, "sh", d)
-			if own.Stdout == "" || own.Stdout != other.Stdout {
-				return false
-			}
+	guids := func(here bool, d string) []string {
+		argv := []string{"zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "guid", "-s", "createtxg", d}
+		if here {
+			return strings.Fields(run(p.t, argv...).Stdout)
 		}
-		return true
-	})
+		return strings.Fields(p.there(argv...).Stdout)
+	}
+	for _, d := range []string{p.home, p.home + "/anna"} {
+		var own []string
+		p.until("a snapshot is taken", func() bool { own = guids(here, d); return len(own) > 0 })
+		p.until("all has arrived", func() bool { return slices.Contains(guids(!here, d), own[len(own)-1]) })
+	}
 }
 
 // first promotes the node that has the data.
