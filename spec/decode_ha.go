@@ -135,8 +135,8 @@ func (c cursor) fenceDevice() FenceDevice {
 		if err := CheckFenceParameter(name, values[i].text()); err != nil {
 			values[i].badKey("%v", err).want("a name, and a value of one line", "ip: 10.0.1.2")
 		}
-		if SecretParameter(name) {
-			values[i].doubt("a secret in the files is in git, and in dplane's history: it belongs in secretFile, as a line %s=...", name)
+		if SecretParameter(name) && values[i].text() != "" { // the files go into dplane's database, as they are
+			values[i].badKey("a secret in the files would be in git, and in dplane's history").want("it in secretFile, as a line "+name+"=...", "secretFile: /etc/dplaneos-keys/ipmi")
 		}
 	}
 	return d

@@ -47,6 +47,18 @@ func (r *Replication) Retention() *Schedule {
 	}
 }
 
+// FinalSnapshot begins the names of those that a node of a group takes when it hands over.
+const FinalSnapshot = "dplane-ha-t"
+
+// Patterns are those of the snapshots that are sent, none: all. To the standby the final ones go too, whatever is left out: without
+// them no switchover comes to its end.
+func (r *Replication) Patterns() []string {
+	if r.Pair == "" || len(r.Snapshots) == 0 {
+		return r.Snapshots
+	}
+	return append(slices.Clone(r.Snapshots), FinalSnapshot+"*")
+}
+
 // Excludes tells whether a dataset of the source is not sent: it, or one above it, is excluded.
 func (r *Replication) Excludes(name DatasetName) bool {
 	return slices.ContainsFunc(r.Exclude, func(p string) bool { return Pattern(p).Covers(string(name)) })

@@ -1,6 +1,9 @@
 package spec
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // identityRules: who can't prove that it is the peer is given no data and no role. It is monitored, which is said, and tells
 // whether all are pinned.
@@ -82,10 +85,32 @@ func (l *loader) coverRules(group cursor) {
 		}
 	}
 	for _, key := range sortedKeys(l.spec.Replications) {
-		if r := l.spec.Replications[key]; r.Target.Standby && !r.Recursive {
+		r := l.spec.Replications[key]
+		if r.Target.Standby && !r.Recursive {
 			l.warn(r.Pos, join("replications", key), "is not recursive: what is made below %s is in the group, and not sent", r.Source.Dataset)
 		}
+		if p := l.leavesOut(r); p != "" {
+			l.rule(r.Pos, join(join("replications", key), "exclude"), "%s leaves out what is in the group: no switchover would come to its end where there is such a dataset, and a failover would lose it", quote(p)).
+				want("no exclude, but of what another replication sends to the standby", "exclude: []")
+		}
 	}
+}
+
+// leavesOut is the first pattern by which a replication to the standby leaves out a part of the group that no other one sends;
+// "": none.
+func (l *loader) leavesOut(r *Replication) string {
+	if !r.Target.Standby || !slices.ContainsFunc(l.spec.HA.Datasets, func(d DatasetName) bool { return r.Source.Dataset.Under(d) || d.Under(r.Source.Dataset) }) {
+		return ""
+	}
+	for _, p := range r.Exclude {
+		if !slices.ContainsFunc(sortedKeys(l.spec.Replications), func(key string) bool {
+			o := l.spec.Replications[key]
+			return o != r && o.Target.Standby && Pattern(p).Covers(string(o.Source.Dataset))
+		}) {
+			return p
+		}
+	}
+	return ""
 }
 
 func (l *loader) unsent(c cursor, format string, args ...any) {

@@ -104,19 +104,34 @@ datasets: {tank/a: {properties: {"a:a": True, "a:b": 0x10, "a:c": 1_000, "a:d": 
 	}
 }
 
-// TestSecretsInTheFiles: a password of a fence agent is warned of, and a path to one is not.
+// TestSecretsInTheFiles: a password of a fence agent is refused, for the files go into the database; a path to one is not. The
+// message says it by its name, and nowhere stands the password.
 func TestSecretsInTheFiles(t *testing.T) {
-	s := mustLoad(t, map[string]string{"a.yaml": testGroup + "ha: {active: nas-a, datasets: [tank/a], " + testPeers + `, fencing: {nas-b: [
-  {agent: fence_a, parameters: {passwd: hunter22, ip: 10.0.0.1}},
+	file := testGroup + "ha: {active: nas-a, datasets: [tank/a], " + testPeers + `, fencing: {nas-b: [
+  {agent: fence_a, parameters: {PASSWD, ip: 10.0.0.1}},
   {agent: fence_b, parameters: {passwd_script: /x, identity_file: /y, plug: 1}, secretFile: /etc/dplaneos-keys/b}]}}
-`})
-	var found []string
-	for _, w := range s.Warnings {
-		if strings.Contains(w.Path, "fencing") {
-			found = append(found, w.Path+" "+w.Message)
+`
+	mustLoad(t, map[string]string{"a.yaml": strings.Replace(file, "PASSWD", `passwd: ""`, 1)})
+	for _, name := range []string{"passwd", "password", "snmp_community", "api_key", "ssh_passphrase"} {
+		files := map[string][]byte{"a.yaml": []byte(strings.Replace(file, "PASSWD", name+": hunter22", 1))}
+		_, err := LoadFiles(files, LoadOptions{Hostname: "nas-a"})
+		if err == nil || !strings.Contains(err.Error(), "secretFile, as a line "+name+"=...") || strings.Contains(err.Error(), "hunter") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if len(found) != 1 || !strings.Contains(found[0], "secretFile, as a line passwd=...") || strings.Contains(found[0], "hunter") {
-		t.Errorf("%q", found)
+}
+
+// TestFinalSnapshotIsSent: a pattern that leaves it out would have every switchover fail. Elsewhere it means what it says.
+func TestFinalSnapshotIsSent(t *testing.T) {
+	r := &Replication{Snapshots: []string{"daily-*"}}
+	if got := strings.Join(r.Patterns(), " "); got != "daily-*" {
+		t.Error(got)
+	}
+	r.Pair = "pair"
+	if got := strings.Join(r.Patterns(), " "); got != "daily-* dplane-ha-t*" || len(r.Snapshots) != 1 {
+		t.Error(got, r.Snapshots)
+	}
+	if r.Snapshots = nil; len(r.Patterns()) > 0 {
+		t.Error("all was not all")
 	}
 }

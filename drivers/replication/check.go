@@ -265,7 +265,7 @@ func (c *checking) standing(ctx context.Context) state.Check {
 	for _, p := range c.pairs {
 		f, _, refused := b.flags(p)
 		if p.Target != nil && (p.Target.Partial || p.Target.Token != "") {
-			if p.Target.Token != "" && unusable(c.r.Snapshots, drivers.SendingPair{Raw: f.raw, Encrypted: p.Source.Encrypted}, p) == "" {
+			if p.Target.Token != "" && unusable(c.r.Patterns(), drivers.SendingPair{Raw: f.raw, Encrypted: p.Source.Encrypted}, p) == "" {
 				continue
 			}
 			return warning("", "what was received in part into "+p.To+" can't be gone on with: the next run throws it away", "")

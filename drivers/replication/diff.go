@@ -135,7 +135,7 @@ type batch struct {
 }
 
 // wanted tells which snapshots are sent.
-func (b *batch) wanted(p state.Point) bool { return chooses(b.want.Snapshots, p.Name) }
+func (b *batch) wanted(p state.Point) bool { return chooses(b.want.Patterns(), p.Name) }
 
 // chooses tells whether a snapshot of this name is among those of patterns; no pattern: all are.
 func chooses(patterns []string, name string) bool {

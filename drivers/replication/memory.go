@@ -111,7 +111,7 @@ func (b *batch) first(p state.Pair, want flags) (f flags, known bool) {
 	}
 	sent := want.sent(p.Source.Encrypted)
 	if t.Partial { // what is thrown away begins anew as declared
-		if t.Resume == nil || unusable(b.want.Snapshots, drivers.SendingPair{Raw: want.raw, Encrypted: p.Source.Encrypted}, p) != "" {
+		if t.Resume == nil || unusable(b.want.Patterns(), drivers.SendingPair{Raw: want.raw, Encrypted: p.Source.Encrypted}, p) != "" {
 			return flags{}, false
 		}
 		return flags{sent.raw, t.Resume.LargeBlocks}, true

@@ -274,7 +274,7 @@ func removable(r *spec.Replication, want *spec.Spec, obs *state.Observed) (away 
 func way(r *spec.Replication) *drivers.Sending {
 	s := &drivers.Sending{
 		Replication: r.Name, From: r.Source.Remote, To: r.Target.Remote, Source: string(r.Source.Dataset), Target: string(r.Target.Dataset),
-		Recursive: r.Recursive, Exclude: r.Exclude, Snapshots: r.Snapshots, Rate: int64(r.RateLimit), Compressed: r.Send.Compressed, LargeBlocks: r.Send.LargeBlocks,
+		Recursive: r.Recursive, Exclude: r.Exclude, Snapshots: r.Patterns(), Rate: int64(r.RateLimit), Compressed: r.Send.Compressed, LargeBlocks: r.Send.LargeBlocks,
 		Set: map[string]string{"readonly": "on", "canmount": "noauto"}, Without: r.Receive.Exclude, Back: r.Back, Beside: r.Beside,
 	}
 	for name, p := range r.Receive.Set {

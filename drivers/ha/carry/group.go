@@ -308,7 +308,7 @@ func (n *Node) snapshot(ctx context.Context, term uint64) error {
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf("dplane-ha-t%d-%s", term, n.Now().UTC().Format("20060102T150405Z"))
+	name := fmt.Sprintf("%s%d-%s", spec.FinalSnapshot, term, n.Now().UTC().Format("20060102T150405Z"))
 	pools := map[string][]string{}
 	for _, d := range list {
 		pool := string(spec.DatasetName(d.Name).Pool())
