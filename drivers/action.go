@@ -94,6 +94,12 @@ type Action struct {
 	Apart bool `json:"apart,omitempty"`
 }
 
+// Takes tells whether the action sends something on, or takes something away: what an HA group in which two nodes may have
+// written must not do before a person chose.
+func (a *Action) Takes() bool {
+	return a.Object.Kind == spec.KindReplication || a.Verb == Destroy || len(a.Destroy)+len(a.Ends) > 0 || a.Risk == spec.Destructive
+}
+
 // Lane is where long work is done, one at a time: all that a replication sends goes the same way, whichever of its
 // datasets that concerns.
 func (a *Action) Lane() spec.Ref {

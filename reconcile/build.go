@@ -26,6 +26,7 @@ func Build(in drivers.Input, ds []drivers.Driver, consent Consent) *Plan {
 		r := d.Diff(in)
 		actions, p.Notices = append(actions, r.Actions...), append(p.Notices, r.Notices...)
 	}
+	actions = freeze(in, actions)
 	for i := range actions {
 		actions[i].Identify()
 	}

@@ -28,6 +28,7 @@ type Loop struct {
 	Enter   func(ctx context.Context, a Planned) (inside context.Context, leave func(), err error)
 	Invalid string        // why newer files are not in force; recorded for status
 	Role    func() string // of this node in its HA group, as it is now; nil: standby, which only receives
+	Frozen  func() string // why replication and pruning in the group stand still now, "" where they don't; nil: they don't
 }
 
 // Step is the result of one pass.
@@ -46,6 +47,9 @@ func (l *Loop) Observe(ctx context.Context, want *spec.Spec) (*state.Observed, e
 		obs.Role = spec.RoleStandby
 		if l.Role != nil {
 			obs.Role = l.Role()
+		}
+		if l.Frozen != nil {
+			obs.Frozen = l.Frozen()
 		}
 	}
 	if c, ok := l.Clock.(interface{ Synchronised() string }); ok {

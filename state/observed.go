@@ -73,6 +73,8 @@ type Observed struct {
 	Again bool `json:"-"`
 	// Role of this node in its HA group: "" without a group, else standby or active.
 	Role string `json:"role,omitempty"`
+	// Frozen is why replication and pruning in the group stand still; "": they don't.
+	Frozen string `json:"frozen,omitempty"`
 }
 
 // NewObserved is an empty pass.

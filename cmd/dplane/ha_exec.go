@@ -34,7 +34,7 @@ func (g *group) show(s *state.HA) error {
 	if seen == nil {
 		return errors.New("no files were read yet")
 	}
-	return gate.Write(gate.Dir(seen.want.Daemon.Runtime), s)
+	return g.role.Write(gate.Dir(seen.want.Daemon.Runtime), s)
 }
 
 // settings are what the files say of the group, and who does its steps here.
@@ -111,8 +111,8 @@ func (g *group) final(ctx context.Context, a *app, l *reconcile.Loop, want *spec
 	if len(names) == 0 {
 		return fmt.Errorf("no replication with `target: standby` sends to %s", to)
 	}
-	l.Role, l.Enter = func() string { return spec.RoleActive }, nil    // what is sent is this node's, until it is handed over
-	l.Lanes = &reconcile.Lanes{Dirs: reconcile.LaneDirs(&want.Daemon)} // or the loop would take it for what a killed process left
+	l.Role, l.Frozen, l.Enter = func() string { return spec.RoleActive }, nil, nil // what is sent is this node's, until it is handed over
+	l.Lanes = &reconcile.Lanes{Dirs: reconcile.LaneDirs(&want.Daemon)}             // or the loop would take it for what a killed process left
 	consent := reconcile.ByHand(&want.Daemon.Limits, nil)
 	consent.Send = names
 	p, obs, err := l.Plan(ctx, want, consent)
@@ -174,33 +174,11 @@ type groupWork struct {
 // errNotOurs is why an action on the group is refused: it was planned in another role.
 var errNotOurs = errors.New("the role of this node in its HA group changed since this was planned: nothing was done")
 
-// ofGroup tells whether an action touches what the group has.
-func ofGroup(want *spec.Spec, a reconcile.Planned) bool {
-	if want == nil || want.HA == nil {
-		return false
-	}
-	if a.Object.Kind == spec.KindReplication {
-		name, _, _ := strings.Cut(a.Object.Name, ":")
-		r := want.Replications[name]
-		return r == nil || r.Source.Remote == "" && slices.ContainsFunc(want.HA.Datasets, r.Source.Dataset.Under)
-	}
-	for _, c := range a.Steps {
-		for _, word := range c.Words() {
-			name, _, _ := strings.Cut(word, "@")
-			name, _, _ = strings.Cut(name, "#")
-			if slices.ContainsFunc(want.HA.Datasets, spec.DatasetName(name).Under) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // enter lets an action of the loop begin, or not: the role is read again before each one that touches the group. What is let in
 // ends when the node is to demote itself, which waits for it.
 func (a *app) enter(ctx context.Context, x reconcile.Planned) (context.Context, func(), error) {
 	want := a.inForce.Load()
-	if !ofGroup(want, x) {
+	if !reconcile.OfGroup(want, &x.Action) {
 		return ctx, func() {}, nil
 	}
 	f, err := groupLock(want, syscall.LOCK_SH)
@@ -213,6 +191,10 @@ func (a *app) enter(ctx context.Context, x reconcile.Planned) (context.Context, 
 	if role := a.role(); role != spec.RoleActive {
 		leave()
 		return ctx, nil, fmt.Errorf("%w: it is %s", errNotOurs, role)
+	}
+	if why := a.frozen(); why != "" && x.Takes() {
+		leave()
+		return ctx, nil, fmt.Errorf("replication and pruning in the HA group stand still: %s: nothing was done", why)
 	}
 	return ctx, leave, nil
 }

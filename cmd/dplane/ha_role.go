@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"errors"
+
 	"github.com/dplaneos/dplane/drivers/ha/gate"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -15,6 +18,9 @@ func (a *app) roleKnown() *state.HA {
 		return none
 	}
 	s, err := gate.Read(gate.Dir(want.Daemon.Runtime))
+	if errors.Is(err, gate.ErrGone) {
+		return none
+	}
 	if err != nil {
 		a.logger().Error("this node only receives", "err", err)
 		return none
@@ -25,10 +31,11 @@ func (a *app) roleKnown() *state.HA {
 	return s
 }
 
-// role is what the drivers go by: active, or one in which the group's datasets are only received into.
+// role is what the drivers go by: active, or one in which the group's datasets are only received into. Of two nodes that are
+// active each goes on taking snapshots of what is written to it: what frozen says keeps them from taking anything away.
 func (a *app) role() string {
 	switch s := a.roleKnown(); s.Role {
-	case state.RoleActive, state.RoleActiveFailsafe:
+	case state.RoleActive, state.RoleActiveFailsafe, state.RoleSplitBrain:
 		return spec.RoleActive
 	case state.RoleBoot:
 		return spec.RoleStandby
@@ -43,4 +50,13 @@ func (a *app) term() uint64 {
 		return s.Term
 	}
 	return 0
+}
+
+// frozen is why replication and pruning in the group stand still, "" where they don't.
+func (a *app) frozen() string {
+	s := a.roleKnown()
+	if s.Role == state.RoleSplitBrain {
+		return cmp.Or(s.Frozen, "two nodes are active")
+	}
+	return s.Frozen
 }

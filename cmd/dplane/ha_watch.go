@@ -10,6 +10,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/drivers/ha/beat"
 	"github.com/dplaneos/dplane/drivers/ha/exec"
+	"github.com/dplaneos/dplane/drivers/ha/gate"
 	"github.com/dplaneos/dplane/reconcile"
 	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
@@ -27,6 +28,7 @@ type group struct {
 	control *control.Server
 	at      string      // where it answers
 	fence   *fenceWatch // nil: no fence device is declared
+	role    gate.Keeper
 }
 
 // sight is the last look at the machine, and the files it was for.
@@ -116,5 +118,6 @@ func (g *group) stop() {
 			g.exec.Stop()
 		}
 		g.watch.Stop()
+		g.role.Close()
 	}
 }

@@ -60,7 +60,7 @@ func (a *app) loop(store store, mayWrite bool) *reconcile.Loop {
 	}
 	return &reconcile.Loop{
 		Drivers: all, Runner: r, Store: store, Clock: reconcile.Wall{}, Log: a.logger(),
-		Render: render.PlanJSON, Role: a.role, Enter: a.enter,
+		Render: render.PlanJSON, Role: a.role, Frozen: a.frozen, Enter: a.enter,
 	}
 }
 

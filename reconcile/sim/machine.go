@@ -36,6 +36,8 @@ type Machine struct {
 	Watch *Watched      // sees every command; may be nil
 	Room  chan struct{} // for streams at once; nil: one after the other
 	Role  string        // in the HA group; "": standby
+	// Frozen is why the group stands still; "": it does not.
+	Frozen string
 }
 
 // Watched keeps every command that passes, and those that outlived their deadline.
@@ -130,7 +132,8 @@ func (m *Machine) Pass(want *spec.Spec, consent reconcile.Consent, fault *host.F
 // Loop is one of this machine, whose commands go through r.
 func (m *Machine) Loop(r host.Runner) *reconcile.Loop {
 	return &reconcile.Loop{
-		Role: func() string { return cmp.Or(m.Role, spec.RoleStandby) },
+		Role:   func() string { return cmp.Or(m.Role, spec.RoleStandby) },
+		Frozen: func() string { return m.Frozen },
 		Drivers: []drivers.Driver{
 			&pool.Driver{Runner: r}, &dataset.Driver{Runner: r},
 			&schedule.Driver{Runner: r, Memory: m.Store, Now: m.Clock.Now, Learns: true},

@@ -190,6 +190,8 @@ func (x *Exec) do(ctx context.Context, a ha.Action) {
 	case ha.Rejoin:
 		x.chosen.Add(1)
 		x.begin(ctx, func(ctx context.Context) { x.rejoin(ctx, a.Command) })
+	case ha.Freeze: // what was begun before it was known ends too
+		x.begin(ctx, x.freeze)
 	case ha.Alarm:
 		x.Watch.Alarm(a.Level, a.Text)
 	}
@@ -257,6 +259,16 @@ func (x *Exec) once(ctx context.Context, a ha.Action, s *state.HA) error {
 	tolerant := *n
 	tolerant.Absent = true // what is not here can't be written here
 	return tolerant.Demote(ctx, a.Step, s.Job.To, s.Job.Term)
+}
+
+// freeze ends what is being sent or pruned: what is asked for the role after this learns that it must not.
+func (x *Exec) freeze(ctx context.Context) {
+	if x.Drain == nil {
+		return
+	}
+	if err := x.Drain(ctx); err != nil && ctx.Err() == nil {
+		x.Log.Error("the group is to stand still, and something is being done to it yet", "kind", "ha", "err", err)
+	}
 }
 
 func (x *Exec) fence(ctx context.Context, peer string) {

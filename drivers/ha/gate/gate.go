@@ -1,7 +1,8 @@
 // Package gate is what other processes of this node know of its role: the commands, and the forced command by which other
 // nodes send, which may run as a user who can't read the database.
 //
-// The daemon writes it after the database and before it acts. Where nothing is written nothing is let in. Whoever receives
+// The daemon writes it after the database and before it acts, and holds it for as long as it lives (an open file description's
+// lock, which no reader can take from it). Where nothing is written, or nobody holds it, nothing is let in. Whoever receives
 // holds a shared lock from before it reads until its receive has ended: so Quiet, after the gate was shut, tells that
 // nobody is on the way in.
 //
@@ -16,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -42,8 +44,17 @@ type shown struct {
 	Frozen  string     `json:"frozen,omitempty"`
 }
 
+// Keeper makes the role known for as long as its process lives: it keeps what it wrote last open, and locked. Whoever reads
+// asks whether it is. Of a daemon that was killed nothing is believed: nobody would tell of a higher term.
+type Keeper struct {
+	mu   sync.Mutex
+	kept *os.File
+}
+
 // Write makes it known, whole or not at all, and on disk.
-func Write(dir string, s *state.HA) error {
+func (k *Keeper) Write(dir string, s *state.HA) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -62,29 +73,78 @@ func Write(dir string, s *state.HA) error {
 	}
 	defer os.Remove(f.Name()) // where it was not renamed
 	_, err = f.Write(append(text, '\n'))
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(dir, file))
-}
-
-// Read gives what is known: the fields that Admit asks for, and the node. A node of which nothing is written is at its boot.
-func Read(dir string) (*state.HA, error) {
-	text, err := os.ReadFile(filepath.Join(dir, file))
-	if errors.Is(err, fs.ErrNotExist) {
-		return &state.HA{Role: state.RoleBoot}, nil
-	}
-	var x shown
+	mine := unix.Flock_t{Type: unix.F_WRLCK}
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &mine))
 	if err == nil {
-		err = json.Unmarshal(text, &x)
-	}
-	if err == nil && x.Version != 1 {
-		err = fmt.Errorf("version %d of another release", x.Version)
+		err = os.Rename(f.Name(), filepath.Join(dir, file))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the role of this node can't be read from %s: %w", filepath.Join(dir, file), err)
+		f.Close()
+		return err
 	}
-	return &state.HA{Node: x.Node, Role: x.Role, Term: x.Term, Holder: x.Holder, Dirty: x.Dirty, Frozen: x.Frozen}, nil
+	k.close()
+	k.kept = f
+	return nil
+}
+
+// Close takes back what was made known: it is believed no more.
+func (k *Keeper) Close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.close()
+}
+
+func (k *Keeper) close() {
+	if k.kept != nil {
+		k.kept.Close()
+		k.kept = nil
+	}
+}
+
+// ErrGone: nobody stands by what is written.
+var ErrGone = errors.New("the daemon of this node does not run, so that it has no role: systemctl start dplaned")
+
+// Read gives what is known: the fields that Admit asks for, and the node. A node of which nothing is written is at its boot, and
+// so is one whose daemon is gone, which ErrGone tells.
+func Read(dir string) (*state.HA, error) {
+	none, path := &state.HA{Role: state.RoleBoot}, filepath.Join(dir, file)
+	for range 100 { // what was opened may have been replaced, and let go of, by the time that it is asked for
+		s, held, replaced, err := readOnce(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return none, nil
+		case err != nil:
+			return nil, fmt.Errorf("the role of this node can't be read from %s: %w", path, err)
+		case held:
+			return s, nil
+		case !replaced:
+			return none, ErrGone
+		}
+	}
+	return none, ErrGone
+}
+
+// readOnce reads it, and tells whether somebody stands by it, and where nobody does, whether there is a newer one.
+func readOnce(path string) (s *state.HA, held, replaced bool, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, false, false, err
+	}
+	defer f.Close()
+	ask := unix.Flock_t{Type: unix.F_RDLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &ask); err != nil {
+		return nil, false, false, err
+	}
+	if ask.Type == unix.F_UNLCK {
+		this, err := f.Stat()
+		now, gone := os.Stat(path)
+		return nil, false, errors.Join(err, gone) == nil && !os.SameFile(this, now), nil
+	}
+	var x shown
+	if err = json.NewDecoder(f).Decode(&x); err == nil && x.Version != 1 {
+		err = fmt.Errorf("version %d of another release", x.Version)
+	}
+	return &state.HA{Node: x.Node, Role: x.Role, Term: x.Term, Holder: x.Holder, Dirty: x.Dirty, Frozen: x.Frozen}, true, false, err
 }
 
 // Pass is the way in of one stream.

@@ -1,10 +1,14 @@
 package gate
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dplaneos/dplane/state"
 )
@@ -12,10 +16,10 @@ import (
 // Nothing is let in but what the holder of the term that is known here sends to a standby; what was let in before is told when it
 // leaves; and nobody is taken for gone who is on the way in.
 func TestGate(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "run-ha")
+	dir, keeper := filepath.Join(t.TempDir(), "run-ha"), &Keeper{}
 	write := func(s state.HA) {
 		t.Helper()
-		if err := Write(dir, &s); err != nil {
+		if err := keeper.Write(dir, &s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,4 +82,78 @@ func TestGate(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); err != nil || info.Mode().Perm() != 0o644 || len(left) > 0 {
 		t.Errorf("%v, %v, left %v", info, err, left)
 	}
+}
+
+// What a daemon wrote that was killed is not believed, and does not let out what it let in. A reader, who may be anybody, can't
+// hold it in the daemon's place, nor keep the next daemon from it.
+func TestGone(t *testing.T) {
+	dir, dead := filepath.Join(t.TempDir(), "run-ha"), &Keeper{}
+	well := state.HA{Node: "nas-b", Role: state.RoleStandby, Term: 3, Holder: "nas-a"}
+	if err := dead.Write(dir, &well); err != nil {
+		t.Fatal(err)
+	}
+	pass, err := Enter(dir, "nas-a", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close() // as the kernel does for one that is killed
+	f, err := os.Open(filepath.Join(dir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, kind := range []int16{unix.F_RDLCK, unix.F_WRLCK} {
+		_ = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind})
+	}
+	if s, err := Read(dir); !errors.Is(err, ErrGone) || s.Role != state.RoleBoot || s.Holder != "" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, err := Enter(dir, "nas-a", 3); !errors.Is(err, ErrGone) {
+		t.Errorf("it lets in: %v", err)
+	}
+	if err := pass.Leave(); !errors.Is(err, ErrGone) {
+		t.Errorf("it lets out: %v", err)
+	}
+	next := &Keeper{}
+	if err := next.Write(dir, &well); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Read(dir); err != nil || s.Role != state.RoleStandby {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// While roles follow one another a reader sees one of them, and never none.
+func TestReplaced(t *testing.T) {
+	dir, keeper := filepath.Join(t.TempDir(), "run-ha"), &Keeper{}
+	write := func(term uint64) {
+		if err := keeper.Write(dir, &state.HA{Node: "nas-b", Role: state.RoleStandby, Term: term}); err != nil {
+			t.Error(err)
+		}
+	}
+	write(1)
+	var all sync.WaitGroup
+	over := make(chan struct{})
+	for range 4 {
+		all.Go(func() {
+			for last := uint64(0); ; {
+				s, err := Read(dir)
+				if err != nil || s.Term < last {
+					t.Errorf("%+v after term %d, %v", s, last, err)
+					return
+				}
+				last = s.Term
+				select {
+				case <-over:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for n := range uint64(60) {
+		write(n + 2)
+	}
+	close(over)
+	all.Wait()
 }
