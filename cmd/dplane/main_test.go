@@ -22,7 +22,7 @@ import (
 // The test binary is also dplane, and the programs of a model machine whose state is the file that
 // DPLANE_FAKE_STATE names.
 func TestMain(m *testing.M) {
-	commands := map[string]func(){"dplane": main}
+	commands := map[string]func(){"dplane": main, "pairssh": pairSSH}
 	for _, name := range zfsfake.Programs {
 		commands[name] = func() {
 			// Not os.Exit, at which the race detector sleeps for a second.

@@ -43,6 +43,7 @@ var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "lose
 //	zfsfake foreign POOL                   it was exported, and used by another machine since
 //	zfsfake slow on|off                    scrubs and trims that begin do not end
 //	zfsfake cut BYTES...                   after how many bytes each of the next streams breaks; 0: it does not
+//	zfsfake power off|on                   the machine loses its power, or boots
 //	zfsfake missing PROGRAM...             programs that are not installed
 //	zfsfake stall WORD... | nothing        a command that begins with these words has no end until it is told
 //	                                       otherwise; while one runs, there is a file with the suffix .stalled
@@ -54,6 +55,10 @@ func Main(argv0 string, args []string, stdout, stderr io.Writer) int {
 	path := os.Getenv(StateVariable)
 	if path == "" {
 		fmt.Fprintf(stderr, "%s: %s is not set: it names the file of the pretended machine\n", argv0, StateVariable)
+		return 126
+	}
+	if err := noteReceive(args); err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", argv0, err)
 		return 126
 	}
 	stdin, err := readAhead(args)
@@ -94,11 +99,22 @@ func Main(argv0 string, args []string, stdout, stderr io.Writer) int {
 // readAhead is standard input. What a receive reads is read before the machine is locked, for the sending end of the pipe
 // may work on the same one.
 func readAhead(args []string) (io.Reader, error) {
-	if len(args) == 0 || args[0] != "receive" && args[0] != "recv" || slices.Contains(args, "-A") {
+	if !receives(args) {
 		return os.Stdin, nil
 	}
 	all, err := io.ReadAll(os.Stdin)
 	return bytes.NewReader(all), err
+}
+
+func receives(args []string) bool {
+	return len(args) > 0 && (args[0] == "receive" || args[0] == "recv") && !slices.Contains(args, "-A")
+}
+
+func noteReceive(args []string) error {
+	if !receives(args) {
+		return nil
+	}
+	return note(Happened{Mono: Mono(), Event: "recv_begin", Dataset: args[len(args)-1]})
 }
 
 // onFile loads the model, runs the command, and saves what changed.
@@ -112,17 +128,30 @@ func onFile(path string, argv []string, stdin io.Reader) (*call, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	var before map[string]string
+	if os.Getenv(HistoryVariable) != "" {
+		before = f.Model.writable()
+	}
 	if argv[0] == Control {
 		if err := f.Model.control(argv[1:]); err != nil {
 			return nil, 0, err
 		}
-		return nil, 0, f.Save(path)
+		return nil, 0, f.saved(path, before)
 	}
 	k, code, err := f.call(argv, stdin)
 	if err == nil && (k.wrote || k.spent) {
-		err = f.Save(path)
+		err = f.saved(path, before)
 	}
 	return k, code, err
+}
+
+// saved saves what was changed, and notes it where there is a history.
+func (f *Fake) saved(path string, before map[string]string) error {
+	at := Mono()
+	if err := f.Save(path); err != nil || before == nil {
+		return err
+	}
+	return note(changed(before, f.Model.writable(), at)...)
 }
 
 func lock(path string) (unlock func(), err error) {
@@ -165,6 +194,8 @@ func (m *Model) control(args []string) error {
 		m.NoModule = name == "off"
 	case "slow":
 		m.Slow = name == "on"
+	case "power":
+		m.power(name == "on")
 	case "stall":
 		m.Stalled = strings.TrimPrefix(strings.Join(args[1:], " "), "nothing")
 	case "foreign":
