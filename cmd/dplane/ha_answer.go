@@ -69,6 +69,8 @@ type haState struct {
 	Paused   bool       `json:"paused"`
 	Degraded []string   `json:"degraded"`
 	Active   string     `json:"active"` // a peer that says that it is; "": none
+	// Rejoining are those of the nodes, this one too, that see whether they are clean: standby in a moment.
+	Rejoining []string `json:"rejoining"`
 }
 
 // order is what a command asks for.
@@ -125,9 +127,15 @@ func stateOf(s state.HA) haState {
 	if s.Job != nil {
 		d.Job, d.Step = s.Job.Kind, s.Job.Step
 	}
+	if s.Role == state.RoleRejoining {
+		d.Rejoining = append(d.Rejoining, s.Node)
+	}
 	for name, p := range s.Peers {
 		if !p.Stale && p.Last != nil && p.Last.Role.Writes() && p.State != state.PeerUnreachable {
 			d.Active = name
+		}
+		if !p.Stale && p.Last != nil && p.Last.Role == state.RoleRejoining {
+			d.Rejoining = append(d.Rejoining, name)
 		}
 	}
 	return d

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,6 +132,9 @@ func (a *app) switchover(ctx context.Context, f *orders) error {
 	if err := a.approve(f, "Clients are cut off for some seconds. Begin?"); err != nil {
 		return err
 	}
+	if err := a.settled(ctx, f.to, &s); err != nil {
+		return err
+	}
 	var got ordered
 	if _, err := a.askDaemon(ctx, verbOrder, order{Command: ha.Command{Name: ha.Switchover, To: f.to, By: who()}}, &got); err != nil {
 		return err
@@ -139,6 +143,24 @@ func (a *app) switchover(ctx context.Context, f *orders) error {
 		return failf("dplane ha status; dplane ha explain", "it is refused: %s", got.Why)
 	}
 	return a.follow(ctx, f, f.to)
+}
+
+// settling is how long a node is waited for that has just given the group up: it compares what it has first.
+const settling = time.Minute
+
+// settled waits for a node that is about to be standby again. How it ends is the machine's to judge.
+func (a *app) settled(ctx context.Context, to string, s *haState) error {
+	clock := reconcile.Wall{}
+	for began := clock.Now(); slices.Contains(s.Rejoining, to) && clock.Now().Sub(began) < settling; {
+		if err := sleep(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+		*s = haState{}
+		if _, err := a.askDaemon(ctx, verbState, nil, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) failover(ctx context.Context, f *orders) error {

@@ -29,6 +29,7 @@ type group struct {
 	at      string      // where it answers
 	fence   *fenceWatch // nil: no fence device is declared
 	role    gate.Keeper
+	lacks   string // what a promotion would miss, as it was told last
 }
 
 // sight is the last look at the machine, and the files it was for.
@@ -101,6 +102,23 @@ func (d *daemon) followGroup(ctx context.Context) {
 	g.takePart()
 	d.answer()
 	g.followFencing(d.want)
+	d.lacks(ctx)
+}
+
+// lacks tells, once for each state of the files, what a promotion would miss.
+func (d *daemon) lacks(ctx context.Context) {
+	n := d.group.exec.Settings().Node
+	if n == nil || !d.group.running {
+		return
+	}
+	text := ""
+	if err := n.Lacks(ctx); err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != d.group.lacks {
+		d.group.watch.Alarm(state.Error, text)
+	}
+	d.group.lacks = text
 }
 
 // looked tells the group what was seen of this machine.

@@ -27,17 +27,15 @@ func TestPair(t *testing.T) {
 	if peer == "" {
 		t.Skip("the script across runs it (make test-pair)")
 	}
-	b := newBox(t)
-	pool := b.pool("pair")
-	p := &pair{across: &across{&pairOf{b, pool, pool}, peer, strings.TrimSpace(string(content(t, "host.pub")))}, home: pool + "/home", measure: map[string]time.Duration{}}
+	p := newNodes(t, peer)
 	p.pools()
-	p.paired()
+	p.paired("")
 	for _, part := range []struct {
 		name string
 		do   func()
 	}{{"first", p.first}, {"over and back", p.overAndBack}, {"dead and back with more", p.divergedBack}, {"off", p.off}} {
 		if !t.Run(part.name, func(t *testing.T) { p.t, p.daemon.t = t, t; part.do() }) {
-			t.Logf("the daemon here:\n%s\nthere:\n%s", p.daemon.log, p.there("tail", "-n", "60", "/run/daemon.log").Stdout)
+			t.Logf("the daemon here:\n%s\nthere:\n%s", p.daemon.log, p.there("tail", "-n", "60", "/keep/daemon.log").Stdout)
 			t.FailNow()
 		}
 		p.t, p.daemon.t = t, t
@@ -47,11 +45,16 @@ func TestPair(t *testing.T) {
 	}
 }
 
+func newNodes(t *testing.T, peer string) *pair {
+	b := newBox(t)
+	pool := b.pool("pair")
+	return &pair{across: &across{&pairOf{b, pool, pool}, peer, strings.TrimSpace(string(content(t, "host.pub")))}, home: pool + "/home", measure: map[string]time.Duration{}}
+}
+
 // pools: one node has data, and the other one an empty pool.
 func (p *pair) pools() {
 	must(p.t, "zpool", "create", "-O", "mountpoint=none", p.from, p.disk("a"))
-	p.mustThere("truncate", "-s", "256M", "/pool/pair")
-	p.mustThere("zpool", "create", "-O", "mountpoint=none", p.from, "/pool/pair")
+	p.mustThere("zpool", "create", "-O", "mountpoint=none", p.from, "/dev/disk/by-id/virtio-disk1")
 	must(p.t, "zfs", "create", "-o", "mountpoint=/srv/pair", p.home)
 	must(p.t, "zfs", "create", p.home+"/anna")
 	p.put("one")
@@ -60,15 +63,15 @@ func (p *pair) pools() {
 // node runs dplane there.
 func (p *pair) nodeB(code int, args ...string) result {
 	p.t.Helper()
-	r := p.there(append([]string{"dplane", "--config", "/etc/pair"}, args...)...)
+	r := p.there(append([]string{"dplane", "--config", "/keep/etc"}, args...)...)
 	if r.Code != code {
 		p.t.Fatalf("there: dplane %s: exit status %d\n%s%s", strings.Join(args, " "), r.Code, r.Stdout, r.Stderr)
 	}
 	return r
 }
 
-// paired types what the README says.
-func (p *pair) paired() {
+// paired types what the README says. more is added to `ha`.
+func (p *pair) paired(more string) {
 	t := p.t
 	shared := func(a, b string) string {
 		return fmt.Sprintf(`
@@ -76,7 +79,7 @@ ha:
   active: nas-a
   datasets: [%[1]s]
   maxLag: {time: 15m}
-  heartbeat: {every: 5s, misses: 2}
+  heartbeat: {every: 5s, misses: 2}%[6]s
   peers:
     nas-a: {address: "https://10.77.0.1:9443", identity: %[2]q, remote: nas-a}
     nas-b: {address: "https://10.77.0.2:9443", identity: %[3]q, remote: nas-b}
@@ -88,24 +91,26 @@ schedules: {often: {keep: {frequently: 12}, frequentPeriod: 1m}}
 replications:
   pair: {source: %[1]s, target: standby, recursive: true, when: {every: 1m}, objective: 15m}
 remotes:
-  nas-a: {host: 10.77.0.1, user: root, identityFile: /root/.ssh/replication_key, hostKey: %[4]q}
-  nas-b: {host: 10.77.0.2, user: root, identityFile: /root/.ssh/replication_key, hostKey: %[4]q}
-`, p.home, a, b, p.host, p.from)
+  nas-a: {host: 10.77.0.1, user: root, identityFile: /keep/replication_key, hostKey: %[4]q}
+  nas-b: {host: 10.77.0.2, user: root, identityFile: /keep/replication_key, hostKey: %[4]q}
+`, p.home, a, b, p.host, p.from, more)
 	}
 	p.write("node.yaml", "node: {name: nas-a}\n")
-	p.writes("/etc/pair/node.yaml", "node: {name: nas-b}\ndaemon: {interval: 5s, listen: \"127.0.0.1:9000\", runtime: /run/dplaneos, database: /run/pair.db}\n")
+	p.writes("/keep/etc/node.yaml", "node: {name: nas-b}\ndaemon: {interval: 5s, listen: \"127.0.0.1:9000\", runtime: /run/dplaneos, database: /keep/pair.db}\n")
 	p.settings("5s")
 	a := p.identity(p.expect(0, "ha", "id"))
 	b := p.identity(p.nodeB(0, "ha", "id"))
 	p.write("shared.yaml", shared(a, b))
-	p.writes("/etc/pair/shared.yaml", shared(a, b))
+	p.writes("/keep/etc/shared.yaml", shared(a, b))
 	p.expect(0, "validate")
 	p.nodeB(0, "validate")
 	var doc struct{ AuthorizedKeys string }
 	if err := json.Unmarshal([]byte(p.expect(0, "replication", "setup", "pair", "--json").Stdout), &doc); err != nil {
 		t.Fatal(err)
 	}
-	p.mustThere("sh", "-c", `printf '%s\n' "$1" >>/run/keys/root`, "sh", doc.AuthorizedKeys)
+	p.writes("/keep/authorized", doc.AuthorizedKeys+"\n")
+	p.writes("/keep/boot", "cat /keep/authorized >>/run/keys/root\nzpool import -f -a -N -d /dev/disk/by-id\n"+start)
+	p.mustThere("sh", "-c", "cat /keep/authorized >>/run/keys/root")
 	if err := json.Unmarshal([]byte(p.nodeB(0, "replication", "setup", "pair", "--json").Stdout), &doc); err != nil {
 		t.Fatal(err)
 	}
@@ -113,14 +118,27 @@ remotes:
 	must(t, "sh", "-c", `printf '%s\n' "$1" >>/run/keys/root`, "sh", line)
 	p.daemon = p.box.daemon("")
 	p.daemonThere()
+	p.healthy()
+}
+
+// healthy waits until each hears the other.
+func (p *pair) healthy() {
+	p.t.Helper()
 	p.until("each hears the other", func() bool {
-		return strings.Contains(p.dplane("ha", "status").Stdout, "healthy") && strings.Contains(p.there("dplane", "--config", "/etc/pair", "ha", "status").Stdout, "healthy")
+		return strings.Contains(p.dplane("ha", "status").Stdout, "healthy") && strings.Contains(p.statusB(), "healthy")
 	})
+}
+
+// start starts the daemon there.
+const start = "setsid dplane --config /keep/etc daemon >>/keep/daemon.log 2>&1 </dev/null & echo $! >/run/daemon.pid\n"
+
+func (p *pair) statusB() string {
+	return p.there("dplane", "--config", "/keep/etc", "ha", "status").Stdout
 }
 
 func (p *pair) daemonThere() {
 	p.t.Helper()
-	p.mustThere("sh", "-c", "setsid dplane --config /etc/pair daemon >>/run/daemon.log 2>&1 </dev/null & echo $! >/run/daemon.pid")
+	p.mustThere("sh", "-c", start)
 }
 
 func (p *pair) identity(r result) string {
@@ -140,7 +158,7 @@ func (p *pair) until(what string, ok func() bool) {
 			return
 		}
 	}
-	p.t.Fatalf("after four minutes still not: %s\n%s%s", what, p.dplane("ha", "status").Stdout, p.there("dplane", "--config", "/etc/pair", "ha", "status").Stdout)
+	p.t.Fatalf("after four minutes still not: %s\n%s%s", what, p.dplane("ha", "status").Stdout, p.statusB())
 }
 
 // put writes a file on the node that is here, get reads one there; and the other way round.
@@ -247,7 +265,7 @@ func (p *pair) divergedBack() {
 	guid := p.mustThere("zfs", "get", "-Hp", "-o", "value", "guid", p.home+"/anna")
 	p.daemonThere()
 	p.until("it is known to have diverged", func() bool {
-		return strings.Contains(p.there("dplane", "--config", "/etc/pair", "ha", "status").Stdout, "diverged")
+		return strings.Contains(p.statusB(), "diverged")
 	})
 	p.readonly("off", "on")
 	shown := p.nodeB(3, "ha", "rejoin", "--keep")

@@ -24,6 +24,7 @@ type node struct {
 	did       []string        // what else was run
 	addresses map[string]bool // on eth0
 	taken     bool            // somebody else answers for the address
+	bare      bool            // arping is not installed
 	receiving map[string]string
 	deaf      bool // what receives does not mind TERM
 	writable  bool // a write succeeds where it must not
@@ -123,6 +124,9 @@ func (n *node) Run(ctx context.Context, c host.Command) (host.Result, error) {
 			return say(text)
 		}
 	case "arping":
+		if n.bare {
+			return host.Result{}, host.ErrNotFound
+		}
 		if n.taken && slices.Contains(c.Argv, "-D") {
 			return fail(1, "")
 		}
@@ -169,6 +173,22 @@ func (n *node) looks(want string, wantTerm uint64) {
 	writable, term, err := n.Look(n.t.Context())
 	if err != nil || writable != want || term != wantTerm {
 		n.t.Errorf("%s in term %d (%v), want %s in %d", writable, term, err, want, wantTerm)
+	}
+}
+
+// What a promotion will miss is told before.
+func TestLacks(t *testing.T) {
+	n := newNode(t)
+	if err := n.Lacks(t.Context()); err != nil {
+		t.Error(err)
+	}
+	n.bare = true
+	if err := n.Lacks(t.Context()); err == nil || !strings.Contains(err.Error(), "apt install iputils-arping") {
+		t.Errorf("%v", err)
+	}
+	n.HA.VirtualAddress.Address = "fd00::10/64" // the kernel's own
+	if err := n.Lacks(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

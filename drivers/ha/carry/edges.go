@@ -74,6 +74,21 @@ func (n *Node) hasAddress(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
+// Lacks says what a promotion will need that is not installed here: nobody should learn it when the other node is gone.
+func (n *Node) Lacks(ctx context.Context) error {
+	v := n.HA.VirtualAddress
+	if v == nil {
+		return nil
+	}
+	if prefix, err := netip.ParsePrefix(v.Address); err != nil || !prefix.Addr().Is4() {
+		return err
+	}
+	if _, err := n.Runner.Run(ctx, host.Read("arping", "-V")); errors.Is(err, host.ErrNotFound) {
+		return fmt.Errorf("the address %s can't be taken by this node: arping is not installed: apt install iputils-arping", v.Address)
+	}
+	return nil // what it says to -V is of no interest
+}
+
 // takeAddress takes it, unless somebody else answers for it, and tells the network three times (keepalived #166: a switch
 // that missed the first would send to the old place). IPv6 has its own check and announcement in the kernel.
 func (n *Node) takeAddress(ctx context.Context) error {
