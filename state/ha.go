@@ -221,6 +221,9 @@ type HA struct {
 	Frozen    string   `json:"frozen,omitempty"`
 	Writable  string   `json:"writable,omitempty"` // the group here, as last seen: yes, no or unknown
 	Degraded  []string `json:"degraded,omitempty"` // what a promotion could not do: hooks, the address
+	// Mended is the monotonic time of the last try to do it all the same, of the Mends since it failed.
+	Mended time.Duration `json:"mended,omitempty"`
+	Mends  int           `json:"mends,omitempty"`
 
 	Peers  map[string]PeerHealth `json:"peers"`
 	Quorum Quorum                `json:"quorum"`

@@ -70,9 +70,11 @@ var table = []row{
 	{trying, Missed, nil, (*turn).muster, "a peer does not answer"},
 	{trying, Ticked, (*turn).impatient, (*turn).giveUp, "not every peer gave its promise in time"},
 	{nil, Ticked, (*turn).unverified, (*turn).closeAgain, "it is not verified that this node stopped writing: once more"},
+	{active, Ticked, (*turn).mendable, (*turn).mend, "what the promotion could not do is tried once more"},
 	{standby, Alone, (*turn).mayStartAlone, (*turn).resume, "ha.startAlone has passed: it starts without the word of its peers"},
 	{readOnly, Looked, (*turn).writable, (*turn).closeNow, "the group is writable here, and this node is not active"},
 	{active, Looked, (*turn).unwritable, (*turn).degrade, "the group is not writable here, though this node is active"},
+	{active, Looked, nil, (*turn).writableAgain, ""},
 
 	// What a person orders, and what proves it.
 	{nil, Commanded, named(Pause), (*turn).pause, "paused: nothing is done unasked"},

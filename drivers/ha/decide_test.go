@@ -202,6 +202,34 @@ func TestDecide(t *testing.T) {
 				x.t.Errorf("%q", x.s.Degraded)
 			}
 		}, "active 2", "", ""},
+		// What a promotion could do without is tried again: the hooks and the address were not done, and nothing else is.
+		{"mend: at once", state.RoleActive, func(x *one) { x.lacks("hooks: no", "address: taken").tick(time.Minute) }, "active 1", "promote:hooks", "once more"},
+		{"mend: one after the other", state.RoleActive, func(x *one) { x.lacks("hooks: no", "address: taken").tick(time.Minute).step("") }, "active 1", "alarm:info promote:address", ""},
+		{"mend: only what was not done", state.RoleActive, func(x *one) { x.lacks("address: taken").tick(time.Minute) }, "active 1", "promote:address", ""},
+		{"mend: it is well", state.RoleActive, func(x *one) {
+			x.lacks("address: taken").tick(time.Minute).step("")
+			if len(x.s.Degraded) != 0 || x.s.Job != nil {
+				x.t.Errorf("%q, job %v", x.s.Degraded, x.s.Job)
+			}
+		}, "active 1", "alarm:info", ""},
+		{"mend: the same again is told once", state.RoleActive, func(x *one) {
+			x.lacks("address: taken").tick(time.Minute).step("taken")
+			if len(x.s.Degraded) != 1 {
+				x.t.Errorf("%q", x.s.Degraded)
+			}
+		}, "active 1", "", ""},
+		{"mend: not at once again", state.RoleActive, func(x *one) { x.lacks("address: taken").tick(time.Minute).step("taken").tick(9 * time.Second) }, "active 1", "", ""},
+		{"mend: but soon", state.RoleActive, func(x *one) {
+			x.lacks("address: taken").tick(time.Minute).step("taken").tick(10 * time.Second)
+		}, "active 1", "promote:address", "once more"},
+		{"mend: a higher term ends it", state.RoleActive, func(x *one) { x.lacks("address: taken").tick(time.Minute).hear(higherB) }, "superseded 2", "alarm:error demote:address", "higher term"},
+		{"mend: not by a standby", state.RoleStandby, func(x *one) { x.lacks("address: taken").tick(time.Minute) }, "standby 1", "", ""},
+		{"writable again", state.RoleActive, func(x *one) {
+			x.do(Event{Kind: Looked, Seen: state.WritableNo}).do(Event{Kind: Looked, Seen: state.WritableYes})
+			if len(x.s.Degraded) != 0 {
+				x.t.Errorf("%q", x.s.Degraded)
+			}
+		}, "active 1", "", ""},
 		{"a result of an older job", state.RoleStandby, func(x *one) {
 			gone(x)
 			x.order(word).do(Event{Kind: StepDone, Job: x.s.Job.ID - 1, Step: StepGate})

@@ -2,6 +2,8 @@ package ha
 
 import (
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/dplaneos/dplane/state"
 )
@@ -58,7 +60,7 @@ func (t *turn) begin(kind string) {
 func (t *turn) enter(step string) {
 	j := t.s.Job
 	j.Step = step
-	promotes := j.Kind == JobPromote || j.Kind == JobResume
+	promotes := j.Kind == JobPromote || j.Kind == JobResume || j.Kind == JobMend
 	if promotes && step == StepReadonly && !j.Undo {
 		t.s.Opened, t.s.Dirty, t.s.Writable = true, true, state.WritableYes
 	}
@@ -92,6 +94,10 @@ func (t *turn) advance() {
 		t.begin(JobClose)
 		return
 	}
+	if j.Kind == JobMend {
+		t.mendNext(j.Step)
+		return
+	}
 	if step := after(j.Kind, j.Step); step != "" {
 		t.enter(step)
 		return
@@ -110,8 +116,13 @@ func (t *turn) failed() {
 		t.alarm(state.Error, "%s; it goes on, and is verified at the end", t.why)
 		t.advance()
 	case slices.Contains(tolerated, j.Step) && j.Kind != JobHandover:
-		t.s.Degraded = append(t.s.Degraded, j.Step+": "+t.e.Why)
-		t.alarm(state.Error, "%s; the node stays active, degraded", t.why)
+		if text := j.Step + ": " + t.e.Why; !slices.Contains(t.s.Degraded, text) {
+			t.s.Degraded = append(slices.DeleteFunc(t.s.Degraded, lacks(j.Step)), text)
+			t.alarm(state.Error, "%s; the node stays active, degraded", t.why)
+		}
+		if j.Kind != JobMend {
+			t.s.Mends = 0
+		}
 		t.advance()
 	case j.Kind == JobHandover:
 		t.takeBack()
@@ -153,6 +164,8 @@ func (t *turn) finished() {
 	j := t.s.Job
 	t.s.Job = nil
 	switch {
+	case j.Kind == JobMend:
+		t.why = "what the promotion could not do was tried once more"
 	case j.Kind == JobHandover:
 		t.handedOverTo(j.To)
 	case j.Kind == JobClose:
@@ -169,12 +182,13 @@ func (t *turn) finished() {
 // handedOverTo: all that was here is in the final snapshot, which the successor has. Only now the term is given away.
 func (t *turn) handedOverTo(to string) {
 	t.s.Promise = state.Promise{Term: t.next(to), To: to, Gave: t.s.Term, Handover: true}
-	t.s.Role, t.s.Dirty = state.RoleStandby, false
+	t.s.Role, t.s.Dirty, t.s.Degraded = state.RoleStandby, false, nil
 	t.why = "demoted and verified, for " + to
 }
 
 // closed: it is verified that this node does not write.
 func (t *turn) closed() {
+	t.s.Degraded = nil
 	switch {
 	case t.s.Role == state.RoleSuperseded, t.s.Was == state.RoleRejoining:
 		t.s.Role, t.s.Was = state.RoleRejoining, ""
@@ -206,11 +220,72 @@ func (t *turn) closeNow() {
 }
 
 func (t *turn) degrade() {
-	text := "the group is not writable: " + t.e.Seen
+	text := unwritable + t.e.Seen
 	if !slices.Contains(t.s.Degraded, text) {
 		t.s.Degraded = append(t.s.Degraded, text)
 		t.alarm(state.Error, "%s is active, and %s", t.s.Node, text)
 	}
+}
+
+const unwritable = "the group is not writable: "
+
+// writableAgain is as it should be.
+func (t *turn) writableAgain() {
+	t.s.Degraded = slices.DeleteFunc(t.s.Degraded, func(d string) bool { return strings.HasPrefix(d, unwritable) })
+}
+
+// Between two tries to do what a promotion could not.
+const (
+	mendFirst = 5 * time.Second
+	mendMost  = 10 * time.Minute
+)
+
+// lacks tells whether it says that a step was not done.
+func lacks(step string) func(string) bool {
+	return func(d string) bool { return strings.HasPrefix(d, step+": ") }
+}
+
+// mendable: somebody else had the address, a service did not start. Who is active can try that again, less and less often.
+func (t *turn) mendable() bool {
+	s := &t.s
+	if s.Job != nil || s.Frozen != "" || t.toMend("") == "" {
+		return false
+	}
+	wait := min(mendFirst<<min(s.Mends, 10), mendMost)
+	return s.Mended > t.e.Now || t.e.Now-s.Mended >= wait // the first: of an earlier run
+}
+
+// toMend is the next step that was not done, after this one; "": none.
+func (t *turn) toMend(last string) string {
+	for step := after(JobMend, last); step != ""; step = after(JobMend, step) {
+		if slices.ContainsFunc(t.s.Degraded, lacks(step)) {
+			return step
+		}
+	}
+	return ""
+}
+
+func (t *turn) mend() {
+	t.s.Mended, t.s.Mends = t.e.Now, t.s.Mends+1
+	t.s.Jobs++
+	t.s.Job = &state.Job{ID: t.s.Jobs, Kind: JobMend, Term: t.s.Term, Began: t.e.Now}
+	t.enter(t.toMend(""))
+}
+
+// mendNext follows on a step that was done, or could not be done again.
+func (t *turn) mendNext(last string) {
+	if t.e.Kind == StepDone {
+		t.s.Degraded = slices.DeleteFunc(t.s.Degraded, lacks(last))
+		t.alarm(state.Info, "%s: the promotion could not do it, and it is done now", last)
+	}
+	if len(t.s.Degraded) == 0 {
+		t.s.Mends = 0
+	}
+	if step := t.toMend(last); step != "" {
+		t.enter(step)
+		return
+	}
+	t.finished()
 }
 
 // settle begins what a person approved: the plan that was shown, in this term, and nothing else.

@@ -107,6 +107,12 @@ func (x *one) step(why string) *one {
 	return x.do(Event{Kind: kind, Job: x.s.Job.ID, Step: x.s.Job.Step, Why: why})
 }
 
+// lacks: the promotion could not do this.
+func (x *one) lacks(what ...string) *one { x.s.Degraded = what; return x }
+
+// tick: time went by.
+func (x *one) tick(d time.Duration) *one { x.now += d; return x.do(Event{Kind: Ticked}) }
+
 // through does the steps that remain.
 func (x *one) through() *one {
 	for n := 0; x.s.Job != nil && x.s.Job.Step != "" && n < 30; n++ {

@@ -32,12 +32,14 @@ const (
 	JobPromote  = "promote"  // a new term
 	JobResume   = "resume"   // its own term, after a restart: what is here is the newest there is
 	JobHandover = "handover" // a demotion on request, for a successor
+	JobMend     = "mend"     // of the active node: what a promotion could not do, and it can do without
 	JobClose    = "close"    // stop writing, whatever fails, until it is verified
 )
 
 var steps = map[string][]string{
 	JobPromote:  {StepGate, StepSet, StepKeys, StepAhead, StepReadonly, StepMount, StepHooks, StepAddress, StepSchedule, StepPublish},
 	JobResume:   {StepGate, StepKeys, StepReadonly, StepMount, StepHooks, StepAddress, StepSchedule, StepPublish},
+	JobMend:     tolerated,
 	JobHandover: {StepAddress, StepHooks, StepReadonly, StepUnmount, StepSnapshot, StepSend, StepVerify, StepRelease},
 	JobClose:    {StepAddress, StepHooks, StepReadonly, StepUnmount, StepVerify, StepRelease},
 }

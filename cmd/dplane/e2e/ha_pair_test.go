@@ -15,7 +15,8 @@ import (
 // pair are two nodes of a group: one here, the other in another guest. Both have the same pool, by name, and a daemon.
 type pair struct {
 	*across
-	home    string // the group's topmost dataset
+	home    string    // the group's topmost dataset
+	ids     [2]string // the nodes' own
 	daemon  *running
 	measure map[string]time.Duration
 }
@@ -70,11 +71,10 @@ func (p *pair) nodeB(code int, args ...string) result {
 	return r
 }
 
-// paired types what the README says. more is added to `ha`.
-func (p *pair) paired(more string) {
-	t := p.t
-	shared := func(a, b string) string {
-		return fmt.Sprintf(`
+// declared writes what both nodes share. more is added to `ha`.
+func (p *pair) declared(more string) {
+	p.t.Helper()
+	text := fmt.Sprintf(`
 ha:
   active: nas-a
   datasets: [%[1]s]
@@ -93,15 +93,19 @@ replications:
 remotes:
   nas-a: {host: 10.77.0.1, user: root, identityFile: /keep/replication_key, hostKey: %[4]q}
   nas-b: {host: 10.77.0.2, user: root, identityFile: /keep/replication_key, hostKey: %[4]q}
-`, p.home, a, b, p.host, p.from, more)
-	}
+`, p.home, p.ids[0], p.ids[1], p.host, p.from, more)
+	p.write("shared.yaml", text)
+	p.writes("/keep/etc/shared.yaml", text)
+}
+
+// paired types what the README says.
+func (p *pair) paired(more string) {
+	t := p.t
 	p.write("node.yaml", "node: {name: nas-a}\n")
 	p.writes("/keep/etc/node.yaml", "node: {name: nas-b}\ndaemon: {interval: 5s, listen: \"127.0.0.1:9000\", runtime: /run/dplaneos, database: /keep/pair.db}\n")
 	p.settings("5s")
-	a := p.identity(p.expect(0, "ha", "id"))
-	b := p.identity(p.nodeB(0, "ha", "id"))
-	p.write("shared.yaml", shared(a, b))
-	p.writes("/keep/etc/shared.yaml", shared(a, b))
+	p.ids = [2]string{p.identity(p.expect(0, "ha", "id")), p.identity(p.nodeB(0, "ha", "id"))}
+	p.declared(more)
 	p.expect(0, "validate")
 	p.nodeB(0, "validate")
 	var doc struct{ AuthorizedKeys string }
