@@ -44,8 +44,13 @@ check: ## gofmt, vet, staticcheck, tidy go.mod, all tests with -race; no root, n
 	$(GO) mod tidy -diff
 	$(GO) test -race -timeout 30m ./...
 
+# Where it can't be installed the tests of two nodes say that they are skipped.
+.PHONY: pair-tools
+pair-tools:
+	-@$(e2e)/zfsvm/install pair
+
 .PHONY: test
-test: tools check test-zfs ## install what is missing, check, then test-zfs: this is what CI runs
+test: tools pair-tools check test-zfs ## install what is missing, check, then test-zfs: this is what CI runs
 
 build_static = $(GO) build -tags=$(static_tags) -ldflags "$(LDFLAGS) $(static)"
 
@@ -117,6 +122,12 @@ test-across: e2e-binaries ## replication between OpenZFS 2.1 and 2.3, 2.3 and 2.
 test-pair: e2e-binaries ## two nodes become a pair: a failover, switchovers, the old active one back with more, one without power
 	@RUN='^TestPair$$' $(e2e)/across bin/e2e trixie trixie
 
+# How often each fault of test-matrix is lived through.
+ROUNDS ?= 3
+.PHONY: test-matrix
+test-matrix: tools pair-tools ## the faults of two nodes, in network namespaces on the model of ZFS (root): judged by their history, with the time until writable, median and worst
+	$(GO) test -timeout 55m ./cmd/dplane -run '^(TestPair|TestMatrix)$$' -v -parallel 4 -matrix -rounds $(ROUNDS)
+
 .PHONY: test-reboot
 test-reboot: e2e-binaries ## a machine booted three times: what is in the trash stays there, and comes back whole
 	@$(e2e)/reboot bin/e2e
@@ -139,7 +150,7 @@ laws: ## the property tests of the decisions, with many more cases than `make ch
 	$(GO) test -timeout 50m ./drivers/dataset ./drivers/pool ./drivers/retention ./drivers/schedule ./spec -run 'Law|Prop|Ticks|Clock|Retain|Simulate|Recurrence' -rapid.checks=3000
 
 .PHONY: test-full
-test-full: test laws sim fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot test-replication test-across test-pair bench-zfs ## everything that is too long for CI, in sections of less than an hour
+test-full: test laws sim fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot test-replication test-across test-pair test-matrix bench-zfs ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/

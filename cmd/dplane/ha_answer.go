@@ -204,9 +204,14 @@ func (g *group) plan(ctx context.Context) (*failoverPlan, ha.Lag, error) {
 	return p, lag, nil
 }
 
-// hashOf leaves out what grows by itself.
+// hashOf leaves out what grows by itself, and what changes nothing of what would be done: a peer that is healthy or degraded
+// gives the same proof.
 func hashOf(p *failoverPlan) string {
 	same := *p
+	same.Peers = slices.Clone(p.Peers)
+	for i := range same.Peers {
+		same.Peers[i].State, same.Peers[i].Text = "", ""
+	}
 	same.Hash, same.Lag.Seconds, same.Loss = "", 0, fmt.Sprint(p.Loss != "")
 	text, _ := json.Marshal(same) // plain data
 	sum := sha256.Sum256(text)

@@ -46,6 +46,8 @@ type pairOptions struct {
 	ha    string // more lines of ha, indented by two spaces
 	more  string // more lines of the shared file
 	env   []string
+	// before is done before anything stands in the nodes' directories.
+	before func(*pair)
 }
 
 // The group, and its address.
@@ -88,6 +90,9 @@ func newPair(t *testing.T, opts pairOptions) *pair {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	p := &pair{t: t, dir: dir, opts: opts, took: func(string, time.Duration) {}}
 	p.a, p.b = p.node("nas-a", "10.99.0.1"), p.node("nas-b", "10.99.0.2")
+	if opts.before != nil {
+		opts.before(p)
+	}
 	p.link = newLink(t, p.a.space, p.b.space)
 	for _, n := range p.nodes() {
 		n.network()
@@ -171,7 +176,7 @@ func (p *pair) write() {
 	p.t.Helper()
 	ids := map[string]string{}
 	for _, n := range p.nodes() {
-		p.must(os.WriteFile(n.path("etc", "node.yaml"), fmt.Appendf(nil, "node: {name: %s}\ndaemon: {interval: 2s, listen: \"127.0.0.1:0\", runtime: %s, database: %s}\n",
+		p.must(os.WriteFile(n.path("etc", "node.yaml"), fmt.Appendf(nil, "node: {name: %s}\ndaemon: {interval: 3s, listen: \"127.0.0.1:0\", runtime: %s, database: %s}\n",
 			n.name, n.path("run"), n.path("db", "d.db")), 0o644))
 		ids[n.name] = strings.TrimSpace(n.expect(0, "ha", "id").out)
 		n.must("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", n.path("key"))
@@ -217,7 +222,9 @@ func (p *pair) begin() {
 	p.a.hears("standby")
 	p.b.hears("standby")
 	p.a.expect(0, "ha", "failover", "--yes")
-	p.b.until("it knows that nas-a is active", func(s *haShown) bool { return s.Term == 1 && s.peer().Role == "active" })
+	p.b.until("it stands by behind nas-a", func(s *haShown) bool {
+		return s.Role == "standby" && s.Job == "" && s.Term == 1 && s.peer().Role == "active" && s.peer().State == "healthy"
+	})
 }
 
 // program is one that runs on the machine.
@@ -292,7 +299,7 @@ func (n *pairNode) expect(code int, args ...string) printed {
 	n.p.t.Helper()
 	r := n.dplane(args...)
 	if r.code != code {
-		n.p.t.Fatalf("%s: dplane %s: exit status %d, want %d\n%s%s", n.name, strings.Join(args, " "), r.code, code, r.out, r.err)
+		n.p.t.Fatalf("%s: dplane %s: exit status %d, want %d\n%s%s%s", n.name, strings.Join(args, " "), r.code, code, r.out, r.err, n.p.told())
 	}
 	return r
 }
@@ -405,7 +412,7 @@ func (n *pairNode) shows() *haShown {
 }
 
 // patient is how long anything is waited for.
-const patient = time.Minute
+const patient = 2 * time.Minute
 
 // until waits for what an operator is to see.
 func (n *pairNode) until(what string, ok func(*haShown) bool) {

@@ -107,10 +107,21 @@ func NewHAStatus(rec *state.HARecord, now time.Time) *HAStatus {
 	for _, d := range h.Degraded {
 		s.worsen(Degraded, d)
 	}
+	s.own(&h)
 	if h.Role == state.RoleStandby && h.Term == 0 {
 		s.Notices = append(s.Notices, "nobody was promoted yet: every node receives, whatever ha.active says; on the node that has the data: dplane ha failover --plan")
 	}
 	return s
+}
+
+// own is what a person has to do something about on this node.
+func (s *HAStatus) own(h *state.HA) {
+	switch {
+	case h.Job != nil && h.Job.Failed != "":
+		s.worsen(Critical, "it can't be shown that this node stopped writing, and it is tried again: "+h.Job.Failed)
+	case h.Role == state.RoleDiverged:
+		s.worsen(Degraded, fmt.Sprintf("this node has what %s lacks, and receives nothing until a person decides: dplane ha rejoin", cmp.Or(h.Holder, "the active node")))
+	}
 }
 
 func (s *HAStatus) peer(p state.HAPeer, h state.PeerHealth, old bool) {
@@ -142,6 +153,8 @@ func (s *HAStatus) peer(p state.HAPeer, h state.PeerHealth, old bool) {
 			why += " (" + x.Error + ")"
 		}
 		s.worsen(Degraded, fmt.Sprintf("peer %s is %s: %s", x.Name, x.State, strings.TrimPrefix(why, ": ")))
+	case x.Role == string(state.RoleDiverged):
+		s.worsen(Degraded, fmt.Sprintf("peer %s has diverged, and receives nothing until a person decides: dplane ha rejoin, there", x.Name))
 	case x.Error != "":
 		s.worsen(Degraded, fmt.Sprintf("peer %s can't be reached from here (%s), though its own beats come", x.Name, x.Error))
 	}

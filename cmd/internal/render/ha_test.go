@@ -39,6 +39,10 @@ func TestHAStatus(t *testing.T) {
 	keyless.Trouble = []string{"this node has no key yet"}
 	frozen := paired(state.PeerHealthy, "")
 	frozen.HA.Frozen = "two nodes are active"
+	diverged, other, closing := paired(state.PeerHealthy, ""), paired(state.PeerHealthy, ""), paired(state.PeerHealthy, "")
+	diverged.HA.Role, diverged.HA.Holder = state.RoleDiverged, "nas-b"
+	other.HA.Peers["nas-b"].Last.Role = state.RoleDiverged
+	closing.HA.Job = &state.Job{Kind: "close", Step: "verify", Failed: "tank/home is mounted read-write"}
 	fresh := paired("", "")
 	fresh.HA.Peers = nil
 	fenced := func(level2 string, devices ...state.FenceDevice) *state.HARecord {
@@ -57,6 +61,9 @@ func TestHAStatus(t *testing.T) {
 		{"no record", nil, 0, Unknown, "no group is watched here"},
 		{"no group any more", off, 0, Unknown, "no group is watched here"},
 		{"well", paired(state.PeerHealthy, ""), time.Second, OK, "nas-b  healthy  standby, term 3"},
+		{"diverged", diverged, 0, Degraded, "this node has what nas-b lacks, and receives nothing until a person decides: dplane ha rejoin"},
+		{"its peer is", other, 0, Degraded, "peer nas-b has diverged"},
+		{"not shown to have stopped", closing, 0, Critical, "tank/home is mounted read-write"},
 		{"a miss", paired(state.PeerDegraded, "missed 1 of 2 beats"), 0, Degraded, "peer nas-b is degraded: missed 1 of 2 beats"},
 		{"gone", gone, 0, Degraded, "peer nas-b is unreachable: missed 2 beats (no answer in time)"},
 		{"after a restart", restarted, 0, Degraded, "nas-b  stale(healthy)"},
