@@ -50,7 +50,7 @@ pair-tools:
 	-@$(e2e)/zfsvm/install pair
 
 .PHONY: test
-test: tools pair-tools check test-zfs ## install what is missing, check, then test-zfs: this is what CI runs
+test: tools pair-tools check test-zfs test-faults ## install what is missing, check, then test-zfs and test-faults: this is what CI runs
 
 build_static = $(GO) build -tags=$(static_tags) -ldflags "$(LDFLAGS) $(static)"
 
@@ -127,6 +127,13 @@ ROUNDS ?= 3
 .PHONY: test-matrix
 test-matrix: tools pair-tools ## the faults of two nodes, in network namespaces on the model of ZFS (root): judged by their history, with the time until writable, median and worst
 	$(GO) test -timeout 55m ./cmd/dplane -run '^(TestPair|TestMatrix)$$' -v -parallel 4 -matrix -rounds $(ROUNDS)
+.PHONY: test-faults test-faults-full
+test-faults: e2e-binaries ## two guests that are written to all the time: cut off, paused, switched off by a fence agent
+	@RUN='^TestPairFaults$$/^(cut off|paused for 40 s|power)$$' $(e2e)/across bin/e2e trixie trixie
+
+test-faults-full: e2e-binaries ## test-faults, and over and back, one-way cuts, longer pauses, an older database; each twice; two sections of less than an hour
+	@for parts in 'twice|cut' 'paused|power|older'; do \
+	  RUN="^TestPairFaults\$$/($$parts)" DPLANE_E2E_ROUNDS=2 DPLANE_ACROSS_TIMEOUT=3500 $(e2e)/across bin/e2e trixie trixie || exit 1; done
 
 .PHONY: test-reboot
 test-reboot: e2e-binaries ## a machine booted three times: what is in the trash stays there, and comes back whole
@@ -150,7 +157,7 @@ laws: ## the property tests of the decisions, with many more cases than `make ch
 	$(GO) test -timeout 50m ./drivers/dataset ./drivers/pool ./drivers/retention ./drivers/schedule ./spec -run 'Law|Prop|Ticks|Clock|Retain|Simulate|Recurrence' -rapid.checks=3000
 
 .PHONY: test-full
-test-full: test laws sim fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot test-replication test-across test-pair test-matrix bench-zfs ## everything that is too long for CI, in sections of less than an hour
+test-full: test laws sim fuzz test-2.1 test-2.4 test-suspended test-crash test-reboot test-replication test-across test-pair test-matrix test-faults-full bench-zfs ## everything that is too long for CI, in sections of less than an hour
 
 .PHONY: clean
 clean: ## remove bin/

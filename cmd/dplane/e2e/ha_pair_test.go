@@ -134,7 +134,7 @@ func (p *pair) healthy() {
 }
 
 // start starts the daemon there.
-const start = "setsid dplane --config /keep/etc daemon >>/keep/daemon.log 2>&1 </dev/null & echo $! >/run/daemon.pid\n"
+const start = "setsid /usr/local/bin/dplane --config /keep/etc daemon >>/keep/daemon.log 2>&1 </dev/null & echo $! >/run/daemon.pid\n"
 
 func (p *pair) statusB() string {
 	return p.there("dplane", "--config", "/keep/etc", "ha", "status").Stdout
