@@ -127,6 +127,7 @@ ROUNDS ?= 3
 .PHONY: test-matrix
 test-matrix: tools pair-tools ## the faults of two nodes, in network namespaces on the model of ZFS (root): judged by their history, with the time until writable, median and worst
 	$(GO) test -timeout 55m ./cmd/dplane -run '^(TestPair|TestMatrix)$$' -v -parallel 4 -matrix -rounds $(ROUNDS)
+
 .PHONY: test-faults test-faults-full
 test-faults: e2e-binaries ## two guests that are written to all the time: cut off, paused, switched off by a fence agent
 	@RUN='^TestPairFaults$$/^(cut off|paused for 40 s|power)$$' $(e2e)/across bin/e2e trixie trixie
