@@ -195,6 +195,7 @@ func (t *turn) closed() {
 		t.do(Compare)
 	case t.s.Was == state.RoleDiverged:
 		t.s.Role, t.s.Was = state.RoleDiverged, ""
+		t.do(KeepSnapshot) // the last run may not have come to it
 	default:
 		t.s.Role = state.RoleStandby
 	}

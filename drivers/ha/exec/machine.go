@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,9 +78,12 @@ type Exec struct {
 	// Drain ends what else is being done to the group's datasets, and waits for it.
 	Drain func(ctx context.Context) error
 
+	gate  sync.Mutex
+	shown *role // nil: it is not known what others are told
+	over  bool  // nobody is told anything any more
+
 	mu       sync.Mutex
 	settings Settings
-	shown    *role
 	queue    []ha.Action
 	last     *state.Decision
 	group    map[string]state.Published
@@ -131,6 +135,7 @@ func (x *Exec) Decide(s state.HA, e ha.Event, save func(state.HA, *state.Decisio
 	c := x.now().Config
 	next, acts := ha.Decide(s, e, c)
 	if len(acts) == 0 || len(acts) == 1 && acts[0].Do == ha.Persist && seenOnly(s, next) {
+		x.show(&s)       // where that failed before
 		return next, nil // what is known of peers goes to disk when there is time
 	}
 	d, err := ha.Explain(ha.Inputs{State: s, Event: e, Config: c}, next, acts)
@@ -141,7 +146,9 @@ func (x *Exec) Decide(s state.HA, e ha.Event, save func(state.HA, *state.Decisio
 		return s, err
 	}
 	if err := save(next, d); err != nil {
-		x.show(&s) // as it was
+		if e.Kind != ha.Boot { // what it was before that is a memory
+			x.show(&s)
+		}
 		return s, fmt.Errorf("%s: it can't be written down, so it is not done: %w", e.Kind, err)
 	}
 	x.show(&next)
@@ -176,17 +183,20 @@ func (r role) state() *state.HA {
 	return &state.HA{Node: r.node, Role: r.role, Term: r.term, Holder: r.holder, Dirty: r.dirty, Frozen: r.frozen}
 }
 
-// shut shows a node without a role while another one is being written down. Where that can't be shown, nothing is promoted.
+// shut shows a node without a role while another one is being written down. Where that can't be shown, nothing is promoted, and
+// no peer is switched off for it.
 func (x *Exec) shut(next *state.HA) error {
+	x.gate.Lock()
+	defer x.gate.Unlock()
 	is := of(next)
-	if x.shown != nil && *x.shown == is || x.Show == nil {
+	if x.shown != nil && *x.shown == is || x.Show == nil || x.over {
 		return nil
 	}
 	closed := is
 	closed.role = state.RoleBoot
 	err := x.Show(closed.state())
 	x.shown = nil
-	if err != nil && (next.Role == state.RoleCandidate || next.Role == state.RolePromoting) {
+	if err != nil && slices.Contains(rising, next.Role) {
 		return fmt.Errorf("what other processes know of the role can't be changed: %w", err)
 	}
 	if err != nil {
@@ -195,11 +205,15 @@ func (x *Exec) shut(next *state.HA) error {
 	return nil
 }
 
-// show makes a role known that is on disk. Where that fails nothing is received, and nothing else than the machine's own
-// steps touches the group.
+var rising = []state.Role{state.RoleCandidate, state.RoleFencing, state.RolePromoting}
+
+// show makes a role known that is on disk. Where that fails nothing is received, nothing else than the machine's own steps
+// touches the group, and it is tried again with the next event.
 func (x *Exec) show(s *state.HA) {
+	x.gate.Lock()
+	defer x.gate.Unlock()
 	is := of(s)
-	if x.shown != nil && *x.shown == is || x.Show == nil {
+	if x.shown != nil && *x.shown == is || x.Show == nil || x.over {
 		return
 	}
 	if err := x.Show(is.state()); err != nil {
@@ -207,6 +221,21 @@ func (x *Exec) show(s *state.HA) {
 		return
 	}
 	x.shown = &is
+}
+
+// conceal tells others that this node has no role, from now on.
+func (x *Exec) conceal() {
+	s := x.Watch.State()
+	x.gate.Lock()
+	defer x.gate.Unlock()
+	if x.over = true; x.Show == nil {
+		return
+	}
+	closed := of(&s)
+	closed.role = state.RoleBoot
+	if err := x.Show(closed.state()); err != nil {
+		x.Log.Error("the role is not taken back", "kind", "ha", "err", err)
+	}
 }
 
 func (x *Exec) push(acts []ha.Action) {

@@ -3,9 +3,11 @@ package exec
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/dplaneos/dplane/drivers/ha"
+	"github.com/dplaneos/dplane/drivers/ha/carry"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -47,14 +49,10 @@ func (x *Exec) Stop() {
 		x.cancel()
 		x.all.Wait()
 	}
-	if x.Show != nil && x.shown != nil {
-		closed := *x.shown
-		closed.role = state.RoleBoot // nobody here listens for a higher term any more
-		if err := x.Show(closed.state()); err != nil {
-			x.Log.Error("the role is not taken back", "kind", "ha", "err", err)
-		}
-	}
+	x.conceal() // nobody here listens for a higher term any more
 }
+
+var errNoGroup = errors.New("no group is declared here any more")
 
 const (
 	tick    = 5 * time.Second  // how soon it is noticed that time went by
@@ -172,7 +170,11 @@ func (x *Exec) do(ctx context.Context, a ha.Action) {
 		x.Watch.Poke()
 	case ha.CloseGate:
 		x.begin(ctx, func(ctx context.Context) {
-			if err := x.now().Node.Promote(ctx, ha.StepGate, 0); err != nil && ctx.Err() == nil {
+			n := x.now().Node
+			if n == nil {
+				return
+			}
+			if err := n.Promote(ctx, ha.StepGate, 0); err != nil && ctx.Err() == nil {
 				x.Log.Error("what is being received does not end", "kind", "ha", "err", err)
 			}
 		})
@@ -241,7 +243,7 @@ func (x *Exec) carry(ctx context.Context, a ha.Action) {
 func (x *Exec) once(ctx context.Context, a ha.Action, s *state.HA) error {
 	n := x.now().Node
 	if n == nil {
-		return errors.New("no group is declared here any more")
+		return errNoGroup
 	}
 	switch a.Do {
 	case ha.Promote:
@@ -271,9 +273,11 @@ func (x *Exec) freeze(ctx context.Context) {
 	}
 }
 
+// fence has a peer switched off, for the attempt that asked for it and for no other end: one that was given up meanwhile has no
+// right to.
 func (x *Exec) fence(ctx context.Context, peer string) {
 	s := x.Watch.State()
-	if s.Job == nil {
+	if s.Job == nil || s.Job.Kind != ha.JobAttempt || !slices.Contains(s.Job.Sent, peer) {
 		return
 	}
 	if x.Fence == nil {
@@ -308,7 +312,7 @@ func (x *Exec) comparing(ctx context.Context) {
 		return
 	}
 	chosen := x.chosen.Load()
-	seen, err := x.compared(ctx, &s)
+	seen, err := x.compared(ctx, n, &s)
 	if err != nil {
 		x.Log.Warn("it can't be compared with the active node", "kind", "ha", "peer", s.Holder, "err", err)
 		return
@@ -318,7 +322,7 @@ func (x *Exec) comparing(ctx context.Context) {
 	}
 }
 
-func (x *Exec) compared(ctx context.Context, s *state.HA) (string, error) {
+func (x *Exec) compared(ctx context.Context, n *carry.Node, s *state.HA) (string, error) {
 	if back := x.now().back(s); back != nil {
 		c, err := back.Compare(ctx)
 		if err == nil {
@@ -329,7 +333,7 @@ func (x *Exec) compared(ctx context.Context, s *state.HA) (string, error) {
 		}
 		// Its ZFS is not reached, and it may still answer itself what it has.
 	}
-	own, err := x.now().Node.Published(ctx)
+	own, err := n.Published(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -352,10 +356,14 @@ func (x *Exec) compared(ctx context.Context, s *state.HA) (string, error) {
 	return ha.Clean, nil
 }
 
-// keep takes the snapshot of what this node alone has.
+// keep takes the snapshot of what this node alone has. Once a person has chosen what becomes of that, one more would only be in
+// the way of what is received.
 func (x *Exec) keep(ctx context.Context) {
-	s := x.Watch.State()
 	for ctx.Err() == nil {
+		s := x.Watch.State()
+		if s.Role != state.RoleDiverged {
+			return
+		}
 		err := x.keepOnce(ctx, &s)
 		if err == nil {
 			return
@@ -374,7 +382,11 @@ func (x *Exec) keepOnce(ctx context.Context, s *state.HA) error {
 			return err
 		}
 	}
-	return x.now().Node.KeepDiverged(ctx, s.Term)
+	n := x.now().Node
+	if n == nil {
+		return errNoGroup
+	}
+	return n.KeepDiverged(ctx, s.Term)
 }
 
 // rejoin carries out what a person approved, and compares again: only that tells that it is well.
