@@ -5,6 +5,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,9 +59,7 @@ func Serve(runtime string, do Answer) (*Server, error) {
 		return nil, fmt.Errorf("another daemon answers at %s", path)
 	}
 	_ = os.Remove(path)
-	old := syscall.Umask(0o177)
-	l, err := net.Listen("unix", path)
-	syscall.Umask(old)
+	l, err := (&net.ListenConfig{Control: closed}).Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listen at %s: %w", path, err)
 	}
@@ -78,7 +77,14 @@ func Serve(runtime string, do Answer) (*Server, error) {
 	return s, nil
 }
 
-// Stop ends it, and waits.
+// closed gives a socket its mode before it has a name (unix(7)): a umask would be that of every file that is made meanwhile.
+func closed(_, _ string, c syscall.RawConn) error {
+	var why error
+	err := c.Control(func(fd uintptr) { why = syscall.Fchmod(int(fd), 0o600) })
+	return errors.Join(err, why)
+}
+
+// Stop ends it, and waits; not for questions that are yet to come.
 func (s *Server) Stop() {
 	if s != nil {
 		s.l.Close()
@@ -90,6 +96,7 @@ func (s *Server) Stop() {
 func one(ctx context.Context, c net.Conn, do Answer) {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(asking))
+	defer context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Now()) })()
 	var q question
 	var a answer
 	err := allowed(c)
@@ -151,12 +158,10 @@ func Ask(ctx context.Context, runtime, verb string, body, doc any) error {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	_ = c.SetDeadline(time.Now().Add(answering))
-	if err := json.NewEncoder(c).Encode(question{verb, text}); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoDaemon, err)
-	}
+	unsent := json.NewEncoder(c).Encode(question{verb, text}) // who is refused may be told so before it has asked
 	var a answer
 	if err := json.NewDecoder(c).Decode(&a); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoDaemon, err)
+		return fmt.Errorf("%w: %w", ErrNoDaemon, cmp.Or(unsent, err))
 	}
 	if a.Error != "" {
 		return errors.New(a.Error)
