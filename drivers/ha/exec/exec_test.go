@@ -402,7 +402,10 @@ func TestKeep(t *testing.T) {
 		b.later(time.Second)
 		b.is(state.RoleDiverged)
 	}
-	kept := func(b *bench) bool { _, err := b.zfs.Do("zfs get -H -o value guid tank/g@dplane_diverged_t2"); return err == nil }
+	kept := func(b *bench) bool {
+		_, err := b.zfs.Do("zfs get -H -o value guid tank/g@dplane_diverged_t2")
+		return err == nil
+	}
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		diverged(b)

@@ -51,25 +51,33 @@ type Keeper struct {
 	kept *os.File
 }
 
-// Write makes it known, whole or not at all, and on disk.
+// Write makes it known, whole and on disk. Where that fails what it made known before is taken back: it is so no more.
 func (k *Keeper) Write(dir string, s *state.HA) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	f, err := write(dir, s)
+	k.close()
+	k.kept = f
+	return err
+}
+
+// write gives what stands by it.
+func write(dir string, s *state.HA) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	l, err := os.OpenFile(filepath.Join(dir, lock), os.O_CREATE|os.O_RDONLY, 0o644)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	l.Close()
 	text, err := json.Marshal(shown{1, s.Node, s.Role, s.Term, s.Holder, s.Dirty, s.Frozen})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f, err := os.CreateTemp(dir, ".role-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.Remove(f.Name()) // where it was not renamed
 	_, err = f.Write(append(text, '\n'))
@@ -80,11 +88,9 @@ func (k *Keeper) Write(dir string, s *state.HA) error {
 	}
 	if err != nil {
 		f.Close()
-		return err
+		return nil, err
 	}
-	k.close()
-	k.kept = f
-	return nil
+	return f, nil
 }
 
 // Close takes back what was made known: it is believed no more.

@@ -157,3 +157,23 @@ func TestReplaced(t *testing.T) {
 	close(over)
 	all.Wait()
 }
+
+// Where a role can't be told, the one before it is told to nobody.
+func TestNotWritten(t *testing.T) {
+	dir, keeper := filepath.Join(t.TempDir(), "run-ha"), &Keeper{}
+	if err := keeper.Write(dir, &state.HA{Node: "nas-a", Role: state.RoleActive, Term: 3, Holder: "nas-a"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, lock)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, lock), 0o755); err != nil { // which can't be opened as a file
+		t.Fatal(err)
+	}
+	if err := keeper.Write(dir, &state.HA{Node: "nas-a", Role: state.RoleSuperseded, Term: 4}); err == nil {
+		t.Fatal("it was written")
+	}
+	if s, err := Read(dir); !errors.Is(err, ErrGone) || s.Role != state.RoleBoot || s.Term != 0 {
+		t.Errorf("others are told %+v, %v", s, err)
+	}
+}
