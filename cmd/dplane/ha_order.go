@@ -280,7 +280,7 @@ func (a *app) follow(ctx context.Context, f *orders, to string) error {
 	for {
 		var s haState
 		if _, err := a.askDaemon(ctx, verbState, nil, &s); err != nil {
-			return err
+			return failf("systemctl status dplaned, and when it runs: dplane ha status", "the order was given, and how it ends is not known: %w", err)
 		}
 		if at := strings.TrimSpace(fmt.Sprintf("%s %s", s.Role, s.Step)); at != said && !a.json {
 			said = at

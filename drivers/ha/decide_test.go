@@ -76,7 +76,7 @@ func TestDecide(t *testing.T) {
 		{"boot in a handover", state.RoleActive, func(x *one) {
 			x.hear(standbyB).order(Command{Name: Switchover, To: "b"}).until(StepSend).reboot().hear(standbyB)
 		}, "promoting 1", "closeGate promote:gate", ""},
-		{"boot of a diverged one", state.RoleDiverged, func(x *one) { x.do(Event{Kind: Boot, Boot: "a2"}).through() }, "diverged 1", "", ""},
+		{"boot of a diverged one", state.RoleDiverged, func(x *one) { x.do(Event{Kind: Boot, Boot: "a2"}).through() }, "diverged 1", "keepSnapshot", ""},
 		{"boot of a superseded one", state.RoleActive, func(x *one) { x.hear(higherB).reboot() }, "rejoining 2", "compare", ""},
 
 		// Switchover.
@@ -259,7 +259,7 @@ func TestDecide(t *testing.T) {
 
 		// What is seen here.
 		{"a standby is writable", state.RoleStandby, func(x *one) { x.do(Event{Kind: Looked, Seen: state.WritableYes}) }, "demoting 1", "alarm:error closeGate demote:address", ""},
-		{"a diverged one is writable, and stays diverged", state.RoleDiverged, func(x *one) { x.do(Event{Kind: Looked, Seen: state.WritableYes}).through() }, "diverged 1", "", ""},
+		{"a diverged one is writable, and stays diverged", state.RoleDiverged, func(x *one) { x.do(Event{Kind: Looked, Seen: state.WritableYes}).through() }, "diverged 1", "keepSnapshot", ""},
 		{"an active one is not writable", state.RoleActive, func(x *one) { x.do(Event{Kind: Looked, Seen: state.WritableNo}) }, "active 1", "alarm:error", ""},
 		{"a beat of a stranger", state.RoleStandby, func(x *one) {
 			x.do(Event{Kind: Heard, Peer: "z", Beat: &state.Beat{Version: 1, Node: "z", Term: 9, Role: state.RoleActive, Active: "z", Heard: state.Heard{Boot: "a1", Counter: 9}}})

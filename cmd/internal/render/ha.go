@@ -111,6 +111,10 @@ func NewHAStatus(rec *state.HARecord, now time.Time) *HAStatus {
 	if h.Role == state.RoleStandby && h.Term == 0 {
 		s.Notices = append(s.Notices, "nobody was promoted yet: every node receives, whatever ha.active says; on the node that has the data: dplane ha failover --plan")
 	}
+	if silent := s.silent(); h.Role == state.RoleStandby && h.Term > 0 && !old && len(silent) > 0 {
+		s.Notices = append(s.Notices, "nobody is seen to be active, and "+strings.Join(silent, ", ")+
+			" can't be asked: this node stays a standby, for it can't know what was promoted meanwhile; what it needs to become active: dplane ha failover --plan")
+	}
 	return s
 }
 
@@ -122,6 +126,20 @@ func (s *HAStatus) own(h *state.HA) {
 	case h.Role == state.RoleDiverged:
 		s.worsen(Degraded, fmt.Sprintf("this node has what %s lacks, and receives nothing until a person decides: dplane ha rejoin", cmp.Or(h.Holder, "the active node")))
 	}
+}
+
+// silent are the peers that are not reached, where none is seen to be active.
+func (s *HAStatus) silent() (names []string) {
+	for _, p := range s.Peers {
+		reached := p.State == state.PeerHealthy || p.State == state.PeerDegraded
+		if reached && (state.Role(p.Role).Writes() || state.Role(p.Role) == state.RolePromoting) {
+			return nil
+		}
+		if !reached {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 func (s *HAStatus) peer(p state.HAPeer, h state.PeerHealth, old bool) {

@@ -50,6 +50,8 @@ func TestHAStatus(t *testing.T) {
 		r.Peers[0].Fence = append(devices, state.FenceDevice{Level: 2, Agent: "fence_b", Power: state.PowerOn, At: t0, Error: level2})
 		return r
 	}
+	alone := paired(state.PeerUnreachable, "missed 2 beats")
+	alone.HA.Term, alone.HA.Holder = 3, "nas-a"
 	ago := t0.Add(-time.Minute)
 	for _, c := range []struct {
 		name  string
@@ -64,6 +66,7 @@ func TestHAStatus(t *testing.T) {
 		{"diverged", diverged, 0, Degraded, "this node has what nas-b lacks, and receives nothing until a person decides: dplane ha rejoin"},
 		{"its peer is", other, 0, Degraded, "peer nas-b has diverged"},
 		{"not shown to have stopped", closing, 0, Critical, "tank/home is mounted read-write"},
+		{"nobody to ask", alone, 0, Degraded, "nas-b can't be asked: this node stays a standby, for it can't know what was promoted meanwhile; what it needs to become active: dplane ha failover --plan"},
 		{"a miss", paired(state.PeerDegraded, "missed 1 of 2 beats"), 0, Degraded, "peer nas-b is degraded: missed 1 of 2 beats"},
 		{"gone", gone, 0, Degraded, "peer nas-b is unreachable: missed 2 beats (no answer in time)"},
 		{"after a restart", restarted, 0, Degraded, "nas-b  stale(healthy)"},
@@ -114,6 +117,23 @@ func TestStatusOfPeers(t *testing.T) {
 		var out bytes.Buffer
 		if err := StatusText(&out, s, TextOptions{}); err != nil || !strings.Contains(out.String(), "\nPeers\n  nas-b  "+as) {
 			t.Errorf("%v\n%s", err, &out)
+		}
+	}
+}
+
+// Who stays a standby is told so only while nobody is seen to be active.
+func TestSilent(t *testing.T) {
+	three := func(role state.Role) *HAStatus {
+		r := paired(state.PeerHealthy, "")
+		r.HA.Term = 3
+		r.HA.Peers["nas-b"].Last.Role = role
+		r.Peers = append(r.Peers, state.HAPeer{Name: "nas-c"})
+		r.HA.Peers["nas-c"] = state.PeerHealth{Node: "nas-c", State: state.PeerUnreachable}
+		return NewHAStatus(r, t0)
+	}
+	for role, want := range map[state.Role]int{state.RoleStandby: 1, state.RoleActive: 0, state.RolePromoting: 0, state.RoleSplitBrain: 0} {
+		if got := three(role).Notices; len(got) != want {
+			t.Errorf("beside a %s: %q", role, got)
 		}
 	}
 }
