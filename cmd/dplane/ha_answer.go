@@ -68,6 +68,7 @@ type haState struct {
 	Step     string     `json:"step"`
 	Paused   bool       `json:"paused"`
 	Degraded []string   `json:"degraded"`
+	Why      string     `json:"why"`    // nothing came of what was tried last; "": that is not so
 	Active   string     `json:"active"` // a peer that says that it is; "": none
 	// Rejoining are those of the nodes, this one too, that see whether they are clean: standby in a moment.
 	Rejoining []string `json:"rejoining"`
@@ -117,7 +118,11 @@ func (g *group) answer(ctx context.Context, verb string, body json.RawMessage) (
 		}
 		return g.follow(ctx, &o)
 	case verbState:
-		return stateOf(g.watch.State()), nil
+		s := stateOf(g.watch.State())
+		if d := g.exec.Last(); d != nil && d.Refused {
+			s.Why = d.Why
+		}
+		return s, nil
 	}
 	return nil, fmt.Errorf("this daemon does not know %q: is it of another release?", verb)
 }

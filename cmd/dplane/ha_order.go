@@ -142,7 +142,7 @@ func (a *app) switchover(ctx context.Context, f *orders) error {
 	if got.Refused {
 		return failf("dplane ha status; dplane ha explain", "it is refused: %s", got.Why)
 	}
-	return a.follow(ctx, f, f.to)
+	return a.follow(ctx, f, f.to, &got)
 }
 
 // settling is how long a node is waited for that has just given the group up: it compares what it has first.
@@ -212,7 +212,7 @@ func (a *app) failover(ctx context.Context, f *orders) error {
 	if got.Refused {
 		return failf("dplane ha failover --plan; dplane ha explain", "it is refused: %s", got.Why)
 	}
-	return a.follow(ctx, f, p.Node)
+	return a.follow(ctx, f, p.Node, &got)
 }
 
 // words are what the person says of peers of which there is no other proof: by name, with a reason.
@@ -273,9 +273,9 @@ type oneByte struct{ r io.Reader }
 func (o oneByte) Read(p []byte) (int, error) { return o.r.Read(p[:min(1, len(p))]) }
 
 // follow waits until the node is active, or it is clear that it will not be.
-func (a *app) follow(ctx context.Context, f *orders, to string) error {
+func (a *app) follow(ctx context.Context, f *orders, to string, got *ordered) error {
 	clock := reconcile.Wall{}
-	began, moved, said := clock.Now(), false, ""
+	began, moved, said := clock.Now(), got.State.Job != "", "" // it may be over before it is looked for
 	idle := clock.Now()
 	for {
 		var s haState
@@ -296,7 +296,7 @@ func (a *app) follow(ctx context.Context, f *orders, to string) error {
 			return failf("dplane events --search ha; dplane ha explain", "%s did not become active: this node is %s in term %d", to, s.Role, s.Term)
 		}
 		if s.Node == to && moved && s.Job == "" && !s.Role.Writes() {
-			return failf("dplane events; dplane ha explain", "%s did not become active: it is %s in term %d", to, s.Role, s.Term)
+			return failf("dplane events; dplane ha explain", "%s did not become active: it is %s in term %d%s", to, s.Role, s.Term, because(s.Why))
 		}
 		if clock.Now().Sub(began) > f.wait {
 			return failf("dplane ha status", "it goes on, and is not over after %s", f.wait)
@@ -305,6 +305,13 @@ func (a *app) follow(ctx context.Context, f *orders, to string) error {
 			return err
 		}
 	}
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
 }
 
 func (a *app) state(s *haState, text string) error {

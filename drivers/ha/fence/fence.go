@@ -42,11 +42,16 @@ func (p Proof) String() string {
 	return fmt.Sprintf("%s is off: level %d of its fencing (%s) switched it off, and says so", p.Peer, p.Level, strings.Join(p.Agents, ", "))
 }
 
-// How long a machine that was switched off may take to be seen so, and between two looks.
-const (
-	settle = time.Minute
-	pause  = 2 * time.Second
-)
+// pause is between two looks at a machine that was switched off.
+const pause = 2 * time.Second
+
+// settle is how long it may take to be seen so: as long as the slowest of its agents may take.
+func settle(level spec.FenceLevel) (long time.Duration) {
+	for _, d := range level {
+		long = max(long, timeout(d))
+	}
+	return long
+}
 
 // DefaultTimeout is how long an agent may take where the files say nothing.
 const DefaultTimeout = time.Minute
@@ -80,13 +85,13 @@ func (f *Fencer) level(ctx context.Context, peer string, level spec.FenceLevel) 
 			return err
 		}
 	}
-	for end := f.Now().Add(settle); ; {
+	for end := f.Now().Add(settle(level)); ; {
 		err := f.allOff(ctx, peer, level)
 		if err == nil {
 			return nil
 		}
 		if !f.Now().Before(end) {
-			return fmt.Errorf("off was done, and is not seen %s later: %w", settle, err)
+			return fmt.Errorf("off was done, and is not seen %s later: %w", settle(level), err)
 		}
 		if err := f.Sleep(ctx, pause); err != nil {
 			return err

@@ -46,7 +46,7 @@ func TestOff(t *testing.T) {
 			if c.asked != "" && m.asked() != c.asked {
 				t.Errorf("asked: %s, want %s", m.asked(), c.asked)
 			}
-			if waited := f.Now().Sub(before); c.how == "lies" && (waited < settle || waited > settle+pause || strings.Count(m.asked(), "status") != 31) {
+			if waited := f.Now().Sub(before); c.how == "lies" && (waited < d.Timeout.Std() || waited > d.Timeout.Std()+pause || strings.Count(m.asked(), "status") != 11) {
 				t.Errorf("waited %s: %s", waited, m.asked())
 			}
 		})
