@@ -203,7 +203,7 @@ func dyingSuccessor(p *pair, d death) {
 	from := p.settled()
 	to := from.peer()
 	to.arm(d)
-	over := from.order("ha", "switchover", "--to", to.name, "--yes", "--wait", "1m")
+	over := from.order("ha", "switchover", "--to", to.name, "--yes", "--wait", "3m")
 	to.dies(d)
 	to.start()
 	if p.settled() != to {
