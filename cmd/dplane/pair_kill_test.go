@@ -127,13 +127,16 @@ func (n *pairNode) dies(d death) {
 	}
 }
 
+// heard: well, or not wholly so (what is slow here is late there).
+func (s *haShown) heard() bool { return s.peer().State == "healthy" || s.peer().State == "degraded" }
+
 // settled waits until one node is active and the other one a standby that hears it, and gives the active one.
 func (p *pair) settled() (active *pairNode) {
 	p.t.Helper()
 	p.until("one is active, and the other one stands by", func() bool {
 		for _, n := range p.nodes() {
 			s, o := n.shows(), n.peer().shows()
-			if s.Role == "active" && s.Job == "" && o.Role == "standby" && o.Job == "" && o.Term == s.Term && o.peer().State == "healthy" && s.peer().State == "healthy" && o.peer().Role == "active" {
+			if s.Role == "active" && s.Job == "" && s.heard() && s.peer().Role == "standby" && o.Role == "standby" && o.Job == "" && o.Term == s.Term && o.heard() && o.peer().Role == "active" {
 				active = n
 				return true
 			}
