@@ -70,8 +70,8 @@ type haState struct {
 	Degraded []string   `json:"degraded"`
 	Why      string     `json:"why"`    // nothing came of what was tried last; "": that is not so
 	Active   string     `json:"active"` // a peer that says that it is; "": none
-	// Rejoining are those of the nodes, this one too, that see whether they are clean: standby in a moment.
-	Rejoining []string `json:"rejoining"`
+	// Settling are those of the nodes, this one too, that have just begun or see whether they are clean: standby in a moment.
+	Settling []string `json:"settling"`
 }
 
 // order is what a command asks for.
@@ -132,19 +132,21 @@ func stateOf(s state.HA) haState {
 	if s.Job != nil {
 		d.Job, d.Step = s.Job.Kind, s.Job.Step
 	}
-	if s.Role == state.RoleRejoining {
-		d.Rejoining = append(d.Rejoining, s.Node)
+	if settles(s.Role) {
+		d.Settling = append(d.Settling, s.Node)
 	}
 	for name, p := range s.Peers {
 		if !p.Stale && p.Last != nil && p.Last.Role.Writes() && p.State != state.PeerUnreachable {
 			d.Active = name
 		}
-		if !p.Stale && p.Last != nil && p.Last.Role == state.RoleRejoining {
-			d.Rejoining = append(d.Rejoining, name)
+		if !p.Stale && p.Last != nil && settles(p.Last.Role) {
+			d.Settling = append(d.Settling, name)
 		}
 	}
 	return d
 }
+
+func settles(r state.Role) bool { return r == state.RoleBoot || r == state.RoleRejoining }
 
 // follow puts an order to the machine.
 func (g *group) follow(ctx context.Context, o *order) (*ordered, error) {

@@ -151,7 +151,7 @@ const settling = time.Minute
 // settled waits for a node that is about to be standby again. How it ends is the machine's to judge.
 func (a *app) settled(ctx context.Context, to string, s *haState) error {
 	clock := reconcile.Wall{}
-	for began := clock.Now(); slices.Contains(s.Rejoining, to) && clock.Now().Sub(began) < settling; {
+	for began := clock.Now(); slices.Contains(s.Settling, to) && clock.Now().Sub(began) < settling; {
 		if err := sleep(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
