@@ -31,7 +31,7 @@ func (d death) String() string {
 // deaths are all of a job: after each of its steps, and around each program that changes something.
 func deaths(job string) (all []death) {
 	words := map[string]string{
-		ha.StepSet: "zfs hold *", ha.StepMount: "zfs mount *", ha.StepUnmount: "zfs unmount *", ha.StepSnapshot: "zfs snapshot *", ha.StepSend: "zfs send *",
+		ha.StepSet: "zfs hold dplane:ha *", ha.StepMount: "zfs mount *", ha.StepUnmount: "zfs unmount *", ha.StepSnapshot: "zfs snapshot *", ha.StepSend: "zfs send *",
 		ha.StepReadonly: "zfs set *readonly=off*", ha.StepHooks: "share start", ha.StepAddress: "ip address add *",
 	}
 	if job == ha.JobHandover {
@@ -46,12 +46,14 @@ func deaths(job string) (all []death) {
 	return all
 }
 
-// deadly is a program in the place of another one, which kills whoever runs it where the file die says so.
+// deadly is a program in the place of another one, which kills the daemon that runs it where the file die says so. (The node's ssh
+// server, which is the test, runs it too.)
 func deadly(name, does string) string {
 	return `#!/bin/sh
 here=${DPLANE_FAKE_STATE%/*} when= words=
 [ ! -f "$here/die" ] || read -r when words <"$here/die"
-case "` + name + ` $*" in $words) ;; *) when= ;; esac
+read -r by <"/proc/$PPID/comm"
+case "$by: ` + name + ` $*" in "dplane: "$words) ;; *) when= ;; esac
 export PATH="${PATH#*:}"
 [ "$when" != before ] || { rm "$here/die"; kill -KILL $PPID; exit 1; }
 ` + does + `
