@@ -175,6 +175,7 @@ func cutOff(p *pair, a, b bool) {
 	p.b.alone()
 	p.a.alone()
 	p.b.expect(3, "ha", "failover", "--yes")
+	p.b.expect(1, "ha", "switchover", "--to", "nas-b", "--yes")
 	if r := p.a.expect(1, "ha", "switchover", "--to", "nas-b", "--yes"); !strings.Contains(r.err, "nas-b is not reached") {
 		p.t.Error(r.err)
 	}

@@ -46,6 +46,8 @@ type pairOptions struct {
 	ha    string // more lines of ha, indented by two spaces
 	more  string // more lines of the shared file
 	env   []string
+	// dplane is the program that runs on nas-b; "": that of the tests.
+	dplane string
 	// before is done before anything stands in the nodes' directories.
 	before func(*pair)
 }
@@ -90,6 +92,9 @@ func newPair(t *testing.T, opts pairOptions) *pair {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	p := &pair{t: t, dir: dir, opts: opts, took: func(string, time.Duration) {}}
 	p.a, p.b = p.node("nas-a", "10.99.0.1"), p.node("nas-b", "10.99.0.2")
+	if opts.dplane != "" {
+		p.must(os.Symlink(opts.dplane, p.b.path("bin", "dplane")))
+	}
 	if opts.before != nil {
 		opts.before(p)
 	}
