@@ -99,7 +99,10 @@ func (t *turn) activePeer() bool {
 }
 
 func (t *turn) supersede() {
-	if t.s.Writable != state.WritableNo {
+	switch {
+	case t.s.Role == state.RoleSplitBrain:
+		t.alarm(state.Error, "%s was active beside another node in term %d: both may have written; this one stops", t.s.Node, t.s.Term)
+	case t.s.Writable != state.WritableNo:
 		t.alarm(state.Error, "%s was active, and %s has term %d: both may have written; this one stops", t.s.Node, t.s.Holder, t.s.Term)
 	}
 	t.s.Role = state.RoleSuperseded

@@ -92,6 +92,7 @@ type Exec struct {
 	step    *task // that goes on, of the worker's goroutine
 	compare chan struct{}
 	chosen  atomic.Int64 // ways back that a person chose: what was compared before is of a node that is not like that any more
+	coming  atomic.Int64 // those that are not over yet: what is compared now is of a node that is about to be another
 	all     sync.WaitGroup
 	began   time.Time
 	cancel  context.CancelFunc

@@ -191,7 +191,13 @@ func (x *Exec) do(ctx context.Context, a ha.Action) {
 		x.begin(ctx, x.keep)
 	case ha.Rejoin:
 		x.chosen.Add(1)
-		x.begin(ctx, func(ctx context.Context) { x.rejoin(ctx, a.Command) })
+		x.coming.Add(1)
+		x.begin(ctx, func(ctx context.Context) {
+			tried := x.rejoin(ctx, a.Command)
+			if x.coming.Add(-1); tried {
+				x.comparing(ctx) // only that tells that it is well
+			}
+		})
 	case ha.Freeze: // what was begun before it was known ends too
 		x.begin(ctx, x.freeze)
 	case ha.Alarm:
@@ -312,6 +318,9 @@ func (x *Exec) comparing(ctx context.Context) {
 		return
 	}
 	chosen := x.chosen.Load()
+	if x.coming.Load() > 0 {
+		return // it is, when that is over
+	}
 	seen, err := x.compared(ctx, n, &s)
 	if err != nil {
 		x.Log.Warn("it can't be compared with the active node", "kind", "ha", "peer", s.Holder, "err", err)
@@ -389,23 +398,23 @@ func (x *Exec) keepOnce(ctx context.Context, s *state.HA) error {
 	return n.KeepDiverged(ctx, s.Term)
 }
 
-// rejoin carries out what a person approved, and compares again: only that tells that it is well.
-func (x *Exec) rejoin(ctx context.Context, c *ha.Command) {
+// rejoin carries out what a person approved, and tells whether it tried.
+func (x *Exec) rejoin(ctx context.Context, c *ha.Command) bool {
 	s := x.Watch.State()
 	back := x.now().back(&s)
 	if back == nil {
 		x.Watch.Alarm(state.Error, "rejoin --"+c.Name+": the ZFS of the active node is not reached: ha.peers."+s.Holder+".remote is not declared; nothing was done")
-		return
+		return false
 	}
 	select {
 	case x.compare <- struct{}{}: // nothing is compared meanwhile
 	case <-ctx.Done():
-		return
+		return false
 	}
 	err := back.Carry(ctx, c.Name, c.Approval)
 	<-x.compare
 	if err != nil {
 		x.Watch.Alarm(state.Error, "rejoin --"+c.Name+": "+err.Error())
 	}
-	x.comparing(ctx)
+	return true
 }
