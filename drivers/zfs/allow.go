@@ -62,6 +62,59 @@ func ParseAllowed(name string, out []byte) (map[string]state.Grant, error) {
 	return sortedGrants(grants), nil
 }
 
+// Delegations gives to a dataset what Allowed printed of another one's own: permission sets and what a creator gets too.
+func Delegations(of, to string, out []byte) (all []host.Command, err error) {
+	mine, section := false, ""
+	for line := range bytes.Lines(out) {
+		text := strings.TrimRight(string(line), "\n")
+		if rest, ok := strings.CutPrefix(text, "---- Permissions on "); ok {
+			mine = strings.TrimRight(rest, "-") == of+" "
+			continue
+		}
+		entry, indented := strings.CutPrefix(text, "\t")
+		switch {
+		case !indented:
+			section = text
+		case mine:
+			words, ok := delegation(section, entry)
+			if !ok {
+				return nil, &ParseError{What: "zfs allow", Text: section + " " + entry}
+			}
+			all = append(all, host.Write(append(append([]string{"zfs", "allow"}, words...), to)...))
+		}
+	}
+	return all, nil
+}
+
+// delegation are the words by which one line of a section is given.
+func delegation(section, entry string) (words []string, ok bool) {
+	switch section {
+	case "Permission sets:":
+		set, list, ok := strings.Cut(entry, " ")
+		return []string{"-s", set, list}, ok && strings.HasPrefix(set, "@")
+	case "Create time permissions:":
+		return []string{"-c", entry}, entry != ""
+	case "Local permissions:":
+		words = []string{"-l"}
+	case "Descendent permissions:":
+		words = []string{"-d"}
+	case "Local+Descendent permissions:":
+	default:
+		return nil, false
+	}
+	who, list, ok := grantee(entry)
+	kind, account, _ := strings.Cut(who, ":")
+	switch kind {
+	case "user":
+		words = append(words, "-u", account)
+	case "group":
+		words = append(words, "-g", account)
+	default:
+		words = append(words, "-e")
+	}
+	return append(words, list), ok
+}
+
 func addGrant(grants map[string]map[bool]map[string]bool, section, entry string) error {
 	var places []bool // here is true
 	switch section {

@@ -356,6 +356,8 @@ var cases = []struct {
 	{"raw", raw},
 	{"large blocks", largeBlocks},
 	{"holds", holds},
+	{"keys of a clone", keysOfClone},
+	{"lists a snapshot", listsSnapshot},
 	{"bookmarks", bookmarks},
 	{"scrub and trim", scrubAndTrim},
 	{"features", enableFeatures},

@@ -179,6 +179,27 @@ func delegations(m *machine, at string) {
 	m.do(zfs.Allow(at, "user:nosuch", []string{"send"})) // it prints its usage, and exits 0
 	shown(at, "everyone mount/mount user:4242 snapshot/snapshot user:nobody hold/hold user:root rename/rename")
 	m.refused(255, zfs.ErrNotExist, zfs.Allowed(at+"/nosuch"))
+	m.do(host.Write("zfs", "allow", "-s", "@mine", "hold,release", at))
+	m.do(host.Write("zfs", "allow", "-c", "destroy,mount", at))
+	m.do(host.Write("zfs", "allow", "-l", "-g", "root", "@mine", at))
+	m.do(host.Write("zfs", "allow", "-d", "-e", "diff", at))
+	m.do(zfs.CreateFilesystem(at+"/other", nil))
+	again, err := zfs.Delegations(at, at+"/other", []byte(m.do(zfs.Allowed(at))))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for range 2 { // what is given already is given again
+		for _, c := range again {
+			m.do(c)
+		}
+	}
+	own := func(name string) string {
+		text, _, _ := strings.Cut(strings.TrimPrefix(m.do(zfs.Allowed(name)), "---- Permissions on "+name+" "), "\n----")
+		return strings.TrimSpace(strings.TrimLeft(text, "-"))
+	}
+	if got, want := own(at+"/other"), own(at); got != want || !strings.Contains(got, "@mine hold,release") || !strings.Contains(got, "Create time permissions:\n\tdestroy,mount") {
+		m.t.Errorf("%s\nwant\n%s", got, want)
+	}
 	known := zfs.ParseAccounts([]byte(m.do(host.Read("getent", "passwd", "--", "nobody", "root"))))
 	if known["nobody"] != "nobody" || known["root"] != "root" {
 		m.t.Errorf("accounts %v", known)

@@ -96,6 +96,12 @@ func renames(m *machine, at string) {
 	m.refused(1, errStatus, zfs.Rename(at+"/a", m.pool+"x/c"))
 	m.refused(1, errStatus, zfs.Rename(at+"/a", at+"/"+strings.Repeat("c", 254-len(at))))
 	m.refused(1, errStatus, zfs.Rename(m.pool, m.pool+"/c"))
+	long := strings.Repeat("c", 200-len(at))
+	m.do(host.Write("zfs", "snapshot", at+"/b@"+strings.Repeat("s", 60)))
+	m.refused(1, errStatus, zfs.Rename(at+"/b", at+"/"+long)) // its snapshot would be too long
+	m.do(zfs.DestroySnapshots(at+"/b", []string{strings.Repeat("s", 60)})[0])
+	m.do(zfs.Rename(at+"/b", at+"/"+long))
+	m.do(zfs.Rename(at+"/"+long, at+"/b"))
 	release := m.use(at+"/a/x", m.file("mnt/renames/a/x"))
 	m.refused(1, zfs.ErrBusy, zfs.Rename(at+"/a", at+"/p/c"))
 	m.has(at+"/a", "mounted=yes (-)")

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// zfsAllow is `zfs allow NAME`, or `zfs allow [-ld] [-u|-g|-e] [WHO] PERMISSIONS NAME`.
+// zfsAllow is `zfs allow NAME`, or `zfs allow [-ld] [-u|-g|-e] [WHO] PERMISSIONS NAME`, or with -c, or with -s @SET.
 func (k *call) zfsAllow(args []string) int {
 	if len(args) == 1 {
 		return k.showAllow(args[0])
@@ -18,7 +18,10 @@ func (k *call) zfsAllow(args []string) int {
 func (k *call) zfsUnallow(args []string) int { return k.delegate(args, false) }
 
 func (k *call) delegate(args []string, give bool) int {
-	opts, operands, ok := getopt(args, "ldu:g:e")
+	opts, operands, ok := getopt(args, "ldu:g:ecs")
+	if give && ok && (opts.has('c') && len(operands) == 2 || opts.has('s') && len(operands) == 3 && operands[0][0] == '@') {
+		return k.delegateLater(opts.has('s'), operands)
+	}
 	if !ok || len(operands) != 2 {
 		return k.usage()
 	}
@@ -51,6 +54,31 @@ func (k *call) delegate(args []string, give bool) int {
 			if on {
 				d.permit(who, perm, here, give)
 			}
+		}
+	}
+	return 0
+}
+
+// delegateLater is for who makes a dataset (-c), or for a set of permissions (-s).
+func (k *call) delegateLater(set bool, operands []string) int {
+	p, d, code := k.open(operands[len(operands)-1])
+	if d == nil {
+		return code
+	}
+	if !k.write(p) {
+		return 0
+	}
+	for _, perm := range strings.Split(operands[len(operands)-2], ",") {
+		if list := &d.AllowMaker; !set && !slices.Contains(*list, perm) {
+			*list = append(*list, perm)
+			slices.Sort(*list)
+		}
+		if d.AllowSets == nil {
+			d.AllowSets = map[string][]string{}
+		}
+		if set && !slices.Contains(d.AllowSets[operands[0]], perm) {
+			d.AllowSets[operands[0]] = append(d.AllowSets[operands[0]], perm)
+			slices.Sort(d.AllowSets[operands[0]])
 		}
 	}
 	return 0
@@ -100,8 +128,14 @@ func (k *call) section(name string, d *Dataset) {
 		return out
 	}
 	head := "---- Permissions on " + name + " "
-	if len(d.AllowHere)+len(d.AllowBelow) > 0 {
+	if len(d.AllowHere)+len(d.AllowBelow)+len(d.AllowSets)+len(d.AllowMaker) > 0 {
 		k.printf("%s%s\n", head, strings.Repeat("-", max(0, 70-len(head))))
+	}
+	for i, set := range slices.Sorted(maps.Keys(d.AllowSets)) {
+		k.printf("%s\t%s %s\n", map[bool]string{true: "Permission sets:\n"}[i == 0], set, strings.Join(d.AllowSets[set], ","))
+	}
+	if len(d.AllowMaker) > 0 {
+		k.printf("Create time permissions:\n\t%s\n", strings.Join(d.AllowMaker, ","))
 	}
 	for _, s := range []struct {
 		title  string

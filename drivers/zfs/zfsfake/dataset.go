@@ -312,7 +312,11 @@ func (k *call) renameRoom(p *Pool, from, to string) *refusal {
 		return r.wrap(1, "cannot rename '%s'", from)
 	}
 	for _, n := range p.below(from) {
-		if len(n)-len(from)+len(to) > 255 {
+		longest := 0 // of its snapshots, with the @
+		for _, s := range p.Datasets[n].Snapshots {
+			longest = max(longest, 1+len(s.Name))
+		}
+		if len(n)-len(from)+len(to)+longest > 255 {
 			return refuse(1, "cannot rename '%s': dataset name is too long", from)
 		}
 		if r := p.cryptRoom(n, to, from); r != nil {

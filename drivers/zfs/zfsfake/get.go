@@ -21,6 +21,10 @@ func (k *call) selection(opts options, operands []string) (names []string, code 
 			continue
 		}
 		p, d := k.dataset(name)
+		if strings.Contains(name, "#") {
+			code = k.fail(1, "cannot open '%s': bookmark delimiter '#' is not expected here", name)
+			continue
+		}
 		if d == nil || strings.Contains(name, "@") {
 			code = k.fail(1, "cannot open '%s': dataset does not exist", name)
 			continue
@@ -59,6 +63,9 @@ func (k *call) zfsList(args []string) int {
 		return k.fail(2, "bad property list: invalid property 'snapshots_changed'")
 	}
 	names, code := k.selection(opts, operands)
+	if slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "@") }) {
+		slices.Sort(names) // a snapshot that is named is listed, whatever -t
+	}
 	if !opts.has('H') && len(names) > 0 {
 		k.printf("%s\n", strings.ToUpper(strings.Join(columns, "\t")))
 	}
@@ -77,6 +84,9 @@ func (k *call) zfsList(args []string) int {
 func (k *call) column(name, column string) string {
 	if column == "name" {
 		return name
+	}
+	if strings.Contains(name, "@") {
+		return k.snapshotColumn(name, column)
 	}
 	p, d := k.dataset(name)
 	if column == "inconsistent" {

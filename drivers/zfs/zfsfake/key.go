@@ -23,8 +23,31 @@ func (p *Pool) encryptionRoot(name string) string {
 		if p.Datasets[at].Key != "" {
 			return at
 		}
+		for other, d := range p.Datasets {
+			if d.GUID == p.Datasets[at].KeyOf && d.Key != "" {
+				return other
+			}
+		}
 	}
 	return name
+}
+
+// promoted is what becomes of keys: where the origin was an encryption root, the clone is now, also of all that were below
+// that, wherever they are; and its key is not loaded any more (2.3.9).
+func (p *Pool) promoted(name, origin string) {
+	d, of := p.Datasets[name], p.Datasets[origin]
+	if of.Key == "" {
+		return
+	}
+	for n, x := range p.Datasets {
+		if p.encryptionRoot(n) == origin {
+			defer func() { x.KeyOf = d.GUID }()
+		}
+	}
+	d.Key, d.Unloaded, d.Local["keylocation"] = of.Key, true, of.Local["keylocation"]
+	d.Fixed["keyformat"], d.Fixed["pbkdf2iters"] = of.Fixed["keyformat"], of.Fixed["pbkdf2iters"]
+	delete(of.Local, "keylocation")
+	of.Key = ""
 }
 
 // locked tells whether the key of a dataset is not loaded.

@@ -98,6 +98,9 @@ type Dataset struct {
 	AllowBelow       map[string][]string `json:",omitempty"` // and on those under it
 	Key              string              `json:",omitempty"` // what unlocks an encryption root
 	Unloaded         bool                `json:",omitempty"` // its key is not loaded
+	KeyOf            string              `json:",omitempty"` // guid of its encryption root, where that is not above it
+	AllowSets        map[string][]string `json:",omitempty"` // zfs allow -s: "@set" -> permissions
+	AllowMaker       []string            `json:",omitempty"` // zfs allow -c
 	Full             bool                `json:",omitempty"` // no snapshot of it can be taken
 	Origin           string              // guid of the snapshot that it is a clone of
 	Snapshots        []Snapshot

@@ -268,6 +268,9 @@ func (k *call) zfsClone(args []string) int {
 	if of.Volume {
 		d.Local["volsize"] = of.Local["volsize"]
 	}
+	if root := p.encryptionRoot(strings.Split(from, "@")[0]); root != "" {
+		d.KeyOf = p.Datasets[root].GUID
+	}
 	p.add(to, d)
 	for _, a := range all {
 		if r := p.put(k.Model, to, a.name, a.value); r != nil {
@@ -310,6 +313,8 @@ func (k *call) zfsPromote(args []string) int {
 	d.Written, of.Written = d.Written+before, of.Written-before
 	d.Snapshots = append(moved, d.Snapshots...)
 	d.Origin, of.Origin = of.Origin, guid
+	from, _, _ := strings.Cut(origin, "@")
+	p.promoted(name, from)
 	return 0
 }
 
