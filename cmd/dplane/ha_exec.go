@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,7 +36,28 @@ func (g *group) show(s *state.HA) error {
 	if seen == nil {
 		return errors.New("no files were read yet")
 	}
-	return g.role.Write(gate.Dir(seen.want.Daemon.Runtime), s)
+	return g.role.Write(gate.Dir(seen.want.Daemon.Runtime), s, receiverOf(seen.want))
+}
+
+// receiverOf is as whom other nodes log in to this one: by the entry in remotes that is its own. Where that is not declared here, or
+// is nobody that this machine knows, it is root.
+func receiverOf(want *spec.Spec) int {
+	if want.HA == nil || os.Geteuid() != 0 {
+		return os.Geteuid() // nobody but root can let others in
+	}
+	p := want.HA.Peers[want.Node.Name]
+	if p == nil || want.Remotes[p.Remote] == nil {
+		return 0
+	}
+	u, err := user.Lookup(want.Remotes[p.Remote].User)
+	if err != nil {
+		return 0
+	}
+	id, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return 0
+	}
+	return id
 }
 
 // settings are what the files say of the group, and who does its steps here.

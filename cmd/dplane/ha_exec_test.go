@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -37,7 +38,7 @@ func member(t *testing.T) (a *app, says func(role state.Role)) {
 	t.Cleanup(keeper.Close)
 	return a, func(role state.Role) {
 		t.Helper()
-		if err := keeper.Write(gate.Dir(want.Daemon.Runtime), &state.HA{Node: "nas-a", Role: role, Term: 1, Holder: "nas-a"}); err != nil {
+		if err := keeper.Write(gate.Dir(want.Daemon.Runtime), &state.HA{Node: "nas-a", Role: role, Term: 1, Holder: "nas-a"}, os.Geteuid()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ func TestEnter(t *testing.T) {
 	is := func(s state.HA) state.HA {
 		t.Helper()
 		s.Node, s.Holder, s.Term = "nas-a", "nas-a", 3
-		if err := keeper.Write(gate.Dir(want.Daemon.Runtime), &s); err != nil {
+		if err := keeper.Write(gate.Dir(want.Daemon.Runtime), &s, os.Geteuid()); err != nil {
 			t.Fatal(err)
 		}
 		return s

@@ -4,7 +4,8 @@
 // The daemon writes it after the database and before it acts, and holds it for as long as it lives (an open file description's
 // lock, which no reader can take from it). Where nothing is written, or nobody holds it, nothing is let in. Whoever receives
 // holds a shared lock from before it reads until its receive has ended: so Quiet, after the gate was shut, tells that
-// nobody is on the way in.
+// nobody is on the way in. The lock's file is that user's alone, to whom other nodes log in: whoever else could open it could
+// keep every promotion waiting, and the other nodes out.
 //
 // It must never decide, nor hold more than what Admit asks for.
 package gate
@@ -18,6 +19,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -51,26 +53,25 @@ type Keeper struct {
 	kept *os.File
 }
 
-// Write makes it known, whole and on disk. Where that fails what it made known before is taken back: it is so no more.
-func (k *Keeper) Write(dir string, s *state.HA) error {
+// Write makes it known, whole and on disk. Where that fails what it made known before is taken back: it is so no more. receiver is
+// the user who may come in, beside root.
+func (k *Keeper) Write(dir string, s *state.HA, receiver int) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f, err := write(dir, s)
+	f, err := write(dir, s, receiver)
 	k.close()
 	k.kept = f
 	return err
 }
 
 // write gives what stands by it.
-func write(dir string, s *state.HA) (*os.File, error) {
+func write(dir string, s *state.HA, receiver int) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	l, err := os.OpenFile(filepath.Join(dir, lock), os.O_CREATE|os.O_RDONLY, 0o644)
-	if err != nil {
+	if err := lockOf(filepath.Join(dir, lock), receiver); err != nil {
 		return nil, err
 	}
-	l.Close()
 	text, err := json.Marshal(shown{1, s.Node, s.Role, s.Term, s.Holder, s.Dirty, s.Frozen})
 	if err != nil {
 		return nil, err
@@ -109,6 +110,23 @@ func (k *Keeper) close() {
 
 // ErrGone: nobody stands by what is written.
 var ErrGone = errors.New("the daemon of this node does not run, so that it has no role: systemctl start dplaned")
+
+// lockOf makes the lock, and gives it to the receiver. It stays the same file: who is on the way in holds it.
+func lockOf(path string, receiver int) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok && int(sys.Uid) != receiver {
+		err = f.Chown(receiver, -1)
+	}
+	return errors.Join(err, f.Chmod(0o600))
+}
 
 // Read gives what is known: the fields that Admit asks for, and the node. A node of which nothing is written is at its boot, and
 // so is one whose daemon is gone, which ErrGone tells.
@@ -165,6 +183,9 @@ func Enter(dir, sender string, term uint64) (*Pass, error) {
 	l, err := os.Open(filepath.Join(dir, lock))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.New("this node has no role in a group: its daemon did not run since it booted")
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("the gate of this node is open to root and to the user of its own entry in remotes (the one that ha.peers names for it), and this is the user with the id %d: declare that there", os.Geteuid())
 	}
 	if err == nil {
 		err = unix.Flock(int(l.Fd()), unix.LOCK_SH)

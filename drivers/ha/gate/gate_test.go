@@ -4,8 +4,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +21,7 @@ func TestGate(t *testing.T) {
 	dir, keeper := filepath.Join(t.TempDir(), "run-ha"), &Keeper{}
 	write := func(s state.HA) {
 		t.Helper()
-		if err := keeper.Write(dir, &s); err != nil {
+		if err := keeper.Write(dir, &s, os.Geteuid()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +91,7 @@ func TestGate(t *testing.T) {
 func TestGone(t *testing.T) {
 	dir, dead := filepath.Join(t.TempDir(), "run-ha"), &Keeper{}
 	well := state.HA{Node: "nas-b", Role: state.RoleStandby, Term: 3, Holder: "nas-a"}
-	if err := dead.Write(dir, &well); err != nil {
+	if err := dead.Write(dir, &well, os.Geteuid()); err != nil {
 		t.Fatal(err)
 	}
 	pass, err := Enter(dir, "nas-a", 3)
@@ -115,7 +117,7 @@ func TestGone(t *testing.T) {
 		t.Errorf("it lets out: %v", err)
 	}
 	next := &Keeper{}
-	if err := next.Write(dir, &well); err != nil {
+	if err := next.Write(dir, &well, os.Geteuid()); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := Read(dir); err != nil || s.Role != state.RoleStandby {
@@ -127,7 +129,7 @@ func TestGone(t *testing.T) {
 func TestReplaced(t *testing.T) {
 	dir, keeper := filepath.Join(t.TempDir(), "run-ha"), &Keeper{}
 	write := func(term uint64) {
-		if err := keeper.Write(dir, &state.HA{Node: "nas-b", Role: state.RoleStandby, Term: term}); err != nil {
+		if err := keeper.Write(dir, &state.HA{Node: "nas-b", Role: state.RoleStandby, Term: term}, os.Geteuid()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -161,7 +163,7 @@ func TestReplaced(t *testing.T) {
 // Where a role can't be told, the one before it is told to nobody.
 func TestNotWritten(t *testing.T) {
 	dir, keeper := filepath.Join(t.TempDir(), "run-ha"), &Keeper{}
-	if err := keeper.Write(dir, &state.HA{Node: "nas-a", Role: state.RoleActive, Term: 3, Holder: "nas-a"}); err != nil {
+	if err := keeper.Write(dir, &state.HA{Node: "nas-a", Role: state.RoleActive, Term: 3, Holder: "nas-a"}, os.Geteuid()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(dir, lock)); err != nil {
@@ -170,10 +172,70 @@ func TestNotWritten(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, lock), 0o755); err != nil { // which can't be opened as a file
 		t.Fatal(err)
 	}
-	if err := keeper.Write(dir, &state.HA{Node: "nas-a", Role: state.RoleSuperseded, Term: 4}); err == nil {
+	if err := keeper.Write(dir, &state.HA{Node: "nas-a", Role: state.RoleSuperseded, Term: 4}, os.Geteuid()); err == nil {
 		t.Fatal("it was written")
 	}
 	if s, err := Read(dir); !errors.Is(err, ErrGone) || s.Role != state.RoleBoot || s.Term != 0 {
 		t.Errorf("others are told %+v, %v", s, err)
+	}
+}
+
+// The lock is the receiver's: nobody else can keep a promotion waiting with it, or the other nodes out. What an earlier release
+// left open to all is closed.
+func TestLockIsTheReceivers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	base, err := os.MkdirTemp("/tmp", "gate") // t.TempDir lets nobody else in
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(base)
+	dir := filepath.Join(base, "run-ha")
+	if err := errors.Join(os.Chmod(base, 0o755), os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, lock), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	const receiver, stranger = 4242, 4243
+	well := state.HA{Node: "nas-b", Role: state.RoleStandby, Term: 3, Holder: "nas-a"}
+	keeper := &Keeper{}
+	if err := keeper.Write(dir, &well, receiver); err != nil {
+		t.Fatal(err)
+	}
+	as := func(uid int, do func()) { // of this thread alone, which ends with it
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread()
+			if _, _, errno := syscall.RawSyscall(syscall.SYS_SETFSUID, uintptr(uid), 0, 0); errno != 0 {
+				t.Error(errno)
+			}
+			do()
+		}()
+		<-done
+	}
+	as(stranger, func() {
+		if f, err := os.Open(filepath.Join(dir, lock)); err == nil {
+			f.Close()
+			t.Error("a stranger can open it")
+		}
+		if _, err := Enter(dir, "nas-a", 3); err == nil || !strings.Contains(err.Error(), "own entry in remotes") {
+			t.Error(err)
+		}
+	})
+	as(receiver, func() {
+		pass, err := Enter(dir, "nas-a", 3)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if quiet, err := Quiet(dir); quiet || err != nil {
+			t.Error(quiet, err)
+		}
+		if err := pass.Leave(); err != nil {
+			t.Error(err)
+		}
+	})
+	if quiet, err := Quiet(dir); !quiet || err != nil {
+		t.Error(quiet, err)
 	}
 }
