@@ -150,6 +150,12 @@ func rejoinText(w io.Writer, s *haState, p *rejoin.Plan) {
 	for _, c := range p.Steps {
 		fmt.Fprintf(w, "  $ %s\n", c)
 	}
+	for i, c := range p.LetGo {
+		if i == 0 {
+			fmt.Fprintln(w, "  what is kept is held, and keeps its space and the snapshot it shares with what takes its place; to let it go for good, later:")
+		}
+		fmt.Fprintf(w, "    %s\n", c)
+	}
 }
 
 // stopWriting is for two nodes that are active: what becomes of what is here is asked when it has stopped.

@@ -38,12 +38,30 @@ func keysOfClone(m *machine, at string) {
 	m.do(zfs.Promote(at + "/sec"))
 	roots("/aside/sec of /sec", "/aside/sec/a of /sec", "/aside/sec/b of /sec", "/sec of /sec")
 	m.has(at+"/sec", "keystatus=unavailable (-)")
-	m.do(zfs.Clone(at+"/aside/sec/a@one", at+"/sec/a", nil))
+	m.do(zfs.Clone(at+"/aside/sec/a@one", at+"/sec/a", map[string]string{"canmount": "noauto"}))
 	m.do(zfs.Promote(at + "/sec/a"))
 	m.do(host.Write("zfs", "rename", "-u", at+"/aside/sec/b", at+"/sec/b"))
 	roots("/aside/sec of /sec", "/aside/sec/a of /sec", "/sec of /sec", "/sec/a of /sec", "/sec/b of /sec")
 	m.do(zfs.LoadKey(at + "/sec"))
 	m.has(at+"/aside/sec/a", "keystatus=available (-)")
+}
+
+// destroysHeld: of what `zfs destroy -r` is told to destroy, what is held stays, with what is above it; all else is gone.
+func destroysHeld(m *machine, at string) {
+	for _, n := range []string{"", "/a", "/a/b", "/c"} {
+		m.do(zfs.CreateFilesystem(at+n, nil))
+	}
+	m.do(host.Write("zfs", "snapshot", "-r", at+"@one"))
+	m.do(zfs.Hold("dplane:kept", []string{at + "/a/b@one"})[0])
+	m.refused(1, zfs.ErrBusy, host.Write("zfs", "destroy", "-r", at))
+	for _, name := range []string{at + "/a/b@one", at + "/a"} {
+		m.do(host.Read("zfs", "list", "-H", "-o", "name", name))
+	}
+	for _, name := range []string{at + "/a@one", at + "/c"} {
+		m.refused(1, zfs.ErrNotExist, host.Read("zfs", "list", "-H", "-o", "name", name))
+	}
+	m.do(zfs.Release("dplane:kept", []string{at + "/a/b@one"})[0])
+	m.do(host.Write("zfs", "destroy", "-r", at))
 }
 
 // listsSnapshot: a snapshot that is named is listed without -t, a bookmark is not.

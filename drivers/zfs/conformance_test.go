@@ -358,6 +358,7 @@ var cases = []struct {
 	{"holds", holds},
 	{"keys of a clone", keysOfClone},
 	{"lists a snapshot", listsSnapshot},
+	{"destroys what is held", destroysHeld},
 	{"bookmarks", bookmarks},
 	{"scrub and trim", scrubAndTrim},
 	{"features", enableFeatures},

@@ -179,11 +179,11 @@ func delegations(m *machine, at string) {
 	m.do(zfs.Allow(at, "user:nosuch", []string{"send"})) // it prints its usage, and exits 0
 	shown(at, "everyone mount/mount user:4242 snapshot/snapshot user:nobody hold/hold user:root rename/rename")
 	m.refused(255, zfs.ErrNotExist, zfs.Allowed(at+"/nosuch"))
+	m.do(zfs.CreateFilesystem(at+"/other", nil))
 	m.do(host.Write("zfs", "allow", "-s", "@mine", "hold,release", at))
 	m.do(host.Write("zfs", "allow", "-c", "destroy,mount", at))
 	m.do(host.Write("zfs", "allow", "-l", "-g", "root", "@mine", at))
 	m.do(host.Write("zfs", "allow", "-d", "-e", "diff", at))
-	m.do(zfs.CreateFilesystem(at+"/other", nil))
 	again, err := zfs.Delegations(at, at+"/other", []byte(m.do(zfs.Allowed(at))))
 	if err != nil {
 		m.t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ type rejoining struct {
 }
 
 func (r *rejoining) datasets() []string {
-	return []string{"/home", "/home/anna", "/home/secret", "/home/vol"}
+	return []string{"/home", "/home/anna", "/home/secret", "/home/secret/sub", "/home/vol"}
 }
 
 // TestRejoin: what wrote while another node was promoted goes on from what both have, without a full stream, also where it is
@@ -60,7 +61,7 @@ func TestRejoin(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(p.Datasets) != 4 || len(p.Anew) > 0 || (how == ha.Discard) != (len(p.Loses) == 8) {
+			if len(p.Datasets) != 5 || len(p.Anew) > 0 || (how == ha.Discard) != (len(p.Loses) == 9) {
 				t.Fatalf("%+v", p)
 			}
 			if err := r.node.Carry(t.Context(), how, p.ID); err != nil {
@@ -77,10 +78,59 @@ func TestRejoin(t *testing.T) {
 				must(t, "sh", "-c", fmt.Sprintf("zfs send -w -i @one %s@three | zfs receive -s -u %s", r.other+d, r.own+d))
 			}
 			r.equal()
+			if allowed := must(t, "zfs", "allow", r.own+"/home"); !strings.Contains(allowed, "user nobody create,mount,receive") {
+				t.Errorf("delegated is %s", allowed)
+			}
+			if got := zfsGet(t, "refreservation", r.own+"/home/vol"); got == "0" || got == "none" {
+				t.Error("the volume reserves nothing any more")
+			}
 			if how == ha.Keep {
 				r.kept()
+				r.letGo(p)
 			}
 		})
+	}
+}
+
+// TestRejoinBelowAKey: what has its key from one above it is put aside with that one, also where the key is not loaded.
+func TestRejoinBelowAKey(t *testing.T) {
+	r := newRejoining(t)
+	for _, d := range r.datasets() {
+		if d != "/home/secret/sub" {
+			must(t, "zfs", "release", "dplane:pair:source", r.own+d+"@own")
+			must(t, "zfs", "rollback", "-r", r.own+d+"@one")
+		}
+	}
+	must(t, "zfs", "unload-key", r.own+"/home/secret")
+	p, err := r.node.Plan(t.Context(), ha.Keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.node.Carry(t.Context(), ha.Keep, p.ID); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := r.node.Compare(t.Context()); err != nil || c.Seen() != ha.Clean {
+		t.Fatalf("%v, %+v", err, c)
+	}
+	for _, d := range r.datasets() {
+		must(t, "sh", "-c", fmt.Sprintf("zfs send -w -i @one %s@three | zfs receive -s -u %s", r.other+d, r.own+d))
+	}
+	r.equal()
+	r.letGo(p)
+}
+
+// letGo types what the plan says: until then nothing of what is kept can be destroyed, and after it nothing of it is left.
+func (r *rejoining) letGo(p *rejoin.Plan) {
+	r.t.Helper()
+	aside := r.own + "/home.diverged-t5"
+	if out, err := exec.Command("zfs", "destroy", "-r", aside).CombinedOutput(); err == nil {
+		r.t.Errorf("a slip destroys what is kept: %s", out)
+	}
+	for _, c := range p.LetGo {
+		must(r.t, c.Argv...)
+	}
+	if out, err := exec.Command("zfs", "list", aside).CombinedOutput(); err == nil {
+		r.t.Errorf("it is there still: %s", out)
 	}
 }
 
@@ -96,7 +146,9 @@ func newRejoining(t *testing.T) *rejoining {
 	must(t, "zfs", "create", "-o", "compression=lz4", r.own+"/home")
 	must(t, "zfs", "create", "-o", "quota=100M", r.own+"/home/anna")
 	must(t, "zfs", "create", "-o", "encryption=on", "-o", "keyformat=raw", "-o", "keylocation=file://"+b.path("key"), r.own+"/home/secret")
-	must(t, "zfs", "create", "-s", "-V", "8M", r.own+"/home/vol")
+	must(t, "zfs", "create", r.own+"/home/secret/sub")
+	must(t, "zfs", "create", "-V", "8M", r.own+"/home/vol")
+	must(t, "zfs", "allow", "-u", "nobody", "receive,create,mount", r.own+"/home")
 	r.write(r.own, "first")
 	must(t, "zfs", "snapshot", "-r", r.own+"/home@one")
 	for _, d := range r.datasets() {
@@ -109,12 +161,14 @@ func newRejoining(t *testing.T) *rejoining {
 	for _, d := range r.datasets() { // as a demotion does
 		must(t, "zfs", "set", "readonly=on", r.own+d)
 	}
-	for _, d := range []string{"/home/anna", "/home/secret", "/home"} {
+	for _, d := range []string{"/home/anna", "/home/secret/sub", "/home/secret", "/home"} {
 		must(t, "zfs", "set", "canmount=noauto", r.own+d)
 		must(t, "zfs", "unmount", r.own+d)
 	}
-	must(t, "zfs", "set", "keylocation=file://"+b.path("key"), r.other+"/home/secret") // and a promotion
-	must(t, "zfs", "load-key", r.other+"/home/secret")
+	for _, d := range []string{"/home/secret", "/home/secret/sub"} { // and a promotion
+		must(t, "zfs", "set", "keylocation=file://"+b.path("key"), r.other+d)
+		must(t, "zfs", "load-key", r.other+d)
+	}
 	for _, d := range r.datasets() {
 		must(t, "zfs", "set", "readonly=off", r.other+d)
 		if d != "/home/vol" {
@@ -143,7 +197,7 @@ func (r *rejoining) equal() {
 	r.t.Helper()
 	sums := func(pool string) string {
 		var all string
-		for _, d := range []string{"/home", "/home/anna", "/home/secret"} {
+		for _, d := range []string{"/home", "/home/anna", "/home/secret", "/home/secret/sub"} {
 			if zfsGet(r.t, "keystatus", pool+d) == "unavailable" {
 				must(r.t, "zfs", "load-key", pool+d)
 			}

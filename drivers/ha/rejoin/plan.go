@@ -14,6 +14,7 @@ import (
 	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
+	"github.com/dplaneos/dplane/state"
 )
 
 // Plan is one way out, with what it loses.
@@ -28,8 +29,10 @@ type Plan struct {
 	Aside    []string       `json:"aside"`    // where what is kept is found then
 	Anew     []string       `json:"anew"`     // what has to be sent whole, for there is nothing in common
 	Steps    []host.Command `json:"steps"`
+	LetGo    []host.Command `json:"letGo"` // what a person types once nothing of what is kept is wanted any more
 
-	gives map[int]Dataset // that the step of this number begins to give up
+	gives    map[int]Dataset // that the step of this number begins to give up
+	replaced []string        // datasets of which another one takes the place
 }
 
 // Plan compares, and says what a way out does. how is ha.Keep or ha.Discard. A plan without steps is of a node that is clean.
@@ -42,12 +45,17 @@ func (n *Node) Plan(ctx context.Context, how string) (*Plan, error) {
 }
 
 func (n *Node) plan(ctx context.Context, c *Comparison, how string) (*Plan, error) {
-	w := &weaving{Node: n, Plan: Plan{How: how, Term: n.Term, Datasets: []Dataset{}, Loses: []string{}, Aside: []string{}, Anew: []string{}, gives: map[int]Dataset{}}, below: map[string]string{}, there: c.aside}
+	w := &weaving{Node: n, Plan: Plan{How: how, Term: n.Term, Datasets: []Dataset{}, Loses: []string{}, Aside: []string{}, Anew: []string{}, LetGo: []host.Command{}, gives: map[int]Dataset{}}, below: map[string]string{}, there: c.aside, all: c.Datasets, props: c.props, keeps: map[string][]string{}}
+	along := w.along(how)
 	for _, d := range c.Datasets {
-		if err := w.dataset(ctx, d, how); err != nil {
+		if err := w.dataset(ctx, d, how, along[d.Name]); err != nil {
 			return nil, err
 		}
 	}
+	if err := w.room(); err != nil {
+		return nil, err
+	}
+	w.letGo()
 	text, err := json.Marshal(struct {
 		How      string
 		Term     uint64
@@ -66,25 +74,29 @@ type weaving struct {
 	Plan
 	below map[string]string
 	there map[string]bool // what is put aside, or made for it
+	all   []Dataset
+	props map[string]*state.Dataset
+	needs map[string][]Dataset // what reserves space a second time, by the group's topmost dataset
+	keeps map[string][]string  // snapshots that are held where they are put aside, by dplane's tags
 }
 
 func (w *weaving) do(c ...host.Command) { w.Steps = append(w.Steps, c...) }
 
-// dataset says what becomes of one. Those above it were gone through before.
-func (w *weaving) dataset(ctx context.Context, d Dataset, how string) error {
+// dataset says what becomes of one. Those above it were gone through before. along: it is put aside for what is below it.
+func (w *weaving) dataset(ctx context.Context, d Dataset, how string, along bool) error {
 	root, err := w.root(d.Name)
 	if err != nil {
 		return err
 	}
 	aside, at := w.aside(root, d.Name), w.place(d)
-	if d.open() {
+	if d.open() || along {
 		w.Datasets = append(w.Datasets, d)
 	}
 	switch {
 	case d.Stands == Halfway:
-		w.do(zfs.Promote(d.Name))
 		w.Plan.Aside = append(w.Plan.Aside, aside)
-	case d.Stands == Clean, d.Stands == Diverged && how == ha.Discard:
+		return w.takes(ctx, d, w.local(aside, d), root, aside)
+	case !along && (d.Stands == Clean || d.Stands == Diverged && how == ha.Discard):
 		if at != d.Name { // it went along with what is above it
 			w.do(rename(d, at, d.Name))
 			maps.DeleteFunc(w.there, func(up string, _ bool) bool { return up == at || strings.HasPrefix(up, at+"/") })
@@ -96,15 +108,15 @@ func (w *weaving) dataset(ctx context.Context, d Dataset, how string) error {
 			return w.discard(ctx, d)
 		}
 	default:
-		if err := w.putAside(d, root, at, aside); err != nil {
+		if err := w.putAside(ctx, d, root, at, aside); err != nil {
 			return err
 		}
 		if d.Stands == Apart {
-			w.Anew = append(w.Anew, d.Name)
+			w.Anew, w.replaced = append(w.Anew, d.Name), append(w.replaced, d.Name)
 			return nil
 		}
 		w.clone(d, aside)
-		w.do(zfs.Promote(d.Name))
+		return w.takes(ctx, d, d.local, root, aside)
 	}
 	return nil
 }
@@ -131,14 +143,24 @@ func (w *weaving) place(d Dataset) string {
 }
 
 // putAside gives a dataset the place beside the group, with all that is below it.
-func (w *weaving) putAside(d Dataset, root, at, aside string) error {
+func (w *weaving) putAside(ctx context.Context, d Dataset, root, at, aside string) error {
 	if !strings.Contains(root, "/") {
 		return fmt.Errorf("%s is a pool, beside which nothing can be put: rename or destroy by hand what only this node has (%s)", root, d.Name)
 	}
 	w.Plan.Aside = append(w.Plan.Aside, aside)
 	defer func() { w.there[aside] = true }()
+	if d.Stands != Clean {
+		if err := w.hold(ctx, d, at, aside); err != nil {
+			return err
+		}
+	}
 	if at != aside {
-		w.parents(root, aside)
+		if err := w.named(root, d); err != nil {
+			return err
+		}
+		if err := w.parents(root, aside); err != nil {
+			return err
+		}
 		w.do(rename(d, at, aside))
 	}
 	w.below[d.Name] = aside
@@ -149,13 +171,17 @@ func (w *weaving) putAside(d Dataset, root, at, aside string) error {
 }
 
 // parents makes what a dataset is put below, where that is not put there itself.
-func (w *weaving) parents(root, aside string) {
+func (w *weaving) parents(root, aside string) error {
 	for i := len(w.aside(root, root)); i < len(aside); i++ {
 		if up := aside[:i]; aside[i] == '/' && !w.there[up] {
+			if p := w.props[parent(root)]; p != nil && p.KeyStatus == "unavailable" {
+				return fmt.Errorf("%s is made below %s, whose key is not loaded: zfs load-key %s", up, p.Name, p.EncryptionRoot)
+			}
 			w.do(zfs.CreateFilesystem(up, map[string]string{"canmount": "off", "mountpoint": "none"}))
 			w.there[up] = true
 		}
 	}
+	return nil
 }
 
 // clone makes what takes the place of a dataset, from what both have. It is read-only and stays unmounted until the role says
@@ -163,7 +189,9 @@ func (w *weaving) parents(root, aside string) {
 func (w *weaving) clone(d Dataset, from string) {
 	set := map[string]string{}
 	for name, value := range d.local {
-		set[name] = value
+		if !slices.Contains(reservations, name) { // it may fail, and what is made then be left with nothing set (a volume, 2.3.9)
+			set[name] = value
+		}
 	}
 	set["readonly"] = "on"
 	if !d.volume {
@@ -203,17 +231,28 @@ func (w *weaving) discard(ctx context.Context, d Dataset) error {
 
 // tags are the holds on snapshots that go, by tag. One of somebody else is not let go of.
 func (w *weaving) tags(ctx context.Context, held []string) (map[string][]string, error) {
+	by, err := w.holds(ctx, held)
+	if err != nil {
+		return nil, err
+	}
+	for _, tag := range sortedKeys(by) {
+		if !strings.HasPrefix(tag, "dplane:") {
+			return nil, fmt.Errorf("%s is held by %q, which is not dplane's: zfs release %[2]q %[1]s, if it may go", by[tag][0], tag)
+		}
+	}
+	return by, nil
+}
+
+// holds are the tags on snapshots, and which of them each is on.
+func (w *weaving) holds(ctx context.Context, held []string) (map[string][]string, error) {
 	by := map[string][]string{}
 	for _, c := range zfs.ListHolds(held) {
 		res, err := w.Runner.Run(ctx, c)
 		if err != nil {
-			return nil, fmt.Errorf("see who holds what goes: %w", err)
+			return nil, fmt.Errorf("see who holds what only this node has: %w", err)
 		}
 		for snapshot, tags := range zfs.ParseHolds(res.Stdout) {
 			for _, tag := range tags {
-				if !strings.HasPrefix(tag, "dplane:") {
-					return nil, fmt.Errorf("%s is held by %q, which is not dplane's: zfs release %[2]q %[1]s, if it may go", snapshot, tag)
-				}
 				by[tag] = append(by[tag], snapshot)
 			}
 		}
@@ -233,10 +272,10 @@ func (n *Node) Carry(ctx context.Context, how, approval string) error {
 	case p.ID != approval:
 		return fmt.Errorf("the plan is another one than the one that was approved (%s, not %s): dplane ha rejoin --%s shows it", p.ID, approval, how)
 	}
-	for _, d := range p.Datasets {
-		if n.Replaced != nil && (how == ha.Keep || d.Stands != Diverged) {
-			if err := n.Replaced(ctx, d.Name); err != nil {
-				return fmt.Errorf("%s: %w; nothing was done", d.Name, err)
+	for _, name := range p.replaced {
+		if n.Replaced != nil {
+			if err := n.Replaced(ctx, name); err != nil {
+				return fmt.Errorf("%s: %w; nothing was done", name, err)
 			}
 		}
 	}
@@ -246,7 +285,7 @@ func (n *Node) Carry(ctx context.Context, how, approval string) error {
 				return fmt.Errorf("%w: nothing of it was given up, and what was done before stays: dplane ha rejoin --%s shows what is left", err, how)
 			}
 		}
-		if _, err := n.Runner.Run(ctx, c); err != nil {
+		if _, err := n.Runner.Run(ctx, c); err != nil && !(c.Argv[1] == "hold" && zfs.AllHeld(err)) { // by a try before
 			return fmt.Errorf("%w; what was done before it stays, and nothing is lost: dplane ha rejoin --%s goes on", err, how)
 		}
 	}

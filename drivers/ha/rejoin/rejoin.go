@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -65,6 +66,7 @@ type Dataset struct {
 	names     []string          // of its snapshots, with @
 	head      uint64            // what counts as written since the newest
 	origin    string
+	keyOf     string // its encryption root
 }
 
 // open tells whether something is to be done about it.
@@ -74,7 +76,8 @@ func (d Dataset) open() bool { return d.Stands != Clean || d.At != "" }
 type Comparison struct {
 	Datasets []Dataset `json:"datasets"`
 
-	aside map[string]bool // what was put aside before
+	aside map[string]bool           // what was put aside before
+	props map[string]*state.Dataset // of all in the group's pools
 }
 
 // Seen is the answer to Compare: clean, or diverged.
@@ -87,7 +90,7 @@ func (c *Comparison) Seen() string {
 
 // Compare looks at both nodes. An error is no answer: it is asked again.
 func (n *Node) Compare(ctx context.Context) (*Comparison, error) {
-	c := &Comparison{aside: map[string]bool{}}
+	c := &Comparison{aside: map[string]bool{}, props: map[string]*state.Dataset{}}
 	for _, root := range n.Group {
 		own, err := n.ends(ctx, "", string(root))
 		if err != nil {
@@ -111,6 +114,7 @@ func (n *Node) Compare(ctx context.Context) (*Comparison, error) {
 		if err != nil {
 			return nil, err
 		}
+		maps.Copy(c.props, props)
 		for _, d := range n.compare(string(root), own, active, aside, props) {
 			if d.Stands == Diverged && len(d.Own) == 0 && n.untouched(ctx, d) {
 				d.Stands, d.Written, d.Bytes = Clean, 0, 0
@@ -218,7 +222,7 @@ func (n *Node) compare(root string, own, active, aside map[string]state.End, pro
 func (n *Node) stands(own, active state.End, props *state.Dataset) Dataset {
 	d := Dataset{Name: own.Name, GUID: own.GUID, Written: own.Written, Bytes: own.Written, volume: own.Type == "volume", encrypted: own.Encrypted, points: pointsOf(own), head: own.Written, local: map[string]string{}}
 	if props != nil {
-		d.origin, d.locked = props.Origin, props.KeyStatus == "unavailable"
+		d.origin, d.keyOf, d.locked = props.Origin, props.EncryptionRoot, props.KeyStatus == "unavailable"
 		d.writable, d.canmount = props.Properties["readonly"].Value != "on", props.Properties["canmount"].Value
 		for name, p := range props.Properties {
 			if p.Local() && !slices.Contains(fixed, name) {

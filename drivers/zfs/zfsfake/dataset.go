@@ -251,10 +251,24 @@ func (k *call) zfsDestroy(args []string) int {
 			return k.fail(1, "cannot unmount '%s': pool or dataset is busy", at)
 		}
 	}
-	if k.write(p) {
-		for _, n := range tree {
+	if !k.write(p) {
+		return 0
+	}
+	held := ""
+	for _, n := range slices.Backward(tree) { // what is held stays, and what is above it; all else goes (2.3.9)
+		d := p.Datasets[n]
+		at := slices.IndexFunc(d.Snapshots, func(s Snapshot) bool { return len(s.Holds) > 0 })
+		switch {
+		case at >= 0:
+			held = n + "@" + d.Snapshots[at].Name
+		case len(p.below(n)) == 1:
 			p.remove(n)
+		default:
+			d.Snapshots = nil
 		}
+	}
+	if held != "" {
+		return k.fail(1, "cannot destroy snapshot %s: it's being held. Run 'zfs holds -r %[1]s' to see holders.", held)
 	}
 	return 0
 }
