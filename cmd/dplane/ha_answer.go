@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dplaneos/dplane/cmd/internal/control"
 	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/drivers/ha/beat"
+	"github.com/dplaneos/dplane/drivers/ha/carry"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -33,7 +35,9 @@ type failoverPlan struct {
 	Active  string      `json:"active"` // who is held to be active; "": nobody
 	Peers   []peerProof `json:"peers"`
 	Lag     lagDoc      `json:"lag"`
-	Loss    string      `json:"loss"` // why it must be accepted; "": nothing beyond maxLag, and all of it known
+	Set     string      `json:"set"`   // consistency: group: what is promoted as one; "": each dataset is promoted as it is
+	Ahead   []aheadDoc  `json:"ahead"` // what is ahead of that, and put aside
+	Loss    string      `json:"loss"`  // why it must be accepted; "": nothing beyond maxLag, and all of it known
 	Steps   []string    `json:"steps"`
 	Ready   bool        `json:"ready"` // it can be begun without a word (P4)
 	Refused string      `json:"refused"`
@@ -46,6 +50,13 @@ type peerProof struct {
 	Role  string `json:"role"`
 	Proof string `json:"proof"` // P1, P3 or P4: the one that is to be had; "": none is, for it answers and writes
 	Text  string `json:"text"`
+}
+
+type aheadDoc struct {
+	Dataset   string   `json:"dataset"`
+	Bytes     uint64   `json:"bytes"`     // beyond the set
+	Snapshots []string `json:"snapshots"` // that hold them
+	Kept      string   `json:"kept"`      // where they are found then
 }
 
 type lagDoc struct {
@@ -179,7 +190,7 @@ func (g *group) follow(ctx context.Context, o *order) (*ordered, error) {
 // plan is what a failover to this node would do now. It changes nothing.
 func (g *group) plan(ctx context.Context) (*failoverPlan, ha.Lag, error) {
 	s, set := g.watch.State(), g.exec.Settings()
-	p := &failoverPlan{Version: 1, Node: s.Node, Role: string(s.Role), Term: s.Term, Active: s.Holder, Peers: []peerProof{}, Steps: ha.Steps(ha.JobPromote)}
+	p := &failoverPlan{Version: 1, Node: s.Node, Role: string(s.Role), Term: s.Term, Active: s.Holder, Peers: []peerProof{}, Ahead: []aheadDoc{}, Steps: ha.Steps(ha.JobPromote)}
 	var published map[string]state.Published
 	if h := s.Peers[s.Holder]; h.Last != nil {
 		published = h.Last.Group
@@ -207,8 +218,32 @@ func (g *group) plan(ctx context.Context) (*failoverPlan, ha.Lag, error) {
 	case s.Role != state.RoleStandby && s.Role != state.RoleRejoining && s.Role != state.RoleDiverged:
 		p.Refused = fmt.Sprintf("this node is %s", s.Role)
 	}
+	if p.Refused == "" {
+		if err := p.beyond(ctx, set.Node); err != nil {
+			p.Refused = err.Error()
+		}
+	}
 	p.Hash = hashOf(p)
 	return p, lag, nil
+}
+
+// beyond says what would be put aside, where the group is promoted as one set.
+func (p *failoverPlan) beyond(ctx context.Context, n *carry.Node) error {
+	a, err := n.Beyond(ctx, p.Term+1)
+	if a == nil || err != nil {
+		return err
+	}
+	p.Set = a.Set
+	for _, d := range a.Datasets {
+		own := aheadDoc{Dataset: d.Name, Bytes: d.Bytes, Snapshots: []string{}, Kept: a.Kept(d.Name)}
+		for _, name := range d.Own {
+			if strings.HasPrefix(name, "@") {
+				own.Snapshots = append(own.Snapshots, name)
+			}
+		}
+		p.Ahead = append(p.Ahead, own)
+	}
+	return nil
 }
 
 // hashOf leaves out what grows by itself, and what changes nothing of what would be done: a peer that is healthy or degraded

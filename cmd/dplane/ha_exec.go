@@ -92,6 +92,7 @@ func (d *daemon) settings(want *spec.Spec) exec.Settings {
 		}
 		return b
 	}
+	n.Replaced = func(ctx context.Context, name string) error { _, err := db.Forget(ctx, name); return err }
 	return exec.Settings{Config: c, StartAlone: h.StartAlone.Std(), Node: n, Back: back}
 }
 

@@ -354,6 +354,12 @@ func failoverText(w io.Writer, p *failoverPlan) {
 	for _, m := range p.Lag.Missing {
 		fmt.Fprintf(w, "  missing: %s\n", m)
 	}
+	if p.Set != "" {
+		fmt.Fprintf(w, "  promoted as one set: @%s (ha.consistency: group)\n", p.Set)
+	}
+	for _, x := range p.Ahead {
+		fmt.Fprintf(w, "  ahead of it is %s, by %s, %s: not promoted; kept as %s, and held there\n", x.Dataset, spec.Size(x.Bytes), strings.Join(x.Snapshots, " "), x.Kept)
+	}
 	if p.Loss != "" {
 		fmt.Fprintf(w, "  LOST would be: %s\n", p.Loss)
 	}

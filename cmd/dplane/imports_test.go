@@ -26,7 +26,7 @@ var rooms = []struct{ room, may, why string }{
 	{"drivers/zfs", "drivers/host state spec", "the language decides nothing"},
 	{"drivers/zfs/zfsfake", "drivers/host drivers/zfs state spec", "a model behind the runner"},
 	{"drivers/zfs/stream", "drivers/host drivers/zfs", "what zfs send writes"},
-	{"drivers/ha/carry", "drivers/ha drivers/host drivers/zfs spec state", "what ha decides, done here"},
+	{"drivers/ha/carry", "drivers/ha drivers/ha/rejoin drivers/host drivers/zfs spec state", "what ha decides, done here"},
 	{"drivers/ha/fence", "drivers/host spec state", "a proof for ha, got from programs: it decides nothing"},
 	{"drivers/drivertest", "drivers state spec", "tests only: what those of several kinds share"},
 	{"drivers/retention", "state spec", "pure: what stays, for all kinds that prune"},

@@ -75,13 +75,18 @@ func Measure(datasets []string, published map[string]state.Published, own map[st
 	return l
 }
 
-// CompleteSet is the newest snapshot of the first dataset whose name every other one has too; nil: there is none.
+// oneMoment is how far apart the snapshots of a set may be by their clocks: those of several pools, or of very many datasets, are
+// taken by commands that follow each other.
+const oneMoment = time.Minute
+
+// CompleteSet is the newest snapshot of the first dataset of which every other one has one too that was taken at that moment,
+// under the same name; nil: there is none.
 func CompleteSet(datasets []string, own map[string][]state.Point) *state.Point {
 	first := own[datasets[0]]
 	for i := len(first) - 1; i >= 0; i-- {
 		all := true
 		for _, d := range datasets[1:] {
-			all = all && hasName(own[d], first[i].Name)
+			all = all && hasMoment(own[d], first[i])
 		}
 		if all {
 			return &first[i]
@@ -90,9 +95,9 @@ func CompleteSet(datasets []string, own map[string][]state.Point) *state.Point {
 	return nil
 }
 
-func hasName(points []state.Point, name string) bool {
+func hasMoment(points []state.Point, of state.Point) bool {
 	for _, p := range points {
-		if p.Name == name {
+		if p.Name == of.Name && p.Creation.Sub(of.Creation).Abs() <= oneMoment {
 			return true
 		}
 	}

@@ -5,8 +5,9 @@
 // A demotion is believed by three ways, not by one: the property and its source, the kernel's mounts, and a write that has
 // to fail (openzfs #231 and #3351: readonly may be temporary; #18557: a mount option overrode it).
 //
-// It must never decide whether a step is done, touch a dataset that is not of the group, roll anything back, destroy
-// anything but what a broken receive left in part, or force an unmount.
+// It must never decide whether a step is done, touch a dataset that is not of the group but what it put aside of it, roll
+// anything back, destroy anything but what a broken receive left in part and a clone in which nothing was written, or force an
+// unmount.
 package carry
 
 import (
@@ -36,6 +37,8 @@ type Node struct {
 	Quiet func() (bool, error)
 	// Send sends the final increment of a switchover, and comes back when the other node has it.
 	Send func(ctx context.Context, to string) error
+	// Replaced is told of each dataset of which another one is about to take the place; may be nil.
+	Replaced func(ctx context.Context, name string) error
 	// Absent: datasets that are not here, of pools that are, are passed over.
 	Absent bool
 }
@@ -61,10 +64,13 @@ func (n *Node) upward(term uint64) map[string]move {
 
 func (n *Node) promotion(term uint64) map[string]move {
 	all := n.upward(term)
+	all[ha.StepMount] = move{n.mount, n.unmountAll} // its undo comes before readonly's: nothing is closed yet
 	all[ha.StepGate] = move{n.quiet, nothing}
 	all[ha.StepSet] = move{n.chooseSet, nothing}
 	all[ha.StepKeys] = move{n.loadKeys, nothing}
-	all[ha.StepAhead] = move{n.ahead, nothing}
+	all[ha.StepAhead] = move{
+		func(ctx context.Context) error { return n.ahead(ctx, term) }, func(ctx context.Context) error { return n.notAhead(ctx, term) },
+	}
 	all[ha.StepSchedule] = move{nothing, nothing}
 	all[ha.StepPublish] = move{nothing, nothing}
 	return all
@@ -93,9 +99,9 @@ func (n *Node) Promote(ctx context.Context, step string, term uint64) error {
 	return m.do(ctx)
 }
 
-// UndoPromote takes a step of a promotion back.
-func (n *Node) UndoPromote(ctx context.Context, step string) error {
-	m, ok := n.promotion(0)[step]
+// UndoPromote takes a step of a promotion to a term back.
+func (n *Node) UndoPromote(ctx context.Context, step string, term uint64) error {
+	m, ok := n.promotion(term)[step]
 	if !ok {
 		return fmt.Errorf("there is no step %q in a promotion", step)
 	}

@@ -297,11 +297,6 @@ func TestStepsThatFail(t *testing.T) {
 	if err := n.Promote(t.Context(), ha.StepHooks, 5); err == nil || !slices.Contains(n.did, "/usr/local/bin/share start") {
 		t.Errorf("a hook that fails: %v, %v", err, n.did)
 	}
-	n.HA.Consistency = "group"
-	n.do("zfs snapshot tank/g/a@three")
-	if err := n.Promote(t.Context(), ha.StepAhead, 5); err == nil || !strings.Contains(err.Error(), "tank/g/a") {
-		t.Errorf("a dataset ahead of the set: %v", err)
-	}
 	if err := n.Demote(t.Context(), ha.StepSend, "b", 5); err == nil {
 		t.Error("nothing sends, and the step is done")
 	}
@@ -360,5 +355,61 @@ func TestDeclaredMountpoint(t *testing.T) {
 	}
 	if got := strings.Fields(n.do("zfs get -Hp -o value mountpoint,mounted tank/g/a")); !slices.Equal(got, []string{"/srv/g/a", "yes"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// A group whose consistency is declared is promoted as its newest complete set, with its keys; what is ahead of that is kept, and
+// comes back where the promotion is taken back. Where it is not declared, each dataset is promoted as it is.
+func TestPromotedAsOneSet(t *testing.T) {
+	n := newNode(t)
+	n.zfs.AddKey("/key", "12345678")
+	n.do("zfs create -o encryption=on -o keyformat=passphrase -o keylocation=file:///key tank/g/sec")
+	n.do("zfs snapshot -r tank/g@set")
+	n.do("zfs unmount tank/g/sec")
+	n.do("zfs set readonly=on canmount=noauto tank/g/sec")
+	for _, d := range []string{"tank/g/a", "tank/g/sec"} {
+		n.zfs.Write(d, 1<<19)
+		n.do("zfs snapshot " + d + "@ahead")
+	}
+	was := n.do("zfs list -Hp -r -t filesystem,volume,snapshot -o name,guid tank")
+	n.promote(5)
+	if got := n.do("zfs list -H -t filesystem,volume,snapshot -o name -r tank"); strings.Contains(got, ".ahead-t") {
+		t.Errorf("not asked for: %s", got)
+	}
+	if err := n.demote(); err != nil {
+		t.Fatal(err)
+	}
+	n.HA.Consistency = "group"
+	var told []string
+	n.Replaced = func(_ context.Context, name string) error { told = append(told, name); return nil }
+	steps := []string{ha.StepGate, ha.StepSet, ha.StepKeys, ha.StepAhead, ha.StepReadonly, ha.StepMount}
+	for _, step := range steps {
+		for range 2 {
+			if err := n.Promote(t.Context(), step, 6); err != nil {
+				t.Fatalf("%s: %v", step, err)
+			}
+		}
+	}
+	for _, d := range []string{"tank/g", "tank/g/a", "tank/g/sec"} {
+		if got := n.do("zfs list -H -d 1 -t snapshot -o name " + d); strings.Contains(got, d+"@ahead") || !strings.Contains(got, d+"@set\n") {
+			t.Errorf("%s has %s", d, got)
+		}
+		if got := n.do("zfs get -H -o value mounted " + d); got != "yes\n" {
+			t.Errorf("%s is mounted: %s", d, got)
+		}
+	}
+	if got := n.do("zfs list -H -t snapshot -o name -r tank/g.ahead-t6"); got != "tank/g.ahead-t6/a@ahead\ntank/g.ahead-t6/sec@ahead\n" {
+		t.Errorf("kept is %s", got)
+	}
+	if !slices.Equal(told, []string{"tank/g/a", "tank/g/sec"}) {
+		t.Errorf("told was %q", told)
+	}
+	for _, step := range slices.Backward(steps) {
+		if err := n.UndoPromote(t.Context(), step, 6); err != nil {
+			t.Errorf("%s: %v", step, err)
+		}
+	}
+	if got := n.do("zfs list -Hp -r -t filesystem,volume,snapshot -o name,guid tank"); got != was {
+		t.Errorf("taken back it is\n%s\nand was\n%s", got, was)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dplaneos/dplane/drivers/ha"
+	"github.com/dplaneos/dplane/drivers/ha/rejoin"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/zfs"
 	"github.com/dplaneos/dplane/spec"
@@ -184,31 +185,38 @@ func (n *Node) loadKeys(ctx context.Context) error {
 	})
 }
 
-// ahead: a group that is promoted as one set must not have a dataset with newer snapshots than the set.
-func (n *Node) ahead(ctx context.Context) error {
+// ahead puts aside what datasets have beyond the newest complete set, where the group is promoted as one. What takes their place
+// has its key not loaded any more.
+func (n *Node) ahead(ctx context.Context, term uint64) error {
 	if n.HA.Consistency != "group" {
 		return nil
 	}
-	list, err := n.list(ctx)
-	if err != nil {
+	if err := n.promoting(term).PutAside(ctx); err != nil {
 		return err
 	}
-	own, _, err := n.points(ctx, list)
-	if err != nil {
-		return err
+	return n.loadKeys(ctx)
+}
+
+// notAhead takes that back.
+func (n *Node) notAhead(ctx context.Context, term uint64) error {
+	if n.HA.Consistency != "group" {
+		return nil
 	}
-	set := ha.CompleteSet(sortedKeys(own), own)
-	return each(list, func(d *state.Dataset) error {
-		all := own[d.Name]
-		switch {
-		case set == nil:
-			return errors.New("there is no complete set of the group's snapshots here, and consistency: group asks for one")
-		case len(all) == 0 || all[len(all)-1].Name == set.Name:
-			return nil
-		}
-		return fmt.Errorf("it has @%s, which is newer than the newest complete set, @%s: nothing is rolled back. Clone the set by hand (zfs clone %s@%s), or leave consistency out of the files",
-			all[len(all)-1].Name, set.Name, d.Name, set.Name)
-	})
+	return n.promoting(term).TakeBack(ctx)
+}
+
+func (n *Node) promoting(term uint64) *rejoin.Node {
+	p := rejoin.Promoting(n.Runner, n.HA.Datasets, term)
+	p.Replaced = n.Replaced
+	return p
+}
+
+// Beyond is what a promotion to a term would put aside; nil where the group is promoted as it is.
+func (n *Node) Beyond(ctx context.Context, term uint64) (*rejoin.Ahead, error) {
+	if n.HA.Consistency != "group" {
+		return nil, nil
+	}
+	return n.promoting(term).Beyond(ctx)
 }
 
 // open lets the group be written here. canmount stays noauto, as it was received: with on, a boot would mount it for
@@ -285,12 +293,21 @@ func (n *Node) mount(ctx context.Context) error {
 // unmount unmounts those below before those above. What is busy stays, and says so: nobody's process is ended for it. A
 // volume can't be unmounted: it has to be closed already.
 func (n *Node) unmount(ctx context.Context) error {
+	failed := n.unmountAll(ctx)
+	list, err := n.list(ctx)
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	return errors.Join(failed, n.closed(ctx, list))
+}
+
+func (n *Node) unmountAll(ctx context.Context) error {
 	list, err := n.list(ctx)
 	if err != nil {
 		return err
 	}
 	slices.Reverse(list)
-	failed := each(list, func(d *state.Dataset) error {
+	return each(list, func(d *state.Dataset) error {
 		if !d.Mounted {
 			return nil
 		}
@@ -299,7 +316,6 @@ func (n *Node) unmount(ctx context.Context) error {
 		}
 		return nil
 	})
-	return errors.Join(failed, n.closed(ctx, list))
 }
 
 // snapshot takes the last one of a demotion, of all at one moment in each pool.

@@ -3,7 +3,6 @@ package carry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/dplaneos/dplane/drivers/ha"
@@ -113,28 +112,4 @@ func (n *Node) Missing(ctx context.Context, guids map[string]string) (lacks []st
 		}
 	}
 	return lacks, nil
-}
-
-// KeepDiverged takes a snapshot of all that is here, by which what another node lacks is kept. One that is there is left.
-func (n *Node) KeepDiverged(ctx context.Context, term uint64) error {
-	list, err := n.here().list(ctx)
-	if err != nil {
-		return err
-	}
-	own, err := n.Points(ctx)
-	if err != nil {
-		return err
-	}
-	name := fmt.Sprintf("dplane_diverged_t%d", term)
-	return each(list, func(d *state.Dataset) error {
-		if slices.ContainsFunc(own[d.Name], func(p state.Point) bool { return p.Name == name }) {
-			return nil
-		}
-		for _, c := range zfs.TakeSnapshots("", []string{d.Name + "@" + name}) {
-			if err := n.run(ctx, c); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

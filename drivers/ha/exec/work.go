@@ -8,6 +8,7 @@ import (
 
 	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/drivers/ha/carry"
+	"github.com/dplaneos/dplane/drivers/ha/rejoin"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -221,7 +222,7 @@ func longest(step string) time.Duration {
 	switch step {
 	case ha.StepSend:
 		return 30 * time.Minute
-	case ha.StepHooks, ha.StepKeys, ha.StepMount, ha.StepUnmount:
+	case ha.StepHooks, ha.StepKeys, ha.StepAhead, ha.StepMount, ha.StepUnmount:
 		return 5 * time.Minute
 	}
 	return 2 * time.Minute
@@ -255,7 +256,7 @@ func (x *Exec) once(ctx context.Context, a ha.Action, s *state.HA) error {
 	case ha.Promote:
 		return n.Promote(ctx, a.Step, s.Job.Term)
 	case ha.UndoPromote:
-		return n.UndoPromote(ctx, a.Step)
+		return n.UndoPromote(ctx, a.Step, s.Job.Term)
 	}
 	if x.Drain != nil {
 		if err := x.Drain(ctx); err != nil && s.Job.Kind == ha.JobHandover {
@@ -387,15 +388,13 @@ func (x *Exec) keep(ctx context.Context) {
 
 func (x *Exec) keepOnce(ctx context.Context, s *state.HA) error {
 	if back := x.now().back(s); back != nil {
-		if err := back.KeepSnapshots(ctx); err == nil || ctx.Err() != nil {
-			return err
-		}
+		return back.KeepSnapshots(ctx)
 	}
 	n := x.now().Node
 	if n == nil {
 		return errNoGroup
 	}
-	return n.KeepDiverged(ctx, s.Term)
+	return (&rejoin.Node{Runner: n.Runner, Group: n.HA.Datasets, Term: s.Term}).KeepSnapshots(ctx)
 }
 
 // rejoin carries out what a person approved, and tells whether it tried.

@@ -134,10 +134,18 @@ func (w *weaving) named(root string, d Dataset) error {
 		case len(to)+len(w.free(x)) <= maxName:
 			return fmt.Errorf("%s%s would be called %[3]s%[2]s, which is %[4]d characters longer than ZFS allows: zfs rename %[1]s%[2]s %[1]s@SHORTER", x.Name, longest, to, over)
 		default:
-			return fmt.Errorf("%s would be called %s, which is longer than ZFS allows (%d, with its snapshots): copy by hand what is wanted of it, and then --discard", x.Name, to, maxName)
+			return fmt.Errorf("%s would be called %s, which is longer than ZFS allows (%d, with its snapshots): copy by hand what is wanted of it, and then %s", x.Name, to, maxName, w.otherwise())
 		}
 	}
 	return nil
+}
+
+// otherwise is what a person can do where nothing can be put aside.
+func (w *weaving) otherwise() string {
+	if w.as == "ahead" {
+		return "leave consistency out of the files"
+	}
+	return "--discard"
 }
 
 // takes is what is left to be done when the clone is there: it gets the space and the delegations of what it takes the place of,

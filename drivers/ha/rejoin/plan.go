@@ -272,6 +272,11 @@ func (n *Node) Carry(ctx context.Context, how, approval string) error {
 	case p.ID != approval:
 		return fmt.Errorf("the plan is another one than the one that was approved (%s, not %s): dplane ha rejoin --%s shows it", p.ID, approval, how)
 	}
+	return n.carry(ctx, p, "dplane ha rejoin --"+how)
+}
+
+// carry carries out a plan. again is what goes on with it.
+func (n *Node) carry(ctx context.Context, p *Plan, again string) error {
 	for _, name := range p.replaced {
 		if n.Replaced != nil {
 			if err := n.Replaced(ctx, name); err != nil {
@@ -282,11 +287,11 @@ func (n *Node) Carry(ctx context.Context, how, approval string) error {
 	for i, c := range p.Steps {
 		if d, gives := p.gives[i]; gives { // it may take a while until one is come to
 			if err := n.still(ctx, d); err != nil {
-				return fmt.Errorf("%w: nothing of it was given up, and what was done before stays: dplane ha rejoin --%s shows what is left", err, how)
+				return fmt.Errorf("%w: nothing of it was given up, and what was done before stays: %s shows what is left", err, again)
 			}
 		}
 		if _, err := n.Runner.Run(ctx, c); err != nil && !(c.Argv[1] == "hold" && zfs.AllHeld(err)) { // by a try before
-			return fmt.Errorf("%w; what was done before it stays, and nothing is lost: dplane ha rejoin --%s goes on", err, how)
+			return fmt.Errorf("%w; what was done before it stays, and nothing is lost: %s goes on", err, again)
 		}
 	}
 	return nil
@@ -308,15 +313,16 @@ func (n *Node) still(ctx context.Context, d Dataset) error {
 	return nil
 }
 
-// KeepSnapshots takes a snapshot of what no snapshot holds, so that nothing more can come to it. One that is there is enough.
+// KeepSnapshots takes a snapshot of what no snapshot holds, so that nothing more can come to it. One that is there is enough. It
+// is done too where the active node is not reached.
 func (n *Node) KeepSnapshots(ctx context.Context) error {
-	c, err := n.Compare(ctx)
+	all, err := n.loose(ctx)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	pools := map[string][]string{}
-	for _, d := range c.Datasets {
+	for _, d := range all {
 		if d.Written > 0 && d.Stands != Halfway {
 			pool, _, _ := strings.Cut(d.Name, "/")
 			pools[pool] = append(pools[pool], cmp.Or(d.At, d.Name)+n.free(d))
@@ -329,6 +335,41 @@ func (n *Node) KeepSnapshots(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// loose are the group's datasets here, with what no snapshot holds of them.
+func (n *Node) loose(ctx context.Context) (all []Dataset, err error) {
+	if n.Remote != "" {
+		if c, err := n.Compare(ctx); err == nil || ctx.Err() != nil {
+			return c.all(), err
+		}
+	}
+	for _, g := range n.Group {
+		root := string(g)
+		own, err := n.ends(ctx, "", root)
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", root, err)
+		}
+		aside, err := n.ends(ctx, "", n.aside(root, root))
+		if err != nil {
+			return nil, fmt.Errorf("list what was put aside of %s: %w", root, err)
+		}
+		props, err := n.properties(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		like := maps.Clone(own) // compared with itself
+		if like == nil {
+			like = map[string]state.End{}
+		}
+		for at, e := range aside {
+			if name := root + strings.TrimPrefix(at, n.aside(root, root)); like[name].Name == "" {
+				like[name] = e
+			}
+		}
+		all = append(all, n.compare(root, own, like, aside, props)...)
+	}
+	return all, nil
 }
 
 // free is the name of a snapshot that a dataset has not yet: what was opened or mounted by hand since was written again.

@@ -31,6 +31,8 @@ type Node struct {
 	// Replaced is told of each dataset of which another one is about to take the place, before anything is done: who remembers it
 	// by its guid has to know. May be nil.
 	Replaced func(ctx context.Context, name string) error
+
+	as string // what is put aside for: "" it diverged
 }
 
 // How a dataset stands to the active node's.
@@ -78,6 +80,13 @@ type Comparison struct {
 
 	aside map[string]bool           // what was put aside before
 	props map[string]*state.Dataset // of all in the group's pools
+}
+
+func (c *Comparison) all() []Dataset {
+	if c == nil {
+		return nil
+	}
+	return c.Datasets
 }
 
 // Seen is the answer to Compare: clean, or diverged.
@@ -182,7 +191,7 @@ func (n *Node) properties(ctx context.Context, root spec.DatasetName) (map[strin
 
 // aside is where a dataset is put: beside the group's topmost one, with what is below it in the same order.
 func (n *Node) aside(root, name string) string {
-	return fmt.Sprintf("%s.diverged-t%d%s", root, n.Term, strings.TrimPrefix(name, root))
+	return fmt.Sprintf("%s.%s-t%d%s", root, cmp.Or(n.as, "diverged"), n.Term, strings.TrimPrefix(name, root))
 }
 
 // compare goes through what is here, and what was put aside without anything in its place. Those above come before those below.
