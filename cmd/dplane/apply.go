@@ -181,6 +181,7 @@ func (a *app) applyUnderLock(ctx context.Context, want *spec.Spec, db *sqlite.St
 	if err := checkWipe(want, obs, f.wipes); err != nil {
 		return err
 	}
+	p.Notices = append(p.Notices, firstInGroup(want, obs)...)
 	if err := addReleased(ctx, db, want, p); err != nil {
 		return err
 	}

@@ -107,5 +107,6 @@ func (a *app) makePlan(ctx context.Context, want *spec.Spec, observed string, co
 	if err != nil {
 		return nil, nil, err
 	}
+	p.Notices = append(p.Notices, firstInGroup(want, obs)...)
 	return p, obs, addReleased(ctx, store, want, p)
 }
