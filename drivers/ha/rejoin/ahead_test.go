@@ -66,7 +66,7 @@ func TestAhead(t *testing.T) {
 	}
 	for _, c := range tries {
 		for _, fault := range []host.Fault{host.DieBefore, host.DieAfter} {
-			for n := 1; n > 0; n++ {
+			for n := 1; n > 0 && n < 80; n++ {
 				t.Run(fmt.Sprint(c, fault, n), func(t *testing.T) {
 					p, all := promoting(t, c.encrypted, c.ahead...)
 					was, had := p.was(), p.guids(p.a)
@@ -130,7 +130,7 @@ func (p *pair) isTakenBack(was string) {
 func TestTakeBackAgain(t *testing.T) {
 	for _, ahead := range aheads {
 		for _, fault := range []host.Fault{host.DieBefore, host.DieAfter} {
-			for n := 1; n > 0; n++ {
+			for n := 1; n > 0 && n < 80; n++ {
 				p, _ := promoting(t, false, ahead...)
 				was := p.was()
 				if err := p.node.PutAside(t.Context()); err != nil {
