@@ -158,6 +158,7 @@ func TestReplaced(t *testing.T) {
 	}
 	close(over)
 	all.Wait()
+	runtime.KeepAlive(keeper) // else it may be collected while it is read still, and lets go
 }
 
 // Where a role can't be told, the one before it is told to nobody.
