@@ -103,6 +103,9 @@ func (a *app) askDaemon(ctx context.Context, verb string, body, doc any) (*spec.
 	if errors.Is(err, control.ErrNoDaemon) {
 		return want, failf("systemctl start dplaned, as root; nothing was done", "%w", err)
 	}
+	if errors.Is(err, control.ErrLost) {
+		return want, failf("systemctl status dplaned, and when it runs: dplane ha status", "%w: what became of it is not known", err)
+	}
 	if err != nil {
 		return want, failf("dplane ha status; nothing was done", "%w", err)
 	}

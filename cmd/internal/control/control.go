@@ -5,7 +5,6 @@
 package control
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -142,8 +141,11 @@ func allowed(c net.Conn) error {
 	return nil
 }
 
-// ErrNoDaemon: nobody answers.
-var ErrNoDaemon = errors.New("the daemon does not answer")
+// ErrNoDaemon: nobody answers. ErrLost: somebody was asked, and what became of that is not known.
+var (
+	ErrNoDaemon = errors.New("the daemon does not answer")
+	ErrLost     = errors.New("the daemon was asked, and gave no answer")
+)
 
 // Ask asks the daemon. What it refuses comes back as an error.
 func Ask(ctx context.Context, runtime, verb string, body, doc any) error {
@@ -160,8 +162,11 @@ func Ask(ctx context.Context, runtime, verb string, body, doc any) error {
 	_ = c.SetDeadline(time.Now().Add(answering))
 	unsent := json.NewEncoder(c).Encode(question{verb, text}) // who is refused may be told so before it has asked
 	var a answer
-	if err := json.NewDecoder(c).Decode(&a); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoDaemon, cmp.Or(unsent, err))
+	switch err := json.NewDecoder(c).Decode(&a); {
+	case err != nil && unsent != nil:
+		return fmt.Errorf("%w: %w", ErrNoDaemon, unsent)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	if a.Error != "" {
 		return errors.New(a.Error)

@@ -229,6 +229,26 @@ func TestAskCancelled(t *testing.T) {
 	}
 }
 
+// Of a daemon that dies over a question nobody says that nothing was done.
+func TestLost(t *testing.T) {
+	dir := t.TempDir()
+	l, err := net.Listen("unix", File(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			var q question
+			_ = json.NewDecoder(c).Decode(&q)
+			c.Close()
+		}
+	}()
+	if _, err := ask(t, dir, "a", nil); !errors.Is(err, ErrLost) || errors.Is(err, ErrNoDaemon) {
+		t.Errorf("%v", err)
+	}
+}
+
 // What a daemon left that died is no obstacle, one that lives is; and a file that is none of ours is not taken for a socket.
 func TestTwice(t *testing.T) {
 	dir, s, _ := serve(t)
