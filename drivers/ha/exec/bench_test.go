@@ -39,6 +39,7 @@ type bench struct {
 	alarms []string
 	peer   uint64 // beats that the peer sent
 	runs   int
+	slept  time.Duration
 
 	saves    int
 	failSave func(n int, s *state.HA) error
@@ -108,8 +109,13 @@ func (b *bench) again() {
 	b.boot()
 }
 
-// later lets time go by.
+// later lets time go by. What the test read and wrote before that comes before what happens then: all of it has the locks.
 func (b *bench) later(d time.Duration) {
+	b.watch.Lock()
+	b.mu.Lock()
+	b.slept += d
+	b.mu.Unlock()
+	b.watch.Unlock()
 	time.Sleep(d)
 	synctest.Wait()
 }
