@@ -208,7 +208,7 @@ func (g *group) plan(ctx context.Context) (*failoverPlan, ha.Lag, error) {
 	}
 	p.Ready = true
 	for _, name := range set.Config.Peers {
-		x := proofOf(s.Peers[name], name, set.Config.Agents[name])
+		x := proofOf(s.Peers[name], name, set.Config)
 		p.Ready = p.Ready && (x.Proof == state.ProofPromise || x.Proof == state.ProofFenced)
 		p.Peers = append(p.Peers, x)
 	}
@@ -260,13 +260,16 @@ func hashOf(p *failoverPlan) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func proofOf(h state.PeerHealth, name string, agent bool) peerProof {
+func proofOf(h state.PeerHealth, name string, c ha.Config) peerProof {
+	agent := c.Agents[name]
 	x := peerProof{Name: name, State: h.State, Proof: state.ProofWord}
 	answers := !h.Stale && h.Last != nil && (h.State == state.PeerHealthy || h.State == state.PeerDegraded)
 	if h.Last != nil {
 		x.Role = string(h.Last.Role)
 	}
 	switch {
+	case answers && h.Last.Role.Quiet() && h.Last.Shared != c.Shared:
+		x.Proof, x.Text = "", "it answers, and the shared part of its files differs from that here: it promises nothing until they are the same"
 	case answers && h.Last.Role.Quiet():
 		x.Proof, x.Text = state.ProofPromise, "it answers, and is asked for its promise not to write"
 	case answers && agent:

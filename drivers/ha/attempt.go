@@ -58,6 +58,10 @@ func (t *turn) handOver() {
 		t.refuse("%s is %s in term %d, and has to be standby in term %d", to, last.Role, last.Term, t.s.Term)
 	case t.s.Frozen != "":
 		t.refuse("replication is frozen: %s", t.s.Frozen)
+	case last.Shared != t.c.Shared:
+		t.refuse("the shared part of the files of %s differs from that here: what it would open need not be what is closed here", to)
+	case last.Paused:
+		t.refuse("%s is paused, and would not take over: dplane ha resume, there", to)
 	default:
 		t.s.Role, t.why = state.RoleDemoting, "switchover to "+to
 		t.begin(JobHandover)
@@ -65,8 +69,8 @@ func (t *turn) handOver() {
 	}
 }
 
-// switchHere is a switchover that was typed on a standby: the active node does it; where there is none, this node asks
-// every peer for its promise.
+// switchHere is a switchover that was typed on a standby: the active node does it. Where there is none, nobody can say that
+// nothing is lost.
 func (t *turn) switchHere() {
 	to := t.e.Command.To
 	for _, n := range t.c.Peers {
@@ -76,11 +80,7 @@ func (t *turn) switchHere() {
 			return
 		}
 	}
-	if to != t.s.Node {
-		t.refuse("nobody is seen to be active: type it on %s", to)
-		return
-	}
-	t.attempt(nil, false)
+	t.refuse("nobody is seen to be active, who would hand over: dplane ha failover on %s shows what would be lost", to)
 }
 
 func (t *turn) failover() { t.attempt(t.e.Command.Words, true) }
@@ -95,6 +95,8 @@ func (t *turn) attempt(words map[string]string, fence bool) {
 	switch loss := t.m.exceeds(*lag, t.c.MaxLag); {
 	case t.c.Automatic:
 		t.refuse("the lease decides in automatic mode")
+	case t.s.Holder != "" && t.s.Holder != t.s.Node && !slices.Contains(t.c.Peers, t.s.Holder):
+		t.refuse("%s was active in term %d, and the files name it no longer, so that nothing can prove that it does not write: put it back into ha.peers until another node is active", t.s.Holder, t.s.Term)
 	case t.s.Writable != state.WritableNo:
 		t.refuse("it is not verified that the group is read-only here: %s", t.s.Writable)
 	case loss != "" && !own && !t.e.Command.Accept:

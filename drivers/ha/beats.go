@@ -51,10 +51,11 @@ func (t *turn) handedOver() bool {
 		!t.s.Paused && !t.c.Automatic && t.s.Writable == state.WritableNo
 }
 
-// asked: a candidate wants a term that this node never promised to another, nor knows to be taken.
+// asked: a candidate wants a term that this node never promised to another, nor knows to be taken; and what it would open is what
+// is closed here: where the files differ that is not so.
 func (t *turn) asked() bool {
 	b := t.e.Beat
-	return b.Want > t.s.Term && b.Want > t.s.Promise.Term && t.s.Writable == state.WritableNo
+	return b.Want > t.s.Term && b.Want > t.s.Promise.Term && t.s.Writable == state.WritableNo && b.Shared == t.c.Shared
 }
 
 // mayResume: it was active, nobody was promised more, and every peer answered this run of ours: it does not write, and knows

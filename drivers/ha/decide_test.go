@@ -109,8 +109,21 @@ func TestDecide(t *testing.T) {
 		{"switchover typed on the standby", state.RoleStandby, func(x *one) { x.hear(activeB).order(Command{Name: Switchover, To: "a"}) }, "standby 1", "forward:b", "is asked"},
 		{"switchover typed on a standby, nobody is active", state.RoleStandby, func(x *one) {
 			x.hear(standbyOf).order(Command{Name: Switchover, To: "a", Accept: true})
-		}, "candidate 1", "closeGate", ""},
-		{"switchover typed on a standby, for another", state.RoleStandby, func(x *one) { x.hear(standbyOf).order(Command{Name: Switchover, To: "b"}) }, "standby 1", "", "type it on b"},
+		}, "standby 1", "", "ha failover on a"},
+		{"switchover typed on a standby, for another", state.RoleStandby, func(x *one) { x.hear(standbyOf).order(Command{Name: Switchover, To: "b"}) }, "standby 1", "", "ha failover on b"},
+		{"switchover to a node whose files differ", state.RoleActive, func(x *one) {
+			x.hear(standbyB).hear(standbyB)
+			x.c.Shared = "edited here"
+			x.order(Command{Name: Switchover, To: "b"})
+		}, "active 1", "", "differs"},
+		{"switchover to a node that is paused", state.RoleActive, func(x *one) {
+			b := standbyB
+			b.Paused = true
+			x.hear(b).hear(b).order(Command{Name: Switchover, To: "b"})
+		}, "active 1", "", "ha resume"},
+		{"no promise to a node whose files differ", state.RoleStandby, func(x *one) { x.c.Shared = "edited here"; x.hear(wants); x.promisesNothing(wants) }, "standby 1", "", ""},
+		{"failover: the files do not name who was active", state.RoleStandby, func(x *one) { gone(x); x.s.Holder = "z"; x.order(word) }, "standby 1", "", "names it no longer"},
+
 
 		// Failover.
 		{"failover: no answer, no agent, no word", state.RoleStandby, func(x *one) { gone(x); x.order(allowed) }, "standby 1", "closeGate openGate alarm:warn", "no proof is possible"},

@@ -21,7 +21,7 @@ type Lag struct {
 	Overdue  bool          `json:"overdue,omitempty"` // its snapshots are dated in the future: Behind is no measure
 }
 
-// Exceeds says why so much must not be lost unasked; "" where it may.
+// Exceeds says why so much must not be lost unasked; "" where it may. With no limit declared, that is nothing at all.
 func (l Lag) Exceeds(m spec.Lag) string {
 	var why []string
 	switch {
@@ -35,6 +35,8 @@ func (l Lag) Exceeds(m spec.Lag) string {
 	switch {
 	case !l.Counted:
 		why = append(why, "how much was written since is unknown")
+	case l.Bytes > 0 && m.Bytes == 0 && m.Time == 0:
+		why = append(why, fmt.Sprintf("%d bytes were written since, and no maxLag is declared", l.Bytes))
 	case m.Bytes > 0 && l.Bytes > uint64(m.Bytes):
 		why = append(why, fmt.Sprintf("%d bytes were written since, and maxLag.bytes is %s", l.Bytes, m.Bytes))
 	}

@@ -54,6 +54,21 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
+// Where no limit is declared, nothing may be lost unasked; where one is, it is the limit.
+func TestNoLimitIsNoLoss(t *testing.T) {
+	l := Lag{Known: true, Counted: true, Complete: true, Behind: time.Minute}
+	if why := l.Exceeds(spec.Lag{}); why != "" {
+		t.Error(why)
+	}
+	l.Bytes = 1
+	if why := l.Exceeds(spec.Lag{}); !strings.Contains(why, "no maxLag") {
+		t.Errorf("%q", why)
+	}
+	if why := l.Exceeds(spec.Lag{Time: spec.Duration(time.Hour)}); why != "" {
+		t.Error(why)
+	}
+}
+
 // What is unknown exceeds every bound, also where none is declared.
 func TestUnknownIsNotZero(t *testing.T) {
 	for _, l := range []Lag{{}, {Known: true, Complete: true}, {Counted: true, Complete: true}, {Known: true, Counted: true}, Measure(nil, nil, nil, noon)} {

@@ -38,6 +38,9 @@ func NewKey(name string, e *spec.Encryption, iterations string) host.Command {
 // LoadKey loads the key of an encryption root from its keylocation. There is no -a and no -r.
 func LoadKey(name string) host.Command { return host.Write("zfs", "load-key", name) }
 
+// UnloadKey forgets the key of an encryption root again.
+func UnloadKey(name string) host.Command { return host.Write("zfs", "unload-key", name) }
+
 // TryKey asks whether a file holds the key of an encryption root, loaded or not: status 0 says so. Nothing is
 // loaded.
 func TryKey(name, file string) host.Command {

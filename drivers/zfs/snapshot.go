@@ -82,6 +82,17 @@ func RenameUnmounted(d *state.Dataset, from, to string) host.Command {
 func Mount(name string) host.Command   { return host.Write("zfs", "mount", name) }
 func Unmount(name string) host.Command { return host.Write("zfs", "unmount", name) }
 
+// PlayBack has what a crash left in the log of a file system come into it, which it does when it is mounted, also read-only, and
+// not before; it is seen by nobody at this directory, which is made. No snapshot has what is in the log (zfsvfs_setup, zil_replay).
+// A mountpoint that is legacy has to be told.
+func PlayBack(name string, legacy bool, dir string) []host.Command {
+	options := "ro,nosuid,nodev,noexec,X-mount.mkdir=0700"
+	if !legacy {
+		options += ",zfsutil"
+	}
+	return []host.Command{host.Write("mount", "-t", "zfs", "-o", options, name, dir), host.Write("umount", dir)}
+}
+
 // Changes tells whether a command changes what is on the disks of a pool: loading a key, mounting and unmounting don't,
 // and succeed where the pool is imported read-only.
 func Changes(c host.Command) bool {

@@ -111,6 +111,9 @@ func NewHAStatus(rec *state.HARecord, now time.Time) *HAStatus {
 	if h.Role == state.RoleStandby && h.Term == 0 {
 		s.Notices = append(s.Notices, "nobody was promoted yet: every node receives, whatever ha.active says; on the node that has the data: dplane ha failover --plan")
 	}
+	if h.Role == state.RoleStandby && h.Term > 0 && !old && s.nobody() {
+		s.worsen(Degraded, "nobody is active, though every node answers: dplane ha failover --plan shows, on each, what would be lost")
+	}
 	if silent := s.silent(); h.Role == state.RoleStandby && h.Term > 0 && !old && len(silent) > 0 {
 		s.Notices = append(s.Notices, "nobody is seen to be active, and "+strings.Join(silent, ", ")+
 			" can't be asked: this node stays a standby, for it can't know what was promoted meanwhile; what it needs to become active: dplane ha failover --plan")
@@ -126,6 +129,17 @@ func (s *HAStatus) own(h *state.HA) {
 	case h.Role == state.RoleDiverged:
 		s.worsen(Degraded, fmt.Sprintf("this node has what %s lacks, and receives nothing until a person decides: dplane ha rejoin", cmp.Or(h.Holder, "the active node")))
 	}
+}
+
+// nobody tells whether every peer is reached, and none is active or on its way to be.
+func (s *HAStatus) nobody() bool {
+	for _, p := range s.Peers {
+		reached := p.State == state.PeerHealthy || p.State == state.PeerDegraded
+		if role := state.Role(p.Role); !reached || role != state.RoleStandby && role != state.RoleDiverged {
+			return false
+		}
+	}
+	return len(s.Peers) > 0
 }
 
 // silent are the peers that are not reached, where none is seen to be active.

@@ -369,6 +369,7 @@ func (x *Exec) compared(ctx context.Context, n *carry.Node, s *state.HA) (string
 // keep takes the snapshot of what this node alone has. Once a person has chosen what becomes of that, one more would only be in
 // the way of what is received.
 func (x *Exec) keep(ctx context.Context) {
+	said := ""
 	for ctx.Err() == nil {
 		s := x.Watch.State()
 		if s.Role != state.RoleDiverged {
@@ -378,7 +379,10 @@ func (x *Exec) keep(ctx context.Context) {
 		if err == nil {
 			return
 		}
-		x.Watch.Alarm(state.Error, "what this node alone has is not in a snapshot yet: "+err.Error())
+		if text := "what this node alone has is not in a snapshot yet: " + err.Error(); text != said {
+			x.Watch.Alarm(state.Error, text)
+			said = text
+		}
 		select {
 		case <-ctx.Done():
 		case <-x.Clock.After(time.Minute):

@@ -48,6 +48,25 @@ func newSecret(t *testing.T, wrote ...string) *pair {
 	return p
 }
 
+// The key is loaded for as long as the log is played back; where that can't be, it is said, and all else is in a snapshot.
+func TestKeepSnapshotsWithTheLogLocked(t *testing.T) {
+	for _, key := range []string{"12345678", "87654321"} {
+		p := newSecret(t, "tank/home/sec")
+		p.a.AddKey("/key", key)
+		p.a.Model.Pools["tank"].Datasets["tank/home/sec/a"].Log = 1 << 17
+		err := p.node.KeepSnapshots(t.Context())
+		if want := "is in no snapshot"; key == "12345678" && err != nil || key != "12345678" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("key %s: %v", key, err)
+		}
+		if got := p.do(p.a, "zfs list -Hp -o written,keystatus tank/home/sec/a"); key == "12345678" && got != "0\tunavailable\n" {
+			t.Errorf("%q", got)
+		}
+		if got := p.do(p.a, "zfs list -Hp -o written tank/home/sec/a@dplane_diverged_t5"); key == "12345678" && got == "0\n" {
+			t.Error("nothing is in its snapshot")
+		}
+	}
+}
+
 // What has its key from one above it is put aside with that one, and with nothing that destroys anything: whatever wrote, and at
 // whatever command it died.
 func TestAsideWithItsKey(t *testing.T) {

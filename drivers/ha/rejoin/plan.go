@@ -324,9 +324,16 @@ func (n *Node) KeepSnapshots(ctx context.Context) error {
 	pools := map[string][]string{}
 	for _, d := range all {
 		if d.Written > 0 && d.Stands != Halfway {
+			if err := n.playBack(ctx, d); err != nil {
+				errs = append(errs, err) // a snapshot without it would pass for all that there is
+				continue
+			}
 			pool, _, _ := strings.Cut(d.Name, "/")
 			pools[pool] = append(pools[pool], cmp.Or(d.At, d.Name)+n.free(d))
 		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	for _, pool := range sortedKeys(pools) {
 		for _, take := range zfs.TakeSnapshots("", pools[pool]) {

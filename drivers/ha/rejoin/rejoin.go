@@ -59,7 +59,9 @@ type Dataset struct {
 
 	volume    bool
 	encrypted bool
-	locked    bool              // its key is not loaded
+	locked    bool // its key is not loaded
+	mounted   bool
+	legacy    bool              // its mountpoint
 	writable  bool              // readonly is off
 	canmount  string            // of a file system
 	local     map[string]string // properties that it has itself
@@ -232,6 +234,7 @@ func (n *Node) stands(own, active state.End, props *state.Dataset) Dataset {
 	d := Dataset{Name: own.Name, GUID: own.GUID, Written: own.Written, Bytes: own.Written, volume: own.Type == "volume", encrypted: own.Encrypted, points: pointsOf(own), head: own.Written, local: map[string]string{}}
 	if props != nil {
 		d.origin, d.keyOf, d.locked = props.Origin, props.EncryptionRoot, props.KeyStatus == "unavailable"
+		d.mounted, d.legacy = props.Mounted, props.Properties["mountpoint"].Value == "legacy"
 		d.writable, d.canmount = props.Properties["readonly"].Value != "on", props.Properties["canmount"].Value
 		for name, p := range props.Properties {
 			if p.Local() && !slices.Contains(fixed, name) {

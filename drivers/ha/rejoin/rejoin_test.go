@@ -352,6 +352,26 @@ func TestKeepSnapshotsAgain(t *testing.T) {
 	}
 }
 
+// What a crash left in the log, which whoever wrote it was told is on disk, is in the snapshot; also where a key is needed.
+func TestKeepSnapshotsWithTheLog(t *testing.T) {
+	p := newPair(t, "tank/home/ben")
+	p.do(p.a, "zfs unmount tank/home")
+	for _, d := range []string{"tank/home/ben", "tank/home/anna"} {
+		p.a.Model.Pools["tank"].Datasets[d].Log = 1 << 17
+	}
+	if err := p.node.KeepSnapshots(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"tank/home/ben", "tank/home/anna"} {
+		if got := p.do(p.a, "zfs list -Hp -o written,mounted "+d); got != "0\tno\n" {
+			t.Errorf("%s: %q is in no snapshot", d, got)
+		}
+		if got := p.do(p.a, "zfs list -Hp -o written "+d+"@dplane_diverged_t5"); got == "0\n" {
+			t.Errorf("%s: nothing is in its snapshot", d)
+		}
+	}
+}
+
 // A boot mounts nothing that was put aside: where its mountpoint is its own it would stand over what took its place.
 func TestAsideIsNotMounted(t *testing.T) {
 	p := newPair(t, "tank/home/ben")

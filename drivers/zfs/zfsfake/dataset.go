@@ -364,7 +364,51 @@ func (k *call) zfsMount(args []string) int {
 		return k.fail(1, "cannot mount '%s': Contains partially-completed state from \"zfs receive -s\", which can be resumed with \"zfs send -t\"", name)
 	}
 	if k.write(p) {
-		d.Mounted, d.At, d.Stale = true, "", nil
+		d.mount("")
+	}
+	return 0
+}
+
+// mount: what is in the log comes.
+func (d *Dataset) mount(at string) {
+	d.Mounted, d.At, d.Stale = true, at, nil
+	d.Written, d.Log = d.Written+d.Log, 0
+}
+
+// mountAt is `mount -t zfs -o OPTIONS DATASET DIRECTORY`.
+func (k *call) mountAt() int {
+	if len(k.argv) != 7 {
+		return k.fail(1, "mount: bad usage")
+	}
+	name, dir := k.argv[5], k.argv[6]
+	p, d := k.dataset(name)
+	switch {
+	case d == nil || d.Volume:
+		return k.fail(1, "filesystem '%s' cannot be mounted, unable to open the dataset", name)
+	case p.locked(name):
+		return k.fail(2, "zfs_mount_at() failed: encryption key not loaded")
+	case d.Mounted:
+		return k.fail(2, "zfs_mount_at() failed: mountpoint or dataset is busy")
+	}
+	if at, _ := p.mountpoint(name); (at == "legacy") == strings.Contains(k.argv[4], "zfsutil") {
+		return k.fail(1, "filesystem '%s' cannot be mounted using '%s'.", name, map[bool]string{true: "zfs mount", false: "mount"}[at == "legacy"])
+	}
+	if k.write(p) {
+		d.mount(dir)
+	}
+	return 0
+}
+
+// unmountAt is `umount DIRECTORY`.
+func (k *call) unmountAt() (code int) {
+	code = 32
+	k.each(func(p *Pool, _ string, d *Dataset) {
+		if d.Mounted && d.At == k.argv[1] && k.write(p) {
+			d.Mounted, d.At, code = false, "", 0
+		}
+	})
+	if code != 0 {
+		return k.fail(code, "umount: %s: not mounted.", k.argv[1])
 	}
 	return 0
 }

@@ -37,7 +37,7 @@ func New() *Fake { return &Fake{Model: newModel()} }
 var programs = map[string]func(*call) int{
 	"zfs": (*call).zfs, "zpool": (*call).zpool,
 	"blkid": (*call).blkid, "zdb": (*call).zdb, "lsblk": (*call).lsblk, "find": (*call).find, "stat": (*call).stat, "readlink": (*call).readlink,
-	"cat": (*call).cat, "head": (*call).head, "ps": (*call).ps, "pkill": (*call).pkill,
+	"cat": (*call).cat, "head": (*call).head, "ps": (*call).ps, "mount": (*call).mountAt, "umount": (*call).unmountAt, "pkill": (*call).pkill,
 	"wipefs": (*call).wipefs, "losetup": (*call).losetup,
 	"grep": (*call).grep, "getent": (*call).getent, "date": (*call).date,
 }

@@ -21,7 +21,7 @@ import (
 const StateVariable = "DPLANE_FAKE_STATE"
 
 // Programs are the names under which Main can be called; Control changes the machine itself.
-var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "losetup", "stat", "find", "readlink", "cat", "head", "ps", "pkill", "getent", Control}
+var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "losetup", "stat", "find", "readlink", "cat", "head", "ps", "pkill", "getent", "mount", "umount", Control}
 
 // Control is a program that a script uses to say what machine this is:
 //
@@ -32,6 +32,7 @@ var Programs = []string{"zfs", "zpool", "blkid", "zdb", "lsblk", "wipefs", "lose
 //	zfsfake user NAME...                   users and groups that quotas may name
 //	zfsfake key PATH TEXT [MODE [OWNER]]   a key file; the text raw:N is N bytes
 //	zfsfake write DATASET SIZE             puts data into a dataset
+//	zfsfake log DATASET SIZE               the same, and a crash left it in the log
 //	zfsfake busy DATASET                   somebody has a file of it open
 //	zfsfake idle DATASET                   nobody has any more
 //	zfsfake link PATH PATH                 another name of a device
@@ -210,7 +211,7 @@ func (m *Model) control(args []string) error {
 		p.Suspended, p.Hung = args[0] == "suspend", args[0] == "hang"
 	case "grow":
 		return m.grow(name, rest)
-	case "write", "busy", "idle":
+	case "write", "log", "busy", "idle":
 		return m.use(args[0], name, rest)
 	case "link", "gone", "back", "finish", "checkpoint":
 		return m.hardware(args[0], name, rest)
@@ -296,7 +297,11 @@ func (m *Model) use(how, name string, rest []string) error {
 		return fmt.Errorf("write how much into %s?", name)
 	}
 	size, err := spec.ParseSize(rest[0])
-	d.Written += uint64(size)
+	if how == "log" {
+		d.Log += uint64(size)
+	} else {
+		d.Written += uint64(size)
+	}
 	return err
 }
 

@@ -87,6 +87,7 @@ type Dataset struct {
 	Fixed    map[string]string // chosen at creation: volblocksize, casesensitivity, ...
 	Quotas   map[string]uint64 // userquota@root and its like
 	Written  uint64            // bytes put in, beyond what an empty dataset takes
+	Log      uint64            `json:",omitempty"` // bytes that a crash left in its log: they come when it is mounted
 	// SnapshotsChanged is when a snapshot was last taken, received, renamed or destroyed, in seconds; 0: never.
 	SnapshotsChanged int64 `json:",omitempty"`
 	Mounted          bool

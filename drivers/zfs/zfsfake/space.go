@@ -133,8 +133,12 @@ func reserve(volsize, blocksize, copies uint64) uint64 {
 
 // sinceSnapshot are the bytes written since the newest snapshot; all, where there is none.
 func (d *Dataset) sinceSnapshot() uint64 {
-	if len(d.Snapshots) == 0 {
-		return d.unique()
+	var log uint64
+	if d.Log > 0 {
+		log = 1024 // its header
 	}
-	return d.Written - d.Snapshots[len(d.Snapshots)-1].Total
+	if len(d.Snapshots) == 0 {
+		return d.unique() + log
+	}
+	return d.Written - d.Snapshots[len(d.Snapshots)-1].Total + log
 }
