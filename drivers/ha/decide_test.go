@@ -122,8 +122,7 @@ func TestDecide(t *testing.T) {
 			x.hear(b).hear(b).order(Command{Name: Switchover, To: "b"})
 		}, "active 1", "", "ha resume"},
 		{"no promise to a node whose files differ", state.RoleStandby, func(x *one) { x.c.Shared = "edited here"; x.hear(wants); x.promisesNothing(wants) }, "standby 1", "", ""},
-		{"failover: the files do not name who was active", state.RoleStandby, func(x *one) { gone(x); x.s.Holder = "z"; x.order(word) }, "standby 1", "", "names it no longer"},
-
+		{"failover: the files do not name who was active", state.RoleStandby, func(x *one) { gone(x); x.s.Holder = "z"; x.order(word) }, "standby 1", "", "name it no longer"},
 
 		// Failover.
 		{"failover: no answer, no agent, no word", state.RoleStandby, func(x *one) { gone(x); x.order(allowed) }, "standby 1", "closeGate openGate alarm:warn", "no proof is possible"},
