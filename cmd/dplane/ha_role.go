@@ -46,7 +46,7 @@ func (a *app) role() string {
 
 // term is the one in which this node sends: it is told to the others. 0: it is not the one that may.
 func (a *app) term() uint64 {
-	if s := a.roleKnown(); s.Holder == s.Node {
+	if s := a.roleKnown(); s.Holder == s.Node && !a.asksOnly {
 		return s.Term
 	}
 	return 0

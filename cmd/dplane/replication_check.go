@@ -31,6 +31,7 @@ Exit status: 0 nothing failed, 1 something did.`,
 }
 
 func (a *app) check(ctx context.Context, name string) error {
+	a.asksOnly = true
 	now, done, err := a.replicationNow(ctx, name)
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ type app struct {
 	halfLine bool                      // a terminal shows how far a stream is, in a line that goes on
 	streams  streams                   // that a terminal shows
 	toldAt   map[string]time.Duration  // since when a stream ran when it was told last how far it is
+	asksOnly bool                      // nothing is sent or changed elsewhere, so no term of the HA group is told
 	work     groupWork                 // what is being done to the HA group's datasets
 	inForce  atomic.Pointer[spec.Spec] // the files that were read last: what remotes they name
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/dplaneos/dplane/state"
 )
 
-// Check makes every check of a replication that needs no transfer. uid is who runs it.
+// Check makes every check of a replication that needs no transfer. uid is who runs it. The runner tells no term of an HA group
+// to the far side: whether one is asked for is part of it.
 func (d *Driver) Check(ctx context.Context, want *spec.Spec, obs *state.Observed, name string, uid int) []state.Check {
 	r := want.Replications[name]
 	c := &checking{Driver: d, want: want, obs: obs, r: r, w: way(r), broken: map[string]string{}}
@@ -27,8 +28,14 @@ func (d *Driver) Check(ctx context.Context, want *spec.Spec, obs *state.Observed
 	for _, side := range []struct {
 		check string
 		do    func(context.Context) state.Check
-	}{{"features", c.features}, {"rights", c.rights}, {"space", c.space}, {"clock", c.clock}, {"readonly", c.readonly}, {"state", c.standing}, {"others", c.others}} {
+	}{{"features", c.features}, {"rights", c.rights}, {"space", c.space}, {"clock", c.clock}, {"term", c.term}, {"readonly", c.readonly}, {"state", c.standing}, {"others", c.others}} {
 		needs := []string{"source", "target", "parent"}
+		if side.check == "term" {
+			needs = []string{"authentication"}
+			if c.r.Pair == "" || c.w.To == "" {
+				continue
+			}
+		}
 		if side.check == "clock" || side.check == "rights" {
 			needs = []string{"authentication"}
 			if c.remote == "" {

@@ -208,6 +208,8 @@ func TestCheckFar(t *testing.T) {
 		{name: "clock", change: func(_ *spec.Spec, f *zfsfake.Fake) { f.SetClock(time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)) }, want: strings.Replace(wellFar, "clock", "clock:warning", 1), hint: "synchronise"},
 		{name: "a forced command", change: func(_ *spec.Spec, f *zfsfake.Fake) { f.Model.Missing = []string{"date"} }, want: strings.Replace(wellFar, "clock", "clock:skipped", 1)},
 		{name: "something else stands there", do: "zfs create usb/a", want: strings.Replace(strings.Replace(wellFar, "readonly", "readonly:warning", 1), "state", "state:failed", 1), hint: "dplane plan"},
+		{name: "of a group, and the key asks for no term", change: func(s *spec.Spec, _ *zfsfake.Fake) { s.Replications["off"].Pair = "off" },
+			want: strings.Replace(wellFar, "clock", "clock term:failed", 1), hint: "dplane replication setup off"},
 		{name: "no space", do: "zfs set quota=4M usb", want: strings.Replace(wellFar, "space", "space:failed", 1), hint: "free space"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -250,6 +252,31 @@ func TestJudgeHolds(t *testing.T) {
 	for tag, w := range map[string]string{"dplane:off": "ok", "mine": "ok", sourceTag("on"): "ok", sourceTag(restoring("off", "tank/x")): "ok", "dplane:other": "warning"} {
 		if got := judgeHolds(off, map[string]string{tag: "usb/a@x"}); got.State != w {
 			t.Errorf("%s: %+v", tag, got)
+		}
+	}
+}
+
+// Only a refusal that was made before zfs was run is one: zfs itself, a key without a forced command, and a machine that is away
+// don't ask for a term.
+func TestJudgeTerm(t *testing.T) {
+	says := func(code int, text string) error { return &host.ExitError{Code: code, Stderr: text} }
+	for _, c := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"refused", says(77, `error: receive: refused "zfs release dplane:pair tank/home@x": the stream is of term 0, and term 3 is known here; nothing was run`), state.CheckOK},
+		{"zfs was run", says(1, "cannot release hold from snapshot 'tank/home@x': dataset does not exist"), state.CheckFailed},
+		{"zfs did not understand", says(2, "usage:"), state.CheckFailed},
+		{"it did something", nil, state.CheckFailed},
+		{"it ran, and was refused afterwards", says(77, `dplane: receive: refused the rest of the stream of "zfs release": the term; what came before it was received`), state.CheckSkipped},
+		{"refused by something else", says(77, "no permission"), state.CheckOK},
+		{"no such program", says(127, "zfs: command not found"), state.CheckSkipped},
+		{"away", says(255, "Connection refused"), state.CheckSkipped},
+		{"no answer", host.ErrTimeout, state.CheckSkipped},
+	} {
+		if got := judgeTerm("pair", c.err); got.State != c.want || got.State == state.CheckFailed && !strings.Contains(got.Hint, "dplane replication setup pair") {
+			t.Errorf("%s: %+v", c.name, got)
 		}
 	}
 }
