@@ -16,6 +16,7 @@ func (l *loader) ha(c cursor) *HA {
 	h := &HA{
 		Pos:         c.key,
 		Active:      c.get("active").text(),
+		ActivePos:   c.get("active").key,
 		Hooks:       c.get("hooks").haHooks(),
 		MaxLag:      Lag{Time: c.get("maxLag").get("time").duration(0, second), Bytes: c.get("maxLag").get("bytes").size()},
 		Peers:       decodeMap[string](c.get("peers"), l.peer),

@@ -7,6 +7,7 @@ type HA struct {
 	Pos Pos
 
 	Active         string
+	ActivePos      Pos
 	Datasets       []DatasetName
 	VirtualAddress *VirtualAddress
 	Hooks          []HAHook

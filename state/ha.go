@@ -86,7 +86,9 @@ type Beat struct {
 	At     time.Time `json:"at"`               // the sender's wall clock
 	Shared string    `json:"shared,omitempty"` // hash of the shared part of its files
 	Sick   []string  `json:"sick,omitempty"`   // pools that are not ONLINE, sorted
-	Late   []string  `json:"late,omitempty"`   // replications past their objective, sorted
+	// Unlooked: Sick are pools of which the sender does not know how they are, since it had no look lately.
+	Unlooked bool     `json:"unlooked,omitempty"`
+	Late     []string `json:"late,omitempty"` // replications past their objective, sorted
 
 	// Group is what the sender's datasets of the group were like when it sent this, by name.
 	Group map[string]Published `json:"group,omitempty"`
@@ -214,9 +216,10 @@ type HA struct {
 	Proofs []Proof `json:"proofs,omitempty"`
 
 	// Declared is ha.active as the files say it. Overruled is the value that a promotion by command was against: it is
-	// not acted on until it is edited.
+	// not acted on until it is edited. Acted is the value that a switchover was begun for, which is done once.
 	Declared  string   `json:"declared,omitempty"`
 	Overruled string   `json:"overruled,omitempty"`
+	Acted     string   `json:"acted,omitempty"`
 	Paused    bool     `json:"paused,omitempty"`
 	Frozen    string   `json:"frozen,omitempty"`
 	Writable  string   `json:"writable,omitempty"` // the group here, as last seen: yes, no or unknown
@@ -270,8 +273,12 @@ type HARecord struct {
 	Identity string   `json:"identity,omitempty"` // of this node's own key
 	Listen   string   `json:"listen,omitempty"`
 	Trouble  []string `json:"trouble,omitempty"` // why this node can't be watched
-	Peers    []HAPeer `json:"peers,omitempty"`   // as the files have them, sorted
-	HA       HA       `json:"ha"`
+	// DeclaredAt is where ha.active stands: file:line.
+	DeclaredAt string   `json:"declaredAt,omitempty"`
+	Peers      []HAPeer `json:"peers,omitempty"` // as the files have them, sorted
+	HA         HA       `json:"ha"`
+	// Lag is how old the replica here is; nil: unknown, or not asked for.
+	Lag *time.Duration `json:"-"`
 }
 
 // HAPeer is what is known of a peer beside its health.
@@ -283,4 +290,28 @@ type HAPeer struct {
 	Trouble   string `json:"trouble,omitempty"` // why it could not be reached the last time; it may reach us
 	// Fence are its fence devices, as they were when they were last asked.
 	Fence []FenceDevice `json:"fence,omitempty"`
+}
+
+// Group is what a plan asks of the HA group, as the daemon recorded it.
+type Group struct {
+	Node      string          `json:"node"`
+	Role      Role            `json:"role"`
+	Term      uint64          `json:"term"`
+	Holder    string          `json:"holder,omitempty"`
+	Overruled string          `json:"overruled,omitempty"`
+	Acted     string          `json:"acted,omitempty"`
+	Job       string          `json:"job,omitempty"`
+	Paused    bool            `json:"paused,omitempty"`
+	Frozen    string          `json:"frozen,omitempty"`
+	Old       bool            `json:"old,omitempty"` // the record: nothing is known of now
+	Peers     map[string]Mate `json:"peers,omitempty"`
+}
+
+// Mate is another node of the group. What it is, is known where it is reached.
+type Mate struct {
+	State   string `json:"state"`
+	Reached bool   `json:"reached,omitempty"`
+	Role    Role   `json:"role,omitempty"`
+	Term    uint64 `json:"term,omitempty"`
+	Same    bool   `json:"same,omitempty"` // the shared part of its files is that of ours
 }

@@ -73,6 +73,8 @@ type Observed struct {
 	Again bool `json:"-"`
 	// Role of this node in its HA group: "" without a group, else standby or active.
 	Role string `json:"role,omitempty"`
+	// HA is what is known of the group; nil: nothing was recorded.
+	HA *Group `json:"ha,omitempty"`
 	// Frozen is why replication and pruning in the group stand still; "": they don't.
 	Frozen string `json:"frozen,omitempty"`
 }

@@ -53,7 +53,7 @@ func (d *daemon) use(path string) error {
 	if d.pulse == nil {
 		d.pulse = &pulse{}
 	}
-	d.db, d.file, d.loop, d.web = db, database{path: path, info: info}, d.app.loop(db, true), newEndpoint(db, d.log, d.pulse)
+	d.db, d.file, d.loop, d.web = db, database{path: path, info: info}, d.app.loop(db, true), newEndpoint(db, d.log, d.pulse, d.live)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dplaneos/dplane/cmd/internal/web"
 	"github.com/dplaneos/dplane/spec"
+	"github.com/dplaneos/dplane/state"
 	"github.com/dplaneos/dplane/state/sqlite"
 )
 
@@ -15,6 +16,8 @@ import (
 type endpoint struct {
 	db  *sqlite.Store
 	log *slog.Logger
+	// live is what is known of the HA group now; nil: nothing.
+	live func() *state.HARecord
 
 	listen string
 	cancel context.CancelFunc
@@ -33,8 +36,8 @@ type pulse struct {
 // defaultListen is where the endpoint answers while no configuration says otherwise.
 const defaultListen = "127.0.0.1:9000"
 
-func newEndpoint(db *sqlite.Store, log *slog.Logger, p *pulse) *endpoint {
-	return &endpoint{db: db, log: log, pulse: p}
+func newEndpoint(db *sqlite.Store, log *slog.Logger, p *pulse, live func() *state.HARecord) *endpoint {
+	return &endpoint{db: db, log: log, pulse: p, live: live}
 }
 
 // serve listens where the configuration says; a listener that is there already stays.
@@ -52,7 +55,7 @@ func (e *endpoint) serve(want *spec.Spec) {
 	go func(done chan struct{}) {
 		defer close(done)
 		h := web.New(e.db, e.loop)
-		h.Version = version
+		h.Version, h.Live = version, e.live
 		if err := web.Serve(ctx, listen, h); err != nil {
 			e.log.Error("the status endpoint does not answer", "listen", listen, "err", err)
 		}
@@ -90,3 +93,6 @@ func (p *pulse) loop() (time.Time, time.Duration) {
 	defer p.mu.Unlock()
 	return p.last, p.interval
 }
+
+// live is what is known of the HA group now.
+func (d *daemon) live() *state.HARecord { return d.group.live() }

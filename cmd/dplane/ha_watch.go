@@ -42,12 +42,21 @@ func (d *daemon) newGroup() *group {
 	g := &group{began: reconcile.Wall{}.Now(), exec: exec.New()}
 	g.watch = &beat.Watch{
 		Line: beat.Net{}, Clock: reconcile.Wall{}, Log: d.log, Local: g.local,
-		Health: web.New(nil, d.pulse.loop), // only /health is asked of it, which reads nothing
 	}
+	asked := web.New(nil, d.pulse.loop) // by load balancers alone: it reads no database
+	asked.Live, g.watch.Health = g.live, asked
 	g.watch.Machine = g.exec
 	g.exec.Watch, g.exec.Clock, g.exec.Log, g.exec.Show, g.exec.Drain = g.watch, reconcile.Wall{}, d.log, g.show, d.drain
 	g.exec.Fence = g.off
 	return g
+}
+
+// live is what load balancers are answered by; nil where this node has no role.
+func (g *group) live() *state.HARecord {
+	if g == nil || !g.watch.TakesPart() {
+		return nil
+	}
+	return g.watch.Record()
 }
 
 // local is what this node says of itself to its peers.
@@ -56,17 +65,21 @@ func (g *group) local(now time.Time) ha.Local {
 	if s == nil {
 		return ha.Local{}
 	}
-	obs, fresh := s.obs, lookedFor*s.want.Daemon.Interval.Std()
+	obs, fresh := s.obs, max(lookedFor*s.want.Daemon.Interval.Std(), lookedLeast)
 	if obs == nil && now.Sub(g.began) > fresh {
 		obs = &state.Observed{} // it should have looked by now
 	}
 	l := ha.LocalOf(s.want, obs, now, fresh)
-	l.Group = g.exec.Group()
+	l.Group, l.Looked = g.exec.Group(), g.exec.Looked()
 	return l
 }
 
-// lookedFor is how many intervals a look tells something.
-const lookedFor = 3
+// lookedFor is how many intervals a look tells something, and lookedLeast for how long it does in any case: a machine that is
+// busy looks later.
+const (
+	lookedFor   = 3
+	lookedLeast = 30 * time.Second
+)
 
 // follow puts the files in force, or another database, to the group. Without its memory this node takes no part: it might
 // forget a term.

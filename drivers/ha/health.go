@@ -130,7 +130,10 @@ func judged(p state.PeerHealth, as, why string, wall time.Time) state.PeerHealth
 // ails is why a peer that answers is not well.
 func ails(b *state.Beat, see Sighting, lim Limits) string {
 	var why []string
-	if len(b.Sick) > 0 {
+	switch {
+	case len(b.Sick) > 0 && b.Unlooked:
+		why = append(why, "not looked at there lately: "+strings.Join(b.Sick, ", "))
+	case len(b.Sick) > 0:
 		why = append(why, "not ONLINE there: "+strings.Join(b.Sick, ", "))
 	}
 	if len(b.Late) > 0 {

@@ -97,6 +97,32 @@ func CompleteSet(datasets []string, own map[string][]state.Point) *state.Point {
 	return nil
 }
 
+// lookedAt is how long a look at the group tells something of it.
+const lookedAt = 2 * time.Minute
+
+// ReplicaLag is how old the oldest part of a standby's replica is, by its newest snapshots, and by the last word of the active
+// node: what that has not written since is as new as that word. It is unknown where either was not heard, or something is
+// missing here; unknown is never little.
+func ReplicaLag(own Local, active state.PeerHealth, now time.Time) (lag time.Duration, known bool) {
+	age := now.Sub(own.Looked)
+	b := active.Last
+	if len(own.Group) == 0 || age < 0 || age > lookedAt || active.Stale || b == nil || !b.Role.Writes() || len(b.Group) == 0 {
+		return 0, false
+	}
+	for name, there := range b.Group {
+		here, is := own.Group[name]
+		old := now.Sub(here.Creation)
+		if !is || here.GUID == "" || old < -MaxSkew {
+			return 0, false
+		}
+		if here.GUID == there.GUID && there.Written == 0 {
+			old = min(old, now.Sub(active.LastAt))
+		}
+		lag = max(lag, old)
+	}
+	return lag, true
+}
+
 func hasMoment(points []state.Point, of state.Point) bool {
 	for _, p := range points {
 		if p.Name == of.Name && p.Creation.Sub(of.Creation).Abs() <= oneMoment {

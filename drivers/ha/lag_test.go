@@ -143,3 +143,44 @@ func TestSpeak(t *testing.T) {
 		t.Errorf("%+v, wants %d", b.Promise, b.Want)
 	}
 }
+
+// What is not known, or is not here, is never little.
+func TestReplicaLag(t *testing.T) {
+	at := time.Date(2026, 11, 24, 7, 3, 0, 0, time.UTC)
+	snap := func(guid string, ago time.Duration, written uint64) state.Published {
+		return state.Published{GUID: guid, Creation: at.Add(-ago), Written: written}
+	}
+	type group = map[string]state.Published
+	for _, c := range []struct {
+		name    string
+		own     group
+		there   group
+		does    func(l *Local, p *state.PeerHealth)
+		lag     time.Duration
+		unknown bool
+	}{
+		{"the oldest counts", group{"a": snap("1", time.Minute, 0), "b": snap("2", time.Hour, 0)}, group{"a": snap("9", 0, 1), "b": snap("8", 0, 1)}, nil, time.Hour, false},
+		{"nothing was written since", group{"a": snap("1", time.Hour, 0)}, group{"a": snap("1", time.Hour, 0)}, nil, 10 * time.Second, false},
+		{"something was", group{"a": snap("1", time.Hour, 0)}, group{"a": snap("1", time.Hour, 4096)}, nil, time.Hour, false},
+		{"what the active one has no more", group{"a": snap("1", time.Minute, 0), "gone": snap("2", time.Hour, 0)}, group{"a": snap("9", 0, 1)}, nil, time.Minute, false},
+		{"a part is not here", group{"a": snap("1", time.Minute, 0)}, group{"a": snap("1", 0, 0), "b": snap("2", 0, 0)}, nil, 0, true},
+		{"no snapshot", group{"a": {}}, group{"a": {}}, nil, 0, true},
+		{"of the future", group{"a": snap("1", -time.Minute, 0)}, group{"a": snap("2", 0, 0)}, nil, 0, true},
+		{"nothing here", nil, group{"a": snap("1", 0, 0)}, nil, 0, true},
+		{"the active one told nothing", group{"a": snap("1", time.Minute, 0)}, nil, nil, 0, true},
+		{"of before the restart", group{"a": snap("1", time.Minute, 0)}, group{"a": snap("1", 0, 0)}, func(_ *Local, p *state.PeerHealth) { p.Stale = true }, 0, true},
+		{"never heard", group{"a": snap("1", time.Minute, 0)}, group{"a": snap("1", 0, 0)}, func(_ *Local, p *state.PeerHealth) { p.Last = nil }, 0, true},
+		{"not active any more", group{"a": snap("1", time.Minute, 0)}, group{"a": snap("1", 0, 0)}, func(_ *Local, p *state.PeerHealth) { p.Last.Role = state.RoleStandby }, 0, true},
+		{"not looked at for long", group{"a": snap("1", time.Minute, 0)}, group{"a": snap("1", 0, 0)}, func(l *Local, _ *state.PeerHealth) { l.Looked = at.Add(-time.Hour) }, 0, true},
+		{"never looked at", group{"a": snap("1", time.Minute, 0)}, group{"a": snap("1", 0, 0)}, func(l *Local, _ *state.PeerHealth) { l.Looked = time.Time{} }, 0, true},
+	} {
+		l := Local{Group: c.own, Looked: at.Add(-time.Second)}
+		p := state.PeerHealth{LastAt: at.Add(-10 * time.Second), Last: &state.Beat{Role: state.RoleActive, Group: c.there}}
+		if c.does != nil {
+			c.does(&l, &p)
+		}
+		if lag, known := ReplicaLag(l, p, at); lag != c.lag || known == c.unknown {
+			t.Errorf("%s: %s, known %t", c.name, lag, known)
+		}
+	}
+}

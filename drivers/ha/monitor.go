@@ -25,7 +25,7 @@ func LocalOf(want *spec.Spec, obs *state.Observed, now time.Time, fresh time.Dur
 		return l
 	}
 	if now.Sub(obs.At) > fresh {
-		obs = &state.Observed{ZFS: state.ZFS{Error: "not looked at"}}
+		obs, l.Unlooked = &state.Observed{ZFS: state.ZFS{Error: "not looked at"}}, true
 	}
 	for _, name := range want.PoolNames() {
 		p := obs.Pools[string(name)]

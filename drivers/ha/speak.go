@@ -10,8 +10,11 @@ import (
 type Local struct {
 	Shared string
 	Sick   []string
-	Late   []string
-	Group  map[string]state.Published
+	// Unlooked: Sick were not looked at lately.
+	Unlooked bool
+	Late     []string
+	Group    map[string]state.Published
+	Looked   time.Time // when Group was so, by this node's wall clock
 }
 
 // Speak is the next beat to a peer, of what is persisted; it counts it in s.
@@ -20,7 +23,7 @@ func Speak(s *state.HA, to string, l Local, at time.Time) state.Beat {
 	b := state.Beat{
 		Version: 1, Node: s.Node, Boot: s.Boot, Counter: s.Counter, Heard: s.Peers[to].Seen,
 		Role: s.Role, Term: s.Term, Active: s.Holder, Paused: s.Paused, Frozen: s.Frozen,
-		At: at, Shared: l.Shared, Sick: l.Sick, Late: l.Late, Group: l.Group,
+		At: at, Shared: l.Shared, Sick: l.Sick, Unlooked: l.Unlooked, Late: l.Late, Group: l.Group,
 	}
 	if s.Role == state.RoleCandidate || s.Role == state.RoleFencing {
 		b.Want = s.Job.Term

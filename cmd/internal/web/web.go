@@ -28,6 +28,8 @@ type Reader interface {
 // Handler answers the requests.
 type Handler struct {
 	Version string // of dplane, for /metrics
+	// Live is what is known of the HA group now: load balancers are answered by it. nil, also as its result: no role.
+	Live func() *state.HARecord
 
 	store   Reader
 	loop    func() (last time.Time, interval time.Duration)
@@ -70,13 +72,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed, "the endpoint is read-only", "use GET or HEAD")
 		return
 	}
-	if r.URL.Path == "/health" {
+	switch r.URL.Path {
+	case "/health":
 		h.health(w)
+		return
+	case "/primary":
+		h.primary(w)
+		return
+	case "/replica":
+		h.replica(w, r)
 		return
 	}
 	serve, ok := h.paths[r.URL.Path]
 	if !ok {
-		fail(w, http.StatusNotFound, "there is nothing here", "try /, /health, /metrics, /api/status, /api/plan, /api/events")
+		fail(w, http.StatusNotFound, "there is nothing here", "try /, /health, /primary, /replica?lag=15m, /metrics, /api/status, /api/plan, /api/events")
 		return
 	}
 	select {

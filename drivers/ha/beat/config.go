@@ -29,6 +29,8 @@ type Config struct {
 	Every  time.Duration
 	Misses int
 	Active string
+	// ActiveAt is where that stands: file:line.
+	ActiveAt string
 
 	Trouble []string // why this node can't prove who it is
 }
@@ -41,7 +43,7 @@ func ConfigOf(want *spec.Spec, key *Key, keyErr error) *Config {
 	own := want.HA.Peers[want.Node.Name]
 	c := &Config{
 		Node: own.Name, Host: own.Host(), TLS: own.TLS(), Key: key, Every: want.HA.Heartbeat.Every.Std(), Misses: want.HA.Heartbeat.Misses,
-		Active: want.HA.Active,
+		Active: want.HA.Active, ActiveAt: want.HA.ActivePos.At(),
 	}
 	pin, pinned := own.Pin()
 	switch {

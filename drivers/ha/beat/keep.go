@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"sync"
 	"time"
 
+	"github.com/dplaneos/dplane/drivers/ha"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -37,7 +39,7 @@ func (w *Watch) write(ctx context.Context) {
 
 func (w *Watch) flush() {
 	w.mu.Lock()
-	store, r, events := w.store, w.record(), w.events
+	store, events := w.store, w.events
 	w.events = nil
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -51,22 +53,42 @@ func (w *Watch) flush() {
 			break
 		}
 	}
-	if err := w.keep(ctx, store, r); err != nil {
+	if err := w.keep(ctx, store); err != nil {
 		w.Log.Error("record the peers", "kind", "ha", "err", err)
 	}
 }
 
-// keep writes the record. What the machine persists meanwhile must not be overwritten with what was before it, so that where
-// there is one it waits.
-func (w *Watch) keep(ctx context.Context, store Store, r *state.HARecord) error {
-	if w.Machine == nil {
-		return store.SaveHA(ctx, r)
+// disk is a lock that is waited for only as long as there is time.
+type disk struct {
+	once sync.Once
+	held chan struct{}
+}
+
+func (d *disk) take(ctx context.Context) error {
+	d.once.Do(func() { d.held = make(chan struct{}, 1) })
+	select {
+	case d.held <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the database is being written still: %w", ctx.Err())
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+}
+
+func (d *disk) give() { <-d.held }
+
+// keep writes the record. What the machine persists meanwhile must not be overwritten with what was before it.
+func (w *Watch) keep(ctx context.Context, store Store) error {
 	ctx, cancel := context.WithTimeout(ctx, atOnce)
 	defer cancel()
-	return store.SaveHA(ctx, w.record())
+	w.mu.Lock()
+	err := w.disk.take(ctx) // at once: who else takes it has the lock as well
+	r := w.record()
+	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	defer w.disk.give()
+	return store.SaveHA(ctx, r)
 }
 
 // record is what there is to be kept. It is called with the lock.
@@ -77,7 +99,7 @@ func (w *Watch) record() *state.HARecord {
 		return r
 	}
 	r.Every, r.Misses, r.Trouble = w.cfg.Every, w.cfg.Misses, append([]string{}, w.cfg.Trouble...)
-	r.Listen = w.cfg.Host
+	r.Listen, r.DeclaredAt = w.cfg.Host, w.cfg.ActiveAt
 	if w.listens != "" {
 		r.Trouble = append(r.Trouble, w.listens)
 	}
@@ -86,6 +108,19 @@ func (w *Watch) record() *state.HARecord {
 	}
 	for _, p := range w.cfg.Peers {
 		r.Peers = append(r.Peers, state.HAPeer{Name: p.Name, Address: p.Host, Monitored: !w.cfg.beats(p), Trouble: w.trouble[p.Name], Fence: w.fence[p.Name]})
+	}
+	return r
+}
+
+// Record is what this node knows of the group now, and how old its replica is.
+func (w *Watch) Record() *state.HARecord {
+	now := w.Clock.Now()
+	l := w.Local(now)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.record()
+	if lag, known := ha.ReplicaLag(l, w.s.Peers[w.s.Holder], now); known {
+		r.Lag = &lag
 	}
 	return r
 }

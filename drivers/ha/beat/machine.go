@@ -70,6 +70,10 @@ func (w *Watch) event(e ha.Event) error {
 		r.HA = s
 		ctx, cancel := context.WithTimeout(context.Background(), atOnce)
 		defer cancel()
+		if err := w.disk.take(ctx); err != nil {
+			return err
+		}
+		defer w.disk.give()
 		return w.store.Decide(ctx, r, d)
 	})
 	if err != nil {

@@ -156,6 +156,10 @@ func (w *Watch) raise(ctx context.Context, b *state.Beat) error {
 	next.Term, next.Holder = b.Term, b.Active
 	r := w.record()
 	r.HA = next
+	if err := w.disk.take(ctx); err != nil {
+		return err
+	}
+	defer w.disk.give()
 	if err := w.store.SaveHA(ctx, r); err != nil {
 		return fmt.Errorf("term %d can't be written down, and is not taken in: %w", b.Term, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dplaneos/dplane/spec"
 	"github.com/dplaneos/dplane/state"
 )
 
@@ -43,13 +41,8 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch r.URL.Path {
-	case "/health":
+	case "/health", "/primary", "/replica":
 		h.health.ServeHTTP(rw, r)
-	case "/primary":
-		role := h.w.role()
-		yesNo(rw, role.Writes(), map[string]any{"version": 1, "role": role})
-	case "/replica":
-		h.replica(rw, r)
 	default:
 		say(rw, http.StatusNotFound, "there is nothing here; try /health, /primary, /replica?lag=15m")
 	}
@@ -83,29 +76,6 @@ func (h *handler) beat(rw http.ResponseWriter, r *http.Request) {
 	}
 	own.Beat = h.w.speak(peer)
 	document(rw, code, own)
-}
-
-// replica is 200 on a standby whose replica is no older than lag. How old it is, is known once streams of the group are
-// received here; until then it is unknown, which is no yes.
-func (h *handler) replica(rw http.ResponseWriter, r *http.Request) {
-	role := h.w.role()
-	doc := map[string]any{"version": 1, "role": role, "lag": nil}
-	limit := r.URL.Query().Get("lag")
-	if limit != "" {
-		if _, err := spec.ParseDuration(limit); err != nil {
-			say(rw, http.StatusBadRequest, fmt.Sprintf("lag is a duration, such as 15m: %v", err))
-			return
-		}
-	}
-	yesNo(rw, role == state.RoleStandby && limit == "", doc)
-}
-
-func yesNo(rw http.ResponseWriter, yes bool, doc any) {
-	code := http.StatusServiceUnavailable
-	if yes {
-		code = http.StatusOK
-	}
-	document(rw, code, doc)
 }
 
 func say(rw http.ResponseWriter, code int, message string) {

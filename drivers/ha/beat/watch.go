@@ -45,13 +45,17 @@ type Watch struct {
 	Line   Line
 	Clock  Clock
 	Log    *slog.Logger
-	Health http.Handler // answers /health
+	Health http.Handler // answers load balancers: /health, /primary, /replica
 	// Local is what this node says of itself. It must not wait for anything.
 	Local func(now time.Time) ha.Local
 	// Machine is who decides; nil: this node watches, and is a standby.
 	Machine Machine
 
 	started time.Time // the zero of this run's monotonic time
+
+	// disk is held while the group is written down, so that nothing older comes after what the machine persists. It is taken with
+	// mu held, and kept without: a slow disk costs a decision its time, and no beat.
+	disk disk
 
 	mu      sync.Mutex
 	store   Store
@@ -229,12 +233,6 @@ func (w *Watch) Stop() {
 
 // mono is this run's monotonic time (time.Time carries it).
 func (w *Watch) mono() time.Duration { return w.Clock.Now().Sub(w.started) }
-
-func (w *Watch) role() state.Role {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.s.Role
-}
 
 // count is called with the lock.
 func (w *Watch) count() {

@@ -288,7 +288,7 @@ func TestARestartRemembers(t *testing.T) {
 		if q := a.quorum(); q.Fresh != 1 {
 			t.Errorf("%+v", q)
 		}
-		if a.role() != state.RoleStandby || a.s.Was != state.RoleActive || a.s.Term != 4 {
+		if a.State().Role != state.RoleStandby || a.s.Was != state.RoleActive || a.s.Term != 4 {
 			t.Errorf("%+v", a.s)
 		}
 		time.Sleep(3 * every)

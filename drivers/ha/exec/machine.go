@@ -87,6 +87,7 @@ type Exec struct {
 	queue    []ha.Action
 	last     *state.Decision
 	group    map[string]state.Published
+	looked   time.Time // when it was so
 	more     chan struct{}
 
 	step    *task // that goes on, of the worker's goroutine
@@ -129,6 +130,13 @@ func (x *Exec) Group() map[string]state.Published {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.group
+}
+
+// Looked is when the datasets were like that; zero: never.
+func (x *Exec) Looked() time.Time {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.looked
 }
 
 // Decide implements beat.Machine.

@@ -149,7 +149,7 @@ func (x *Exec) look(ctx context.Context) {
 	group, err := n.Published(ctx)
 	if err == nil {
 		x.mu.Lock()
-		x.group = group
+		x.group, x.looked = group, x.Clock.Now()
 		x.mu.Unlock()
 	}
 	seen, _, err := n.Look(ctx)
