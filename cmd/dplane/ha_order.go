@@ -29,6 +29,7 @@ type orders struct {
 	off    []string
 	reason string
 	wait   time.Duration
+	quiet  bool
 }
 
 func (a *app) haSwitchover() *cobra.Command {
@@ -275,37 +276,62 @@ type oneByte struct{ r io.Reader }
 
 func (o oneByte) Read(p []byte) (int, error) { return o.r.Read(p[:min(1, len(p))]) }
 
-// follow waits until the node is active, or it is clear that it will not be.
+// handOver is what an approved edit of ha.active does: `dplane ha switchover --to NODE`, asked of the daemon, also by itself.
+func (a *app) handOver(ctx context.Context, to string) error {
+	var got ordered
+	if _, err := a.askDaemon(ctx, verbOrder, order{Command: ha.Command{Name: ha.Switchover, To: to, By: "ha.active in the files, approved by " + who()}}, &got); err != nil {
+		return err
+	}
+	if got.Refused {
+		return failf("dplane ha status; dplane ha explain", "it is refused: %s", got.Why)
+	}
+	_, err := a.await(ctx, &orders{wait: handing, quiet: a.hurry > 0}, to, &got) // the loop has nobody to tell
+	return err
+}
+
+// handing is how long it is waited for the end of what the files asked for: as long as its last step may take.
+const handing = 35 * time.Minute
+
+// follow waits until the node is active, and says so.
 func (a *app) follow(ctx context.Context, f *orders, to string, got *ordered) error {
+	s, err := a.await(ctx, f, to, got)
+	if err != nil {
+		return err
+	}
+	return a.state(s, fmt.Sprintf("%s is active, in term %d", to, s.Term))
+}
+
+// await waits until the node is active, or it is clear that it will not be.
+func (a *app) await(ctx context.Context, f *orders, to string, got *ordered) (*haState, error) {
 	clock := reconcile.Wall{}
 	began, moved, said := clock.Now(), got.State.Job != "", "" // it may be over before it is looked for
 	idle := clock.Now()
 	for {
 		var s haState
 		if _, err := a.askDaemon(ctx, verbState, nil, &s); err != nil {
-			return failf("systemctl status dplaned, and when it runs: dplane ha status", "the order was given, and how it ends is not known: %w", err)
+			return nil, failf("systemctl status dplaned, and when it runs: dplane ha status", "the order was given, and how it ends is not known: %w", err)
 		}
-		if at := strings.TrimSpace(fmt.Sprintf("%s %s", s.Role, s.Step)); at != said && !a.json {
+		if at := strings.TrimSpace(fmt.Sprintf("%s %s", s.Role, s.Step)); at != said && !a.json && !f.quiet {
 			said = at
 			fmt.Fprintf(a.stderr, "%5.1fs  %s: %s\n", clock.Now().Sub(began).Seconds(), s.Node, at)
 		}
 		if done := s.Node == to && s.Role == state.RoleActive && s.Job == "" || s.Active == to && s.Job == ""; done {
-			return a.state(&s, fmt.Sprintf("%s is active, in term %d", to, s.Term))
+			return &s, nil
 		}
 		if s.Job != "" {
 			moved, idle = true, clock.Now()
 		}
 		if still := clock.Now().Sub(idle); moved && still > 90*time.Second || s.Node != to && s.Role == state.RoleActive && moved && s.Job == "" {
-			return failf("dplane events --search ha; dplane ha explain", "%s did not become active: this node is %s in term %d", to, s.Role, s.Term)
+			return nil, failf("dplane events --search ha; dplane ha explain", "%s did not become active: this node is %s in term %d", to, s.Role, s.Term)
 		}
 		if s.Node == to && moved && s.Job == "" && !s.Role.Writes() {
-			return failf("dplane events; dplane ha explain", "%s did not become active: it is %s in term %d%s", to, s.Role, s.Term, because(s.Why))
+			return nil, failf("dplane events; dplane ha explain", "%s did not become active: it is %s in term %d%s", to, s.Role, s.Term, because(s.Why))
 		}
 		if clock.Now().Sub(began) > f.wait {
-			return failf("dplane ha status", "it goes on, and is not over after %s", f.wait)
+			return nil, failf("dplane ha status", "it goes on, and is not over after %s", f.wait)
 		}
 		if err := sleep(ctx, 300*time.Millisecond); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }

@@ -32,6 +32,7 @@ var rooms = []struct{ room, may, why string }{
 	{"drivers/retention", "state spec", "pure: what stays, for all kinds that prune"},
 	{"drivers/ha/rejoin", "drivers/ha drivers/host drivers/zfs spec state", "what a node has that the active one lacks, and the ways out"},
 	{"drivers/ha/gate", "drivers/ha state", "what other processes know of the role"},
+	{"drivers/ha/handover", "drivers drivers/ha drivers/host spec state", "what ha.active asks for, as a kind of its own"},
 	{"drivers/ha/exec", "drivers/ha drivers/ha/carry drivers/ha/rejoin state", "it joins what ha decides with who does it"},
 	{"drivers/ha/beat", "drivers/ha spec state", "an edge of ha: it says what ha makes it say, and asks no machine"},
 	{"drivers/*", "drivers drivers/host drivers/retention drivers/zfs drivers/zfs/stream state spec", "no kind imports another, a process or SQL"},

@@ -8,6 +8,7 @@ import (
 	"github.com/dplaneos/dplane/cmd/internal/render"
 	"github.com/dplaneos/dplane/drivers"
 	"github.com/dplaneos/dplane/drivers/dataset"
+	"github.com/dplaneos/dplane/drivers/ha/handover"
 	"github.com/dplaneos/dplane/drivers/host"
 	"github.com/dplaneos/dplane/drivers/host/process"
 	"github.com/dplaneos/dplane/drivers/pool"
@@ -25,6 +26,7 @@ func kinds(r host.Runner, memory memories, clock reconcile.Clock, mayWrite bool)
 		&pool.Driver{Runner: r}, &pool.Disks{Runner: r}, &dataset.Driver{Runner: r},
 		&schedule.Driver{Runner: r, Memory: memory, Now: clock.Now, Learns: mayWrite},
 		&replication.Driver{Runner: r, Memory: memory, Now: clock.Now, After: clock.After, Learns: mayWrite, Room: make(chan struct{}, moreStreams)},
+		&handover.Driver{Memory: memory},
 	}
 }
 
@@ -32,6 +34,7 @@ func kinds(r host.Runner, memory memories, clock reconcile.Clock, mayWrite bool)
 type memories interface {
 	schedule.Memory
 	replication.Memory
+	handover.Memory
 }
 
 // store is all memory of a machine.
@@ -54,8 +57,15 @@ func (a *app) loop(store store, mayWrite bool) *reconcile.Loop {
 	}
 	all := kinds(r, store, reconcile.Wall{}, mayWrite)
 	for _, d := range all {
-		if d, ok := d.(*replication.Driver); ok && !a.json {
-			d.Tell = a.sending
+		switch d := d.(type) {
+		case *replication.Driver:
+			if !a.json {
+				d.Tell = a.sending
+			}
+		case *handover.Driver:
+			if mayWrite {
+				d.Order = a.handOver
+			}
 		}
 	}
 	return &reconcile.Loop{
@@ -127,3 +137,5 @@ func (forgetful) Received(context.Context, int64) (int64, map[string]map[string]
 }
 
 func (forgetful) Kept(context.Context, string) (*state.Kept, error) { return nil, nil }
+
+func (forgetful) HA(context.Context) (*state.HARecord, error) { return nil, nil }

@@ -66,6 +66,7 @@ func (t *turn) handOver() {
 		t.s.Role, t.why = state.RoleDemoting, "switchover to "+to
 		t.begin(JobHandover)
 		t.s.Job.To, t.s.Job.By = to, t.e.Command.By
+		t.acted()
 	}
 }
 
@@ -105,6 +106,14 @@ func (t *turn) attempt(words map[string]string, fence bool) {
 		t.refuse("this node is %s: what it has and what the other one has differ, and that has to be accepted", t.s.Role)
 	default:
 		t.try(t.next(t.s.Node), t.e.Command.By, words, fence)
+		t.acted()
+	}
+}
+
+// acted: what ha.active asks for is begun once. Where it comes to nothing a person looks first: each try cuts clients off.
+func (t *turn) acted() {
+	if c := t.e.Command; c.Name == Switchover && c.To == t.s.Declared {
+		t.s.Acted = c.To
 	}
 }
 
@@ -251,10 +260,7 @@ func (t *turn) giveUp() {
 func (t *turn) promote() {
 	by := t.s.Job.By
 	t.s.Role, t.s.Term, t.s.Holder, t.s.Opened = state.RolePromoting, t.s.Job.Term, t.s.Node, false
-	t.s.Overruled = ""
-	if t.s.Declared != t.s.Node {
-		t.s.Overruled = t.s.Declared
-	}
+	t.overrule()
 	t.s.Was, t.s.Degraded = "", nil
 	t.why = "every peer is proved not to write: " + t.kinds()
 	t.begin(JobPromote)

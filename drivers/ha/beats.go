@@ -82,15 +82,6 @@ func agrees(s *state.HA) bool {
 	return s.Declared == s.Node || s.Overruled != "" && s.Overruled == s.Declared
 }
 
-// Pending is the node that an edit of ha.active asks for and that is not active: a switchover that the plan has as a
-// disruptive action. Overruled tells of one that is not acted on.
-func Pending(s *state.HA) (to string, overruled bool) {
-	if s.Declared == "" || s.Declared == s.Holder {
-		return "", false
-	}
-	return s.Declared, s.Overruled == s.Declared
-}
-
 // behind: this node may have written what is in no snapshot, and somebody else is active.
 func (t *turn) behind() bool { return t.s.Dirty && t.activePeer() }
 

@@ -207,7 +207,7 @@ func (t *turn) notice() bool {
 		t.s.Peers[t.e.Peer] = Health(t.peer(t.e.Peer), Sighting{Wall: t.e.At}, t.c.Limits, t.e.Now)
 	case Files:
 		if t.e.Active != t.s.Declared {
-			t.s.Declared, t.s.Overruled = t.e.Active, ""
+			t.s.Declared, t.s.Overruled, t.s.Acted = t.e.Active, "", ""
 		}
 	case Looked:
 		t.s.Writable = t.e.Seen
@@ -230,11 +230,22 @@ func (t *turn) hear() bool {
 	case b.Term > t.s.Term:
 		t.s.Term, t.s.Holder, t.raised, t.s.Dirty = b.Term, b.Active, true, true
 		t.s.Was = forgetful(t.s.Was)
+		t.overrule()
 	case b.Term == t.s.Term && b.Role.Writes() && t.s.Role.Quiet() && t.s.Holder != b.Node:
 		t.s.Holder, t.s.Dirty = b.Node, true // two nodes took one term, and this one does not write in it
 		t.s.Was = forgetful(t.s.Was)
+		t.overrule()
 	}
 	return true
+}
+
+// overrule: whatever ha.active says while somebody is promoted has been heard. It is acted on again when it is edited, on every
+// node, so that nothing fails back by itself.
+func (t *turn) overrule() {
+	t.s.Overruled = ""
+	if t.s.Declared != t.s.Holder {
+		t.s.Overruled = t.s.Declared
+	}
 }
 
 // forgetful: who was active in a lower term has nothing to resume.

@@ -108,6 +108,10 @@ func NewHAStatus(rec *state.HARecord, now time.Time) *HAStatus {
 		s.worsen(Degraded, d)
 	}
 	s.own(&h)
+	if h.Overruled != "" && h.Overruled == h.Declared && h.Declared != h.Holder {
+		s.worsen(Degraded, fmt.Sprintf("%s was promoted by command in term %d, and ha.active (%s) says %s, which is not acted on until it is edited: write %s there, on every node, or: dplane ha switchover --to %s",
+			cmp.Or(h.Holder, "another node"), h.Term, cmp.Or(rec.DeclaredAt, "in the files"), h.Declared, h.Holder, h.Declared))
+	}
 	if h.Role == state.RoleStandby && h.Term == 0 {
 		s.Notices = append(s.Notices, "nobody was promoted yet: every node receives, whatever ha.active says; on the node that has the data: dplane ha failover --plan")
 	}
