@@ -74,7 +74,7 @@ func meaning(v reflect.Value) any {
 		m := map[string]any{}
 		for i := range v.NumField() {
 			switch name := v.Type().Field(i).Name; name {
-			case "Pos", "Text", "Files", "Warnings":
+			case "Pos", "ActivePos", "Text", "Files", "Warnings":
 			default:
 				m[name] = meaning(v.Field(i))
 			}
