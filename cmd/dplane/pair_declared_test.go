@@ -90,7 +90,7 @@ func TestPairDeclared(t *testing.T) {
 		file := n.path("etc", "node.yaml")
 		text, err := os.ReadFile(file)
 		p.must(err)
-		p.must(os.WriteFile(file, []byte(strings.Replace(string(text), "interval: 2s", "interval: 2s, apply: disruptive", 1)), 0o644))
+		p.must(os.WriteFile(file, []byte(strings.Replace(string(text), "daemon: {", "daemon: {apply: disruptive, ", 1)), 0o644))
 	}
 	p.a.says("nas-b")
 	p.b.says("nas-b")
