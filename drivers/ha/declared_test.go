@@ -32,11 +32,11 @@ func TestDeclared(t *testing.T) {
 			x.do(edited("b")).hear(standbyB).order(Command{Name: Switchover, To: "b"}).until(StepSend).step("cut").through()
 		}, "b - b"},
 		{"but when it is edited", state.RoleActive, func(x *one) { x.s.Acted, x.s.Declared = "b", "b"; x.do(edited("c")).do(edited("b")) }, "b - -"},
-		{"nobody is active, and it is typed where it is to be", state.RoleStandby, func(x *one) {
+		{"nobody is active who would hand over: it is refused", state.RoleStandby, func(x *one) {
 			x.s.Term, x.s.Holder = 1, "b"
 			x.do(edited("a")).hear(standbyOf)
 			x.order(Command{Name: Switchover, To: "a", Lag: &Lag{Known: true, Counted: true, Complete: true}})
-		}, "a - a"},
+		}, "a - -"},
 		{"a restart forgets nothing of it", state.RoleActive, func(x *one) { x.s.Declared, x.s.Overruled, x.s.Acted = "b", "b", "b"; x.reboot() }, "b b b"},
 	} {
 		x := node(t, c.role)

@@ -69,8 +69,7 @@ func (v *view) active() drivers.Result {
 	return v.change(v.g.Node)
 }
 
-// standby is the plan of any other node. The active one acts by its own plan, which is the same if its files are. Where nobody is
-// active, the node that is to be asks the others for their promise.
+// standby is the plan of any other node. The active one acts by its own plan, which is the same if its files are.
 func (v *view) standby() drivers.Result {
 	for _, name := range slices.Sorted(maps.Keys(v.g.Peers)) {
 		m := v.g.Peers[name]
@@ -84,13 +83,7 @@ func (v *view) standby() drivers.Result {
 			return v.blocked(name+", which is active, has other files: it does not know of that yet", "bring the files there; or here: "+v.command())
 		}
 	}
-	switch {
-	case v.g.Node != v.to:
-		return v.notice("nobody is active; it is promoted by its own plan: dplane apply, there")
-	case v.g.Role != state.RoleStandby:
-		return v.blocked("this node is "+string(v.g.Role)+" in the group, and nobody is active", "dplane ha status")
-	}
-	return v.change("")
+	return v.blocked("nobody is active who would hand over", "on "+v.to+": dplane ha failover --plan shows what would be lost")
 }
 
 func (v *view) says() string { return fmt.Sprintf("ha.active says %s", v.to) }
@@ -109,16 +102,12 @@ func (v *view) blocked(why string, notes ...string) drivers.Result {
 
 // change is the switchover.
 func (v *view) change(from string) drivers.Result {
-	is, undo := from+" is active", "write "+from+" there: that is a switchover back"
-	if from == "" {
-		is, undo = "nobody is active, and every other node answers and is read-only", "nothing: nobody was active"
-	}
 	return drivers.Result{Actions: []drivers.Action{{
 		Object: object, Verb: drivers.Update, Risk: spec.Disruptive, Long: true,
 		Fields: []drivers.Field{{Name: field, From: from, To: v.to}},
-		Reason: drivers.Reason{Code: drivers.Drift, At: v.w.ActivePos.At(), Observed: fmt.Sprintf("%s; %s, in term %d", v.says(), is, v.g.Term)},
+		Reason: drivers.Reason{Code: drivers.Drift, At: v.w.ActivePos.At(), Observed: fmt.Sprintf("%s; %s is active, in term %d", v.says(), from, v.g.Term)},
 		Steps:  []host.Command{{Argv: Command(v.to), Effect: host.Writes}},
-		Undo:   undo,
+		Undo:   "write " + from + " there: that is a switchover back",
 		Notes:  []string{"clients are cut off for some seconds", "it is tried once: what fails before the promise is taken back, and then a person looks first"},
 	}}}
 }

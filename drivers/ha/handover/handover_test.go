@@ -61,9 +61,9 @@ func TestDiff(t *testing.T) {
 		{"the standby leaves it to the active one", "nas-b", asB, "notice: ha.yaml:7: ha.active says nas-b: nas-a, which is active, hands over by its own plan"},
 		{"which has other files", "nas-b", func(g *state.Group) { asB(g); m := g.Peers["nas-a"]; m.Same = false; g.Peers["nas-a"] = m }, "blocked: ha.active says nas-b; nas-a, which is active, has other files"},
 		{"which is gone", "nas-b", func(g *state.Group) { asB(g); g.Peers["nas-a"] = state.Mate{State: state.PeerUnreachable} }, "blocked: ha.active says nas-b; nas-a is not reached"},
-		{"nobody is active", "nas-b", quietA, "update disruptive: ha.active says nas-b; nobody is active"},
-		{"nobody is active, and it is another one that is to be", "nas-c", quietA, "notice: ha.yaml:7: ha.active says nas-c: nobody is active"},
-		{"nobody is active, and this one can't be", "nas-b", func(g *state.Group) { quietA(g); g.Role = state.RoleDiverged }, "blocked: ha.active says nas-b; this node is diverged"},
+		{"nobody is active", "nas-b", quietA, "blocked: ha.active says nas-b; nobody is active"},
+		{"nobody is active, and it is another one that is to be", "nas-c", quietA, "blocked: ha.active says nas-c; nobody is active"},
+		{"nobody is active, and this one can't be", "nas-b", func(g *state.Group) { quietA(g); g.Role = state.RoleDiverged }, "blocked: ha.active says nas-b; nobody is active"},
 	} {
 		in := drivers.Input{Want: files(c.active), Have: &state.Observed{HA: group()}}
 		if c.is != nil {
