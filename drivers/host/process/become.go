@@ -29,25 +29,37 @@ func (r *Runner) Become(argv []string) error {
 }
 
 // Feed runs a command of this machine that prints where this process does, and reads what sift lets through of in. It gives
-// the exit status, and the error of sift where that has one: the command meets an early end of what it reads then, and ends.
+// the exit status, and the error of sift where that has one: the command meets an early end of what it reads then, and ends. Where
+// the command ends first (a promotion ends what is received, and its far side may be without power), sift is not waited for: it
+// may have nothing to read for as long as the connection is not given up.
 func (r *Runner) Feed(argv []string, in io.Reader, sift func(in io.Reader, out io.Writer) error) (code int, err error) {
 	from, to, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
-	var siftErr error
+	sifted := make(chan error, 1)
 	code, err = r.below(argv, from, func() {
 		from.Close()
-		siftErr = sift(in, to)
-		to.Close()
+		go func() {
+			err := sift(in, to)
+			sifted <- err // before the command can know
+			to.Close()
+		}()
 	})
 	if err != nil {
 		from.Close()
 		to.Close()
 		return 0, err
 	}
-	return code, siftErr
+	select {
+	case err = <-sifted:
+	case <-time.After(sifting):
+	}
+	return code, err
 }
+
+// sifting is how long is waited for sift once its command has ended: what it writes then is refused.
+const sifting = time.Second
 
 // Attend runs a command of this machine that reads and prints where this process does, and gives its exit status: it is
 // Become for who has something to do after it.

@@ -127,3 +127,26 @@ func TestFeed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A receive whose far side went without a word is ended by a promotion, which waits for who let it in.
+func TestFeedEndsWithItsCommand(t *testing.T) {
+	in, far, err := os.Pipe() // far stays open: the connection of a machine without power
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	defer in.Close()
+	ended := make(chan int, 1)
+	go func() {
+		code, _ := New().Feed([]string{"sh", "-c", "exit 7"}, in, func(in io.Reader, out io.Writer) error { _, err := io.Copy(out, in); return err })
+		ended <- code
+	}()
+	select {
+	case code := <-ended:
+		if code != 7 {
+			t.Errorf("status %d", code)
+		}
+	case <-time.After(time.Minute):
+		t.Error("its command has ended, and it waits for the far side")
+	}
+}
