@@ -18,7 +18,10 @@ func TestMatrixMutant(t *testing.T) {
 		t.Skip("a daemon is built for it: -matrix")
 	}
 	t.Parallel()
-	p := newPair(t, pairOptions{dplane: mutant(t, "../../drivers/ha/attempt.go", "t.promised(n) || t.word(n)", "t.promised(n) || t.word(n) || !t.reached(n)")})
+	p := newPair(t, pairOptions{dplane: mutant(t, "../../drivers/ha/attempt.go", map[string]string{
+		"t.promised(n) || t.word(n)": "t.promised(n) || t.word(n) || !t.reached(n)",
+		`t.refuse("nobody is seen to be active, who would hand over: dplane ha failover on %s shows what would be lost", to)`: "t.attempt(nil, false)", // or a person's word is asked for
+	})})
 	p.begin()
 	p.a.take("two")
 	p.until("nas-b knows how far it is behind", func() bool {
@@ -33,15 +36,19 @@ func TestMatrixMutant(t *testing.T) {
 	}
 }
 
-// mutant builds dplane with a fault in one of its files.
-func mutant(t *testing.T, file, is, becomes string) string {
+// mutant builds dplane with faults in one of its files.
+func mutant(t *testing.T, file string, faults map[string]string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Count(string(text), is) != 1 {
-		t.Fatalf("%q is not once in %s: plant the fault elsewhere", is, file)
+	bad := string(text)
+	for is, becomes := range faults {
+		if strings.Count(bad, is) != 1 {
+			t.Fatalf("%q is not once in %s: plant the fault elsewhere", is, file)
+		}
+		bad = strings.Replace(bad, is, becomes, 1)
 	}
 	dir := t.TempDir()
 	abs, err := filepath.Abs(file)
@@ -53,7 +60,7 @@ func mutant(t *testing.T, file, is, becomes string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, content := range map[string][]byte{planted: []byte(strings.Replace(string(text), is, becomes, 1)), filepath.Join(dir, "overlay.json"): overlay} {
+	for path, content := range map[string][]byte{planted: []byte(bad), filepath.Join(dir, "overlay.json"): overlay} {
 		if err := os.WriteFile(path, content, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -106,7 +106,6 @@ func (t *turn) attempt(words map[string]string, fence bool) {
 		t.refuse("this node is %s: what it has and what the other one has differ, and that has to be accepted", t.s.Role)
 	default:
 		t.try(t.next(t.s.Node), t.e.Command.By, words, fence)
-		t.acted()
 	}
 }
 
