@@ -20,7 +20,7 @@ func TestMatrixMutant(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, pairOptions{dplane: mutant(t, "../../drivers/ha/attempt.go", map[string]string{
 		"t.promised(n) || t.word(n)": "t.promised(n) || t.word(n) || !t.reached(n)",
-		`t.refuse("nobody is seen to be active, who would hand over: dplane ha failover on %s shows what would be lost", to)`: "t.attempt(nil, false)", // or a person's word is asked for
+		`t.refuse("nobody is seen to be active, who would hand over: dplane ha failover on %s shows what would be lost", to)`: "_ = to; t.attempt(nil, false)", // or a person's word is asked for
 	})})
 	p.begin()
 	p.a.take("two")
