@@ -234,6 +234,8 @@ func TestDecide(t *testing.T) {
 		{"mend: but soon", state.RoleActive, func(x *one) {
 			x.lacks("address: taken").tick(time.Minute).step("taken").tick(10 * time.Second)
 		}, "active 1", "promote:address", "once more"},
+		{"mend: while replication is frozen", state.RoleActive, func(x *one) { x.s.Frozen = "b has diverged"; x.lacks("address: taken").tick(time.Minute) }, "active 1", "promote:address", "once more"},
+		{"mend: not while two write", state.RoleSplitBrain, func(x *one) { x.s.Frozen = "two write"; x.lacks("address: taken").tick(time.Minute) }, "split_brain 1", "", ""},
 		{"mend: a higher term ends it", state.RoleActive, func(x *one) { x.lacks("address: taken").tick(time.Minute).hear(higherB) }, "superseded 2", "alarm:error demote:address", "higher term"},
 		{"mend: not by a standby", state.RoleStandby, func(x *one) { x.lacks("address: taken").tick(time.Minute) }, "standby 1", "", ""},
 		{"writable again", state.RoleActive, func(x *one) {

@@ -246,10 +246,11 @@ func lacks(step string) func(string) bool {
 	return func(d string) bool { return strings.HasPrefix(d, step+": ") }
 }
 
-// mendable: somebody else had the address, a service did not start. Who is active can try that again, less and less often.
+// mendable: somebody else had the address, a service did not start. Who is active can try that again, less and less often; also
+// while replication is frozen, which may be for as long as a person takes: nobody is served meanwhile.
 func (t *turn) mendable() bool {
 	s := &t.s
-	if s.Job != nil || s.Frozen != "" || t.toMend("") == "" {
+	if s.Job != nil || t.toMend("") == "" {
 		return false
 	}
 	wait := min(mendFirst<<min(s.Mends, 10), mendMost)
