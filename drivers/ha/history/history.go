@@ -196,7 +196,7 @@ func (c *checker) promote(f Fact) {
 			c.fail(f, "I2", "there is no proof of %s", peer)
 		case kind == "P4" && lied[peer]:
 			c.excused[f.Node][peer], c.ever[f.Node] = &excuse{term: f.Term}, true
-		case len(c.open[peer]) > 0:
+		case len(c.open[peer]) > 0 && !c.behindBack(peer, f):
 			c.fail(f, "I2", "%s can write, though %s says that it can't", peer, kind)
 		}
 	}
@@ -210,6 +210,12 @@ func (c *checker) promote(f Fact) {
 	c.sameTerm(f)
 	c.holder[f.Term], c.highest = f.Node, max(c.highest, f.Term)
 	c.known[f.Node] = max(c.known[f.Node], f.Term)
+}
+
+// behindBack: the peer took a higher term by a false word on this node, after it had given it the promise that it goes by now.
+func (c *checker) behindBack(peer string, f Fact) bool {
+	x := c.excused[peer][f.Node]
+	return f.Proofs[peer] == "P1" && x != nil && !x.heard && x.term > f.Term
 }
 
 // sameTerm: no promotion takes a term that is not above every other one, unless it could not know: who took that one said
